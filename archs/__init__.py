@@ -1,0 +1,1 @@
+"""Machines: the schema, its units, and the library of machines in data/."""

@@ -1,0 +1,1 @@
+"""Real kernels and what each implements, as plain data."""

@@ -1,0 +1,30 @@
+"""The one error a user sees: what is wrong, where, with which value, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LightboundError(Exception):
+    """Bad input. The command line prints it and exits with 2; it never carries a traceback to a user.
+
+    `field` names what is wrong (``ranks.M``, ``--set``, a file), `value` is what was given, `problem` says in one
+    sentence why it cannot be used, and `remedy` what to write instead.
+    """
+
+    def __init__(self, field: str, value: object, problem: str, remedy: str) -> None:
+        self.field = field
+        self.value = value
+        self.problem = problem
+        self.remedy = remedy
+        shown = "" if value is None else f" = {value!r}" if not isinstance(value, str) else f" = {value}"
+        super().__init__(f"{field}{shown}: {problem}. {remedy}")
+
+
+def choose_from(names: Iterable[str], given: str) -> str:
+    """The remedy for an unknown name: the nearest legal one first, then all of them."""
+    known = sorted(names)
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Choose from: {', '.join(known) if known else '(none)'}."

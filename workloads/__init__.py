@@ -1,0 +1,1 @@
+"""What is computed: cascades of Einsums, their analysis and evaluation, masks, and the methods."""
