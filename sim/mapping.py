@@ -1,0 +1,150 @@
+"""Mappings as data: how a cascade is laid on a machine.
+
+A mapping is a list of groups that run one after the other. A group is a *nest*, read from top to bottom as a loop nest
+is written: loops (``for``), what is kept where from that point on (``hold``), and branches for some of the Einsums
+(``do``). Tile sizes are formulas of rank sizes and machine quantities. docs/mapping.md is the vocabulary; this module
+only says what a mapping document may hold. Nothing here knows a method.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from lightbound.base.errors import LightboundError
+from lightbound.base.schema import check
+
+Quantity = int | float | str  # a number, or a formula of sizes, params and machine quantities
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+
+
+class For(_Document):
+    """A loop over a rank. `tile` is the extent of the rank that is left below it; the last tile may be ragged.
+
+    `over` deals the iterations over the machine's instances of that axis (``sm``), each to one worker.
+    """
+
+    rank: str = Field(alias="for")
+    tile: Quantity = 1
+    over: str | None = None
+
+
+class Hold(_Document):
+    """Tensors kept in a storage level from this point of the nest on: one tile of each, at the extents left here.
+
+    An intermediate that is held has its home there: it never goes further out. `copies` is 2 for double buffering.
+    With `alias`, the tensors share one buffer as large as the largest of them.
+    """
+
+    tensors: Names = Field(alias="hold")
+    level: str = Field(alias="in")
+    copies: Quantity = 1
+    alias: bool = False
+
+
+class Do(_Document):
+    """A branch of the nest for some Einsums: their own loops and holds below the shared ones."""
+
+    einsums: Names = Field(alias="do")
+    nest: tuple[Node, ...] = ()
+
+
+class Stage(_Document):
+    """Bytes set aside in a level for data that streams through it without being reused."""
+
+    size: Quantity = Field(alias="stage")
+    level: str = Field(alias="in")
+
+
+Node = For | Hold | Do | Stage
+
+
+class Bind(_Document):
+    """Which unit does these Einsums, and which ranks lie along its lanes (axis of the unit: rank, or several)."""
+
+    einsums: Names
+    unit: str
+    space: dict[str, Names] = {}
+
+
+class Fit(_Document):
+    """A parameter that is as large as a level allows: the largest whole number with which all that the mapping holds
+    there takes at most `share` of its capacity. `at_most` caps it; with `divides` it must divide that number.
+    """
+
+    fit: str
+    at_most: Quantity | None = None
+    divides: Quantity | None = None
+    share: Quantity = 1
+
+
+class Group(_Document):
+    """Einsums that run together, overlapping as `slots` and `depth` say.
+
+    slots: the order of work in one iteration of the shared loops (an epoch). Einsums of one slot on different units
+        run side by side; slots follow each other. Without it, all Einsums form one slot: perfect overlap of units.
+    depth: how many epochs are in flight. 1: a unit that feeds a later slot on another unit drains once an epoch.
+        ``full``: software pipelining hides every drain. n: n - 1 epochs of work hide it.
+    spill: intermediates whose home is the outermost level although producer and consumer are in this group.
+    overbook: let what is held exceed a level; the excess fraction of every held tensor is fetched on each use.
+    """
+
+    einsums: Names
+    nest: tuple[Node, ...]
+    slots: tuple[tuple[str, ...], ...] | None = None
+    depth: int | Literal["full"] = "full"
+    spill: Names = ()
+    overbook: bool = False
+
+    @model_validator(mode="after")
+    def _check_slots(self) -> Group:
+        if self.slots is not None:
+            listed = sorted(name for slot in self.slots for name in slot)
+            if listed != sorted(self.einsums):
+                raise LightboundError(
+                    "slots", listed, f"is not each Einsum of the group once ({', '.join(sorted(self.einsums))})",
+                    "List every Einsum of the group in exactly one slot.",
+                )
+        if isinstance(self.depth, int) and self.depth < 1:
+            raise LightboundError("depth", self.depth, "is not a pipeline depth", "Write 1, more, or full.")
+        return self
+
+
+class Mapping(_Document):
+    """How a cascade is laid on a machine. `variant` names the cascade it is written for, `sizes` fills in tile sizes
+    that the cascade leaves free, `params` are named formulas for use below them, in order.
+    """
+
+    name: str = "mapping"
+    source: str = ""
+    variant: str | None = None
+    sizes: dict[str, Quantity] = {}
+    params: dict[str, Quantity | Fit] = {}
+    bind: tuple[Bind, ...]
+    groups: tuple[Group, ...]
+    inputs: tuple[str, ...] = ()
+
+    @classmethod
+    def from_data(cls, data: Any, where: str = "mapping") -> Mapping:
+        """The mapping in plain data (from YAML, say).
+
+        Raises LightboundError with the path of the field that is wrong.
+        """
+        if not isinstance(data, dict):
+            raise LightboundError(where, type(data).__name__, "is not a mapping document", "Write fields: values.")
+        return check(cls, data, where)
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data that `from_data` reads back."""
+        return self.model_dump(by_alias=True, exclude_defaults=True)

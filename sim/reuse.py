@@ -1,0 +1,157 @@
+"""Reuse analysis of a loop nest: how many words of a tensor move, and how large its tile is.
+
+All counts are exact for ragged tiles (the last tile of a rank is as long as what is left of it), and work on integers
+and on float64 arrays alike. Two facts carry everything:
+
+* a tensor is moved again only by loops at or above the innermost loop over one of its own ranks; loops below that
+  reuse what is there;
+* summed over all tiles of a nest, the tiles of a plain dimension cover it once, whatever their size, so that only the
+  other ranks multiply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum, where
+from lightbound.workloads.expression import Access, Affine
+
+Sizes = Mapping[str, Number]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One loop of a nest with its tile as a number. An `implied` step is not written in the mapping but follows from
+    it (a rank that is longer than the lanes it lies along, a rank left to the unit); where its trip is 1 it is no
+    loop at all. A written loop of trip 1 still counts: the mapping asked for a new tile there.
+    """
+
+    rank: str
+    tile: Number
+    implied: bool = False
+
+
+def tiles(size: Number, extents: Collection[Number]) -> Number:
+    """How many innermost tiles a rank of `size` has under nested tiles of these extents, the last ones ragged."""
+    first, *rest = extents
+    if not rest:
+        return ceil_div(size, first)
+    whole = size // first
+    left = size - whole * first
+    return whole * tiles(first, rest) + (0 if not is_array(left) and not left else tiles(left, rest))
+
+
+class Nest:
+    """Loops from outermost to innermost over ranks of known size; depth d means below the first d loops."""
+
+    __slots__ = ("_counts", "_extents", "_of_rank", "sizes", "steps")
+
+    def __init__(self, steps: tuple[Step, ...], sizes: Sizes) -> None:
+        self.steps = steps
+        self.sizes = sizes
+        self._of_rank: dict[str, list[int]] = {}
+        self._counts: list[Number] = []  # tiles of the loop's rank in all, below this loop
+        self._extents: list[Number] = []
+        nested: dict[str, list[Number]] = {}
+        for position, step in enumerate(steps):
+            chain = nested.setdefault(step.rank, [])
+            above = chain[-1] if chain else sizes[step.rank]
+            chain.append(minimum(step.tile, above))
+            self._of_rank.setdefault(step.rank, []).append(position)
+            self._counts.append(tiles(sizes[step.rank], chain))
+            self._extents.append(chain[-1])
+
+    def count(self, rank: str, depth: int) -> Number:
+        """Tiles of the rank at this depth, summed over all outer tiles of the same rank."""
+        result: Number = 1
+        for position in self._of_rank.get(rank, ()):
+            if position >= depth:
+                break
+            result = self._counts[position]
+        return result
+
+    def extent(self, rank: str, depth: int) -> Number:
+        """The longest tile of the rank at this depth."""
+        result = self.sizes[rank]
+        for position in self._of_rank.get(rank, ()):
+            if position >= depth:
+                break
+            result = self._extents[position]
+        return result
+
+    def visits(self, ranks: Collection[str], depth: int) -> Number:
+        """How often the point at this depth is reached, counting only the loops over these ranks."""
+        result: Number = 1
+        for rank in self._of_rank:
+            if rank in ranks:
+                result = result * self.count(rank, depth)
+        return result
+
+    def moved(self, access: Access, depth: int, ranks: Collection[str]) -> Number:
+        """Words brought to this depth over the whole nest: the tile at each change of it.
+
+        `ranks` are those of the Einsums that use the tensor: a loop over any other rank does not run for them.
+        """
+        own = access.ranks
+        result = self._moved_below(access, 0, ranks)
+        for position in range(min(depth, len(self.steps))):
+            step = self.steps[position]
+            if step.rank not in own:
+                continue
+            words = self._moved_below(access, position + 1, ranks)
+            if step.implied:
+                result = where(self._counts[position] > self.count(step.rank, position), words, result)
+            else:
+                result = words
+        return result
+
+    def _moved_below(self, access: Access, depth: int, ranks: Collection[str]) -> Number:
+        own = access.ranks
+        result: Number = 1
+        for rank in self._of_rank:
+            if rank in ranks and rank not in own:
+                result = result * self.count(rank, depth)
+        for index in access.indices:
+            if isinstance(index, Affine):
+                result = result * self._covered(index, depth)
+            else:  # one row a gathered index, however often it repeats
+                for rank in index.access.ranks:
+                    result = result * self.sizes[rank]
+        return result
+
+    def _covered(self, index: Affine, depth: int) -> Number:
+        """The extents that an index spans, summed over all tiles of its ranks (halos count again in each tile)."""
+        if not index.terms:
+            return 1
+        if len(index.terms) == 1 and index.terms[0][0] == 1:
+            return self.sizes[index.terms[0][1]]
+        counts = [self.count(rank, depth) for _, rank in index.terms]
+        every: Number = 1
+        for count in counts:
+            every = every * count
+        total = every
+        for (coefficient, rank), count in zip(index.terms, counts, strict=True):
+            stride = abs_number(evaluate(coefficient, self.sizes))
+            total = total + stride * (self.sizes[rank] - count) * (every // count)
+        return total
+
+    def footprint(self, access: Access, depth: int, live: Collection[str] = ()) -> Number:
+        """Words of the largest tile of the tensor at this depth. Along a `live` rank only one iterate exists."""
+        result: Number = 1
+        for index in access.indices:
+            if isinstance(index, Affine):
+                span: Number = 1
+                for coefficient, rank in index.terms:
+                    if rank not in live:
+                        stride = abs_number(evaluate(coefficient, self.sizes))
+                        span = span + stride * (self.extent(rank, depth) - 1)
+                result = result * span
+            else:
+                for rank in index.access.ranks:
+                    result = result * self.extent(rank, depth)
+        return result
+
+
+def abs_number(value: Number) -> Number:
+    return maximum(value, -value)
