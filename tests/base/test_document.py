@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,9 +58,7 @@ def test_a_key_given_twice_is_an_error_and_not_a_silent_last_word() -> None:
 
 def test_aliases_are_refused_so_that_nested_ones_cannot_expand_to_gigabytes() -> None:
     letters = "abcdefghijklmnopqrst"
-    rest = "".join(
-        f"{name}: &{name} [*{last}, *{last}]\n" for last, name in zip(letters, letters[1:], strict=False)
-    )
+    rest = "".join(f"{name}: &{name} [*{last}, *{last}]\n" for last, name in pairwise(letters))
     bomb = "a: &a [x, x]\n" + rest
     with pytest.raises(LightboundError, match=r"line 2, column 8: has an alias, \*a"):
         parse_yaml(bomb, "workload")

@@ -1,8 +1,8 @@
 """Files that users hand in, read with care: text of bounded size in UTF-8, and YAML without surprises.
 
 It reads; it does not know what a document means (``schema.check`` does that against a model). YAML is taken
-strictly: a key given twice is an error and not a silent last word, and an alias (``*name``) is refused, since a
-few lines of nested aliases expand to gigabytes.
+strictly: a key given twice is an error and not a silent last word, and an alias (``*name``) is refused, since
+a few lines of nested aliases expand to gigabytes.
 """
 
 from __future__ import annotations
