@@ -1,0 +1,254 @@
+"""Machines as the simulator sees them: frozen values in SI units, with every formula evaluated.
+
+A `Machine` is storage levels, compute units, the instances that hold copies of both, and links. Not here: the YAML
+file and its checks (schema.py), turning one into a Machine (resolve.py), finding files and overrides (library.py).
+Any number may be a float64 array where a machine was asked for with arrays: one Machine then stands for a sweep.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from math import prod
+from typing import Any, NoReturn
+
+import numpy as np
+
+from lightbound.base.errors import LightboundError, choose_from
+from lightbound.base.formula import maximum
+
+Number = Any  # int, float or float64 array
+
+
+class Fixed(dict[str, Any]):
+    """A dict that cannot be changed: machines are shared between callers, and pickled to workers."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a machine cannot be changed; ask for another one: machine(name, field=value)")
+
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Fixed, (dict(self),)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a number comes from: a document, and what kind of evidence it is."""
+
+    text: str
+    kind: str | None = None  # datasheet | microbenchmark | paper | derived | assumed | override
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """A storage level. `None` says that the file does not state it: no bound and no cost follows from it.
+
+    Capacity and bandwidth are those of one copy; `scope` names the instance axis that owns a copy each, none where
+    the machine has one. Energies are per access of `row_bytes`.
+    """
+
+    name: str
+    title: str = ""
+    scope: str | None = None
+    capacity_bytes: Number | None = None
+    bandwidth_bytes_per_s: Number | None = None
+    latency_s: Number = 0.0
+    row_bytes: Number | None = None
+    read_energy_j: Number | None = None
+    write_energy_j: Number | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Registers:
+    """The register file beside every lane of a unit: its depth in words, and its energy per access of one word."""
+
+    depth: Number | None = None
+    read_energy_j: Number | None = None
+    write_energy_j: Number | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A compute unit: an array of lanes that all do the same operation.
+
+    `shape` is lanes by axis; `cost` is cycles per element and lane of an operation, or of operations fused into one
+    (``sub+exp``); `drain_cycles` passes between the last operand and the last result.
+    """
+
+    name: str
+    title: str = ""
+    scope: str | None = None
+    shape: Mapping[str, Number] = field(default_factory=Fixed)
+    cost: Mapping[str, Number] = field(default_factory=Fixed)
+    energy_j: Mapping[str, Number] = field(default_factory=Fixed)
+    drain_cycles: Number = 0
+    registers: Registers | None = None
+    operands: Mapping[str, str] = field(default_factory=Fixed)
+    multicast: Mapping[str, str] = field(default_factory=Fixed)
+    also: Mapping[str, Mapping[str, Number]] = field(default_factory=Fixed)
+
+    @property
+    def lanes(self) -> Number:
+        """Lanes of one copy of the unit."""
+        return prod(self.shape.values())
+
+    def cycles(self, ops: Iterable[str]) -> Number | None:
+        """Cycles a lane spends on the operations of one element, none where it cannot do one of them.
+
+        The longest fused cost that matches comes first: of ``sub, exp`` first ``sub+exp``, then ``sub`` and ``exp``.
+        """
+        return _fused(self.cost, tuple(ops))
+
+    def energy(self, ops: Iterable[str]) -> Number | None:
+        """Joules of the operations of one element, by the same rule as `cycles`; none where one is not stated."""
+        return _fused(self.energy_j, tuple(ops))
+
+
+def _fused(table: Mapping[str, Number], ops: tuple[str, ...]) -> Number | None:
+    total: Number = 0
+    while ops:
+        length = next((n for n in range(len(ops), 0, -1) if "+".join(ops[:n]) in table), 0)
+        if not length:
+            return None
+        total = total + table["+".join(ops[:length])]
+        ops = ops[length:]
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """A connection to other machines: bandwidth in one direction of one machine."""
+
+    name: str
+    title: str = ""
+    bandwidth_bytes_per_s: Number | None = None
+    latency_s: Number = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Occupancy:
+    """What bounds how many blocks of threads (CTAs) a GPU's multiprocessor holds at once. None: not stated."""
+
+    scope: str
+    ctas: Number | None = None
+    warps: Number | None = None
+    warp_lanes: Number | None = None
+    registers: Number | None = None  # 32-bit registers of one multiprocessor
+    registers_per_thread: Number | None = None
+    shared_bytes: Number | None = None
+    shared_bytes_per_cta: Number | None = None
+    shared_bytes_reserved: Number | None = None  # taken from every CTA's share by the system
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """A machine in SI units. Levels run from the outermost (dram) inwards, instances from the outermost axis too.
+
+    Two machines are compared by identity: equal calls of `machine` give the same object, unless arrays are in them.
+    """
+
+    name: str
+    title: str
+    source: str
+    clock_hz: Number
+    params: Mapping[str, Number]
+    levels: tuple[Level, ...]
+    units: Mapping[str, Unit]
+    instances: Mapping[str, Number]
+    links: Mapping[str, Link] = field(default_factory=Fixed)
+    launch_latency_s: Number = 0.0
+    sustained_clock_hz: Number | None = None
+    occupancy: Occupancy | None = None
+    sources: Mapping[str, Source] = field(default_factory=Fixed, repr=False)
+    stated: Mapping[str, Number] = field(default_factory=Fixed, repr=False)
+    lacks: tuple[str, ...] = field(default=(), repr=False)
+
+    def level(self, name: str) -> Level:
+        """The level of this name; LightboundError lists those there are."""
+        for level in self.levels:
+            if level.name == name:
+                return level
+        raise LightboundError(
+            f"{self.name}.levels",
+            name,
+            "is not a level of this machine",
+            choose_from((level.name for level in self.levels), name),
+        )
+
+    def unit(self, name: str) -> Unit:
+        """The unit of this name; LightboundError lists those there are."""
+        if name in self.units:
+            return self.units[name]
+        raise LightboundError(
+            f"{self.name}.units", name, "is not a unit of this machine", choose_from(self.units, name)
+        )
+
+    def copies(self, scope: str | None) -> Number:
+        """How many copies the whole machine has of what `scope` owns: the product of the axes down to it."""
+        if scope is None:
+            return 1
+        total: Number = 1
+        for axis, count in self.instances.items():
+            total = total * count
+            if axis == scope:
+                return total
+        raise LightboundError(
+            f"{self.name}.instances",
+            scope,
+            "is not an instance axis of this machine",
+            choose_from(self.instances, scope),
+        )
+
+    def peak_per_s(self, ops: str) -> Number:
+        """Operations per second of the fastest unit for `ops` (``mac``, ``exp``, ``sub+exp``), all copies busy."""
+        rates = [
+            unit.lanes * self.copies(unit.scope) * self.clock_hz / cycles
+            for unit in self.units.values()
+            if (cycles := unit.cycles(ops.split("+"))) is not None
+        ]
+        if not rates:
+            known = {op for unit in self.units.values() for op in unit.cost}
+            raise LightboundError(
+                f"{self.name}.units",
+                ops,
+                "is an operation that no unit of this machine does",
+                choose_from(known, ops),
+            )
+        return maximum(*rates)
+
+    @property
+    def quantities(self) -> dict[str, Number]:
+        """Names for the formulas of mappings: params, instances, `clock`, and of every level and unit
+
+        ``<level>_bytes``, ``<unit>_lanes`` and ``<unit>_<axis>``. A name that begins with a digit gets ``unit_``
+        before it (``unit_2d_lanes``), since a formula could not hold it otherwise.
+        """
+        names: dict[str, Number] = {**self.params, **self.instances, "clock": self.clock_hz}
+        for level in self.levels:
+            if level.capacity_bytes is not None:
+                names[f"{level.name}_bytes"] = level.capacity_bytes
+        for unit in self.units.values():
+            stem = f"unit_{unit.name}" if re.match(r"\d", unit.name) else unit.name
+            names[f"{stem}_lanes"] = unit.lanes
+            names.update({f"{stem}_{axis}": count for axis, count in unit.shape.items() if axis != "lanes"})
+        return names
+
+    def fields(self) -> dict[str, Number]:
+        """Every number the machine states, in SI units, by its path in the file (``levels.dram.bandwidth``)."""
+        return dict(self.stated)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The machine as plain values for JSON: SI units, arrays as lists, with sources and what it lacks."""
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
