@@ -1,0 +1,240 @@
+"""What an Einsum line says, as immutable values: indices, accesses, and the operations that join them.
+
+This is the whole intermediate representation. It knows no sizes and computes nothing: `parse` builds it from text,
+`printing` writes it back, and `work`, `counts` and `evaluate` read it.
+
+    Index = Affine | Gather
+    Expr  = Number | Symbol | RankValue | Access | Apply | Reduce | Scan | TopK
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+Coefficient = int | str
+"""A whole number, or the text of a formula over size symbols such as ``"M0"`` or ``"2 * M0"``."""
+
+FUNCTIONS = (
+    "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu", "abs", "sin", "cos", "softplus", "erf",
+)  # fmt: skip
+REDUCTIONS = ("sum", "max", "min", "prod")
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+LOGIC = ("and", "or", "not")
+ARITHMETIC = ("add", "sub", "mul", "div", "floordiv", "mod", "pow", "neg")
+
+
+def unique(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in order of first appearance."""
+    return tuple(dict.fromkeys(names))
+
+
+def size_symbol(rank: str) -> str:
+    """The size of a rank is named by the same word in upper case: ``m0`` has ``M0`` coordinates."""
+    return rank.upper()
+
+
+def family_of(rank: str) -> str:
+    """Ranks that differ by trailing digits are partitions of one another: ``m``, ``m0``, ``m1`` are family ``m``."""
+    return rank.rstrip("0123456789")
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``sum(coefficient * rank) + offset``: the position an index reads or writes along one dimension."""
+
+    terms: tuple[tuple[Coefficient, str], ...] = ()
+    offset: Coefficient = 0
+
+    @property
+    def ranks(self) -> tuple[str, ...]:
+        return tuple(rank for _, rank in self.terms)
+
+    @property
+    def rank(self) -> str | None:
+        """The rank, where the index is that rank and nothing else."""
+        shift = self.shift
+        return shift[0] if shift is not None and shift[1] == 0 else None
+
+    @property
+    def shift(self) -> tuple[str, int] | None:
+        """``(rank, distance)`` where the index is one rank moved by a whole number: ``m1+1`` is ``("m1", 1)``."""
+        if len(self.terms) == 1 and self.terms[0][0] == 1 and isinstance(self.offset, int):
+            return self.terms[0][1], self.offset
+        return None
+
+    @property
+    def is_constant(self) -> bool:
+        return not self.terms
+
+    @property
+    def radix(self) -> tuple[str, ...] | None:
+        """The ranks, outer to inner, where the index counts through all of them without a gap: ``m1*M0 + m0``."""
+        if self.offset != 0 or not self.terms:
+            return None
+        inner: list[str] = []
+        for coefficient, rank in reversed(self.terms):
+            factors = [] if coefficient == 1 else str(coefficient).replace(" ", "").split("*")
+            if sorted(factors) != sorted(inner):
+                return None
+            inner.append(size_symbol(rank))
+        return self.ranks
+
+
+@dataclass(frozen=True)
+class Gather:
+    """A position that is read from an index tensor: the ``I[p,k]`` of ``X[I[p,k], e]``."""
+
+    access: Access
+
+    @property
+    def ranks(self) -> tuple[str, ...]:
+        return self.access.ranks
+
+
+Index = Affine | Gather
+
+
+@dataclass(frozen=True)
+class Access:
+    """One element of a tensor, as a function of the ranks in its indices. A scalar tensor has no indices."""
+
+    tensor: str
+    indices: tuple[Index, ...]
+
+    @cached_property
+    def ranks(self) -> tuple[str, ...]:
+        """Ranks of the indices, through gathers too, in order and without repeats."""
+        return unique(rank for index in self.indices for rank in index.ranks)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A literal constant; infinities included."""
+
+    value: int | float
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A constant that depends on sizes, as the text of a formula: ``E``, ``sqrt(E)``, ``1 / (2 * E)``."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class RankValue:
+    """The value of an index expression itself, as conditions and positional terms use it: the ``p - m`` of a decay."""
+
+    index: Affine
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A pointwise operation: one of ARITHMETIC, COMPARISONS, LOGIC, FUNCTIONS, or ``max``, ``min``, ``where``."""
+
+    op: str
+    args: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """``sum(body, ranks)`` and its kin: the ranks disappear."""
+
+    op: str
+    body: Expr
+    ranks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """``scan(sum, body, rank)``: the inclusive prefix along a rank, which stays."""
+
+    op: str
+    body: Expr
+    rank: str
+
+
+@dataclass(frozen=True)
+class TopK:
+    """``topk(body, rank)``: the positions of the largest along `rank`, largest first, counted by the rank `new`."""
+
+    body: Expr
+    rank: str
+    new: str
+
+
+Expr = Number | Symbol | RankValue | Access | Apply | Reduce | Scan | TopK
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """The expressions directly inside one; an index tensor inside an access counts as inside it."""
+    match expr:
+        case Apply(args=args):
+            return args
+        case Reduce(body=body) | Scan(body=body) | TopK(body=body):
+            return (body,)
+        case Access(indices=indices):
+            return tuple(index.access for index in indices if isinstance(index, Gather))
+        case _:
+            return ()
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """The expression and everything inside it, from the outside in."""
+    yield expr
+    for child in children(expr):
+        yield from walk(child)
+
+
+def accesses(expr: Expr) -> tuple[Access, ...]:
+    """Every distinct access in an expression, index tensors included, in order of appearance."""
+    return tuple(dict.fromkeys(node for node in walk(expr) if isinstance(node, Access)))
+
+
+def free_ranks(expr: Expr) -> tuple[str, ...]:
+    """The ranks an expression's value depends on: those inside it that no reduction inside it removes."""
+    match expr:
+        case RankValue(index=index):
+            return index.ranks
+        case Access():
+            return expr.ranks
+        case Apply(args=args):
+            return unique(rank for arg in args for rank in free_ranks(arg))
+        case Reduce(body=body, ranks=ranks):
+            return tuple(rank for rank in free_ranks(body) if rank not in ranks)
+        case Scan(body=body):
+            return free_ranks(body)
+        case TopK(body=body, rank=rank, new=new):
+            return (*(other for other in free_ranks(body) if other != rank), new)
+        case _:
+            return ()
+
+
+def reduced_ranks(expr: Expr) -> tuple[str, ...]:
+    """The ranks that reductions inside an expression remove, in order of appearance."""
+    found: list[str] = []
+    for node in walk(expr):
+        match node:
+            case Reduce(ranks=ranks):
+                found.extend(ranks)
+            case TopK(rank=rank):
+                found.append(rank)
+            case _:
+                pass
+    return unique(found)
+
+
+def is_constant(expr: Expr) -> bool:
+    """Whether a value depends on sizes at most: on no tensor and on no rank."""
+    return not any(isinstance(node, Access | RankValue) for node in walk(expr))
+
+
+def is_index_arithmetic(expr: Expr) -> bool:
+    """Whether a value follows from ranks and sizes by whole-number arithmetic and comparison, as masks do."""
+    free = {"add", "sub", "mul", "floordiv", "mod", "neg", *COMPARISONS, *LOGIC}
+    return all(
+        isinstance(node, Number | Symbol | RankValue) or (isinstance(node, Apply) and node.op in free)
+        for node in walk(expr)
+    )
