@@ -1,0 +1,221 @@
+"""The analytical engine: closed forms for traffic, busy time, buffers and latency of a plan at given sizes.
+
+Groups follow each other and their times add. Within a group everything overlaps that the mapping lets overlap: the
+time is that of the busiest of the compute schedule (slots and drains) and of each level's bandwidth. Pipeline fill is
+amortised. Sizes may be arrays: then every number of the result is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightbound.base.errors import LightboundError
+from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
+from lightbound.workloads.expression import Work
+
+from .plan import GroupPlan, Plan, Site
+from .reuse import Nest, Sizes, tiles
+from .sizing import environment
+from .traffic import Nests, Traffic, footprints, group_traffic
+
+
+@dataclass(frozen=True)
+class EinsumTime:
+    """Busy time of one Einsum on its unit: cycles of the busiest worker, and lane-cycles of useful work in all."""
+
+    unit: str
+    cycles: Number
+    lane_cycles: Number
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """What one group takes. Times in seconds, footprints in bytes of one copy of the level, words as counted."""
+
+    einsums: dict[str, EinsumTime]
+    slots: tuple[dict[str, Number], ...]  # for each slot, cycles by unit
+    drain_cycles: dict[str, Number]  # by unit
+    compute_s: Number
+    memory_s: dict[str, Number]  # by level
+    launch_s: Number
+    latency_s: Number
+    words: dict[tuple[int, str, str], Number]
+    occupancy_bytes: dict[str, Number]
+    spilled: dict[str, Number]
+
+
+def run(plan: Plan, sizes: Sizes, word_bytes: int) -> tuple[dict[str, Number], tuple[GroupResult, ...]]:
+    """The environment in which formulas were evaluated, and the result of every group."""
+    names = environment(plan, sizes, word_bytes)
+    _check_tiles(plan, sizes, names)
+    return names, tuple(_run_group(plan, group, Nests(sizes, names), word_bytes) for group in plan.groups)
+
+
+def _check_tiles(plan: Plan, sizes: Sizes, names: dict[str, Number]) -> None:
+    for group in plan.groups:
+        for site in group.sites.values():
+            for loop in site.loops:
+                tile = evaluate(loop.tile, names)
+                if np.any(np.asarray(tile) < 1):
+                    raise LightboundError(
+                        f"mapping {plan.mapping.name!r}: tile of {loop.rank}", f"{loop.tile} = {tile}", "is below 1",
+                        "Choose a larger tile or a larger rank.",
+                    )
+
+
+def _run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int) -> GroupResult:
+    machine = plan.machine
+    taken, spilled = _capacity(plan, group, nests, word_bytes)
+    traffic = group_traffic(group, nests, spilled)
+    einsums = {name: _einsum_time(plan, site, nests) for name, site in group.sites.items()}
+    slots, drains, cycles = _schedule(group, nests, einsums)
+    compute_s = cycles / machine.clock_hz
+    memory_s = _memory_time(plan, group, nests, traffic, word_bytes)
+    latency = maximum(compute_s, *memory_s.values()) + machine.launch_latency_s
+    names = {number: level.name for number, level in enumerate(machine.levels)}
+    return GroupResult(
+        einsums, slots, drains, compute_s, memory_s, machine.launch_latency_s, latency, traffic.words,
+        {names[number]: value for number, value in taken.items()},
+        {names[number]: value for number, value in spilled.items()},
+    )
+
+
+def _capacity(
+    plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int
+) -> tuple[dict[int, Number], dict[int, Number]]:
+    taken: dict[int, Number] = {}
+    spilled: dict[int, Number] = {}
+    held = footprints(group, nests)
+    for number, level in enumerate(plan.machine.levels):
+        need: Number = sum((words for words, _ in held.get(number, {}).values()), 0) * word_bytes
+        for where_, stage in group.stages:
+            if where_ == number:
+                need = need + evaluate(stage.size, nests.environment)
+        if not (is_array(need) or need):
+            continue
+        taken[number] = need
+        if level.capacity_bytes is None or np.all(need <= level.capacity_bytes):
+            continue
+        if not group.group.overbook:
+            largest = max(held[number].values(), key=lambda entry: np.max(entry[0]))
+            raise LightboundError(
+                f"machine.levels.{level.name}.capacity", _bytes(level.capacity_bytes),
+                f"is too small for mapping {plan.mapping.name!r}, which holds {_bytes(need)} there "
+                f"(the largest part is {', '.join(largest[1])})",
+                f"Enlarge {level.name}, use smaller tiles, or let the group overbook.",
+            )
+        spilled[number] = maximum(0, 1 - level.capacity_bytes / need)
+    return taken, spilled
+
+
+def _bytes(value: Number) -> str:
+    return f"{float(np.max(value)):,.0f} B"
+
+
+def _einsum_time(plan: Plan, site: Site, nests: Nests) -> EinsumTime:
+    cycles: Number = 0
+    useful: Number = 0
+    for work in site.einsum.work:
+        cost = _cost(plan, site, work)
+        points, steps = _points_and_steps(site, work, nests)
+        cycles = cycles + steps * cost * _busiest_share(plan, site, work.ranks, nests)
+        useful = useful + points * cost
+    return EinsumTime(site.unit.name, cycles, useful)
+
+
+def _cost(plan: Plan, site: Site, work: Work) -> Number:
+    cost = site.unit.cycles(work.ops)
+    if cost is None:
+        unable = next((op for op in work.ops if site.unit.cycles((op,)) is None), "+".join(work.ops))
+        able = [name for name, unit in plan.machine.units.items() if unit.cycles(work.ops) is not None]
+        raise LightboundError(
+            f"mapping {plan.mapping.name!r}: bind", site.einsum.name,
+            f"needs {unable!r}, which unit {site.unit.name!r} of {plan.machine.name} does not do",
+            f"Bind it to {' or '.join(able)}." if able else f"Give unit {site.unit.name!r} a cost for {unable!r}.",
+        )
+    return cost
+
+
+def _points_and_steps(site: Site, work: Work, nests: Nests) -> tuple[Number, Number]:
+    """Points of the work, and cycles at one cycle a point: lanes share the ranks that lie along them."""
+    outer = nests.below(site.loops)
+    depth = len(site.loops)
+    points: Number = 1
+    steps: Number = 1
+    for rank in work.ranks:
+        points = points * nests.sizes[rank]
+        if rank not in site.spatial:
+            steps = steps * nests.sizes[rank]
+    for axis, ranks in site.space.items():
+        lanes = site.unit.shape[axis]
+        here = [rank for rank in ranks if rank in work.ranks]
+        if len(here) == 1:
+            steps = steps * _lane_tiles(outer, here[0], lanes)
+        elif here:
+            extent: Number = 1
+            for rank in here:
+                steps = steps * outer.count(rank, depth)
+                extent = extent * outer.extent(rank, depth)
+            steps = steps * ceil_div(extent, lanes)
+    return points, steps
+
+
+def _lane_tiles(nest: Nest, rank: str, lanes: Number) -> Number:
+    """How often the lanes are filled along a rank in all, ragged tiles counted exactly."""
+    return tiles(nest.sizes[rank], [*(step.tile for step in nest.steps if step.rank == rank), lanes])
+
+
+def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests) -> Number:
+    """The part of the work that the busiest instance does, when iterations are dealt over instances of the unit."""
+    if site.unit.scope is None:
+        return 1
+    instances = plan.machine.copies(site.unit.scope)
+    outer = nests.below(site.loops)
+    tasks: Number = 1
+    for depth, loop in enumerate(site.loops):
+        if loop.over is not None and loop.rank in ranks:
+            tasks = tasks * ceil_div(outer.extent(loop.rank, depth), outer.extent(loop.rank, depth + 1))
+    return ceil_div(tasks, instances) / tasks
+
+
+def _schedule(
+    group: GroupPlan, nests: Nests, einsums: dict[str, EinsumTime]
+) -> tuple[tuple[dict[str, Number], ...], dict[str, Number], Number]:
+    count = 1 + max(site.slot for site in group.sites.values())
+    slots: list[dict[str, Number]] = [{} for _ in range(count)]
+    for name, site in group.sites.items():
+        busy = slots[site.slot]
+        busy[site.unit.name] = busy.get(site.unit.name, 0) + einsums[name].cycles
+    total: Number = sum((maximum(*busy.values()) for busy in slots), 0)
+    drains: dict[str, Number] = {}
+    if group.group.depth != "full":
+        shared = nests.below(group.shared)
+        ranks = frozenset().union(*(site.ranks for site in group.sites.values()))
+        epochs = shared.visits(ranks, len(group.shared))
+        hidden = (group.group.depth - 1) * (total / epochs)
+        for _, unit in group.draining:
+            exposed = maximum(0, unit.drain_cycles - hidden) * epochs
+            drains[unit.name] = drains.get(unit.name, 0) + exposed
+    return tuple(slots), drains, total + sum(drains.values(), 0)
+
+
+def _memory_time(
+    plan: Plan, group: GroupPlan, nests: Nests, traffic: Traffic, word_bytes: int
+) -> dict[str, Number]:
+    """Seconds that each level's port is busy. A level that every instance owns serves its share on each."""
+    moved: dict[int, Number] = {}
+    for (level, _, _), words in traffic.words.items():
+        moved[level] = moved.get(level, 0) + words
+    times: dict[str, Number] = {}
+    for number, words in moved.items():
+        level = plan.machine.levels[number]
+        if level.bandwidth_bytes_per_s is None:
+            continue
+        share: Number = 1
+        if level.scope is not None:
+            share = maximum(*(_busiest_share(plan, site, site.einsum.ranks, nests) for site in group.sites.values()))
+            share = minimum(1, share)
+        times[level.name] = words * word_bytes * share / level.bandwidth_bytes_per_s
+    return times

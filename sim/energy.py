@@ -1,0 +1,71 @@
+"""Energy by action counts: operations on units, their register files, and rows of every storage level.
+
+Every action is counted on every instance that does it. A machine that states no energy for an action adds nothing for
+it, and the prediction names what was left out: a total is never invented.
+"""
+
+from __future__ import annotations
+
+from lightbound.archs.machine import Machine
+from lightbound.base.formula import Number
+
+from .analytical import GroupResult
+from .plan import Plan
+from .reuse import Sizes
+
+OPERANDS = {"mac": 3, "add": 2, "sub": 2, "mul": 2, "div": 2, "max": 2, "min": 2, "pow": 2, "compare": 2, "select": 3}
+
+
+def energy(
+    plan: Plan, sizes: Sizes, results: tuple[GroupResult, ...], word_bytes: int
+) -> tuple[dict[str, Number], tuple[str, ...]]:
+    """Joules by component (``2d.mac``, ``2d.registers``, ``dram.read``), and what the machine does not price."""
+    parts: dict[str, Number] = {}
+    missing: dict[str, None] = {}
+    for group in plan.groups:
+        for site in group.sites.values():
+            _operations(parts, missing, plan.machine, site.einsum.work, site.unit.name, sizes)
+    for result in results:
+        for (number, action, _), words in result.words.items():
+            level = plan.machine.levels[number]
+            row = level.read_energy_j if action == "read" else level.write_energy_j
+            if row is None or level.row_bytes is None:
+                missing.setdefault(f"{level.name} {action}s")
+            else:
+                _add(parts, f"{level.name}.{action}", words * word_bytes / level.row_bytes * row)
+    return parts, tuple(missing)
+
+
+def _operations(
+    parts: dict[str, Number],
+    missing: dict[str, None],
+    machine: Machine,
+    works: tuple[object, ...],
+    name: str,
+    sizes: Sizes,
+) -> None:
+    from lightbound.workloads.expression import Work
+
+    unit = machine.units[name]
+    for work in works:
+        assert isinstance(work, Work)
+        points: Number = 1
+        for rank in work.ranks:
+            points = points * sizes[rank]
+        label = "+".join(work.ops)
+        joules = unit.energy(work.ops)
+        if joules is None:
+            missing.setdefault(f"{label} on {name}")
+        else:
+            _add(parts, f"{name}.{label}", points * joules)
+        if unit.registers is not None and unit.registers.read_energy_j is not None:
+            write = unit.registers.write_energy_j or 0
+            each = sum(
+                (unit.cycles((op,)) or 1) * (OPERANDS.get(op, 1) * unit.registers.read_energy_j + write)
+                for op in work.ops
+            )
+            _add(parts, f"{name}.registers", points * each)
+
+
+def _add(parts: dict[str, Number], key: str, joules: Number) -> None:
+    parts[key] = parts.get(key, 0.0) + joules

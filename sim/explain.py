@@ -1,0 +1,122 @@
+"""A Prediction in sentences: what binds and by how much, which Einsum, which pass, which traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lightbound.base.errors import LightboundError
+from lightbound.base.formula import Number, is_array
+
+from .prediction import Prediction
+
+_SCALES = ((1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s"))
+_BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_JOULES = ((1e-12, "pJ"), (1e-9, "nJ"), (1e-6, "uJ"), (1e-3, "mJ"), (1.0, "J"), (1e3, "kJ"), (1e6, "MJ"))
+
+
+def seconds(value: float) -> str:
+    """Three or four significant digits with the unit that suits: ``3.14 ms``."""
+    scale, unit = next(((s, u) for s, u in reversed(_SCALES) if abs(value) >= s), _SCALES[0])
+    return f"{value / scale:.4g} {unit}"
+
+
+def size(value: float) -> str:
+    """Bytes with a binary prefix: ``1.5 MiB``."""
+    power = 0
+    while abs(value) >= 1024 and power < len(_BYTES) - 1:
+        value /= 1024
+        power += 1
+    return f"{value:.4g} {_BYTES[power]}"
+
+
+def joules(value: float) -> str:
+    """Energy with the unit that suits."""
+    scale, unit = next(((s, u) for s, u in reversed(_JOULES) if abs(value) >= s), _JOULES[0])
+    return f"{value / scale:.4g} {unit}"
+
+
+def explain(prediction: Prediction) -> str:
+    """The paragraphs behind `Prediction.explain`."""
+    if is_array(prediction.latency_s):
+        raise LightboundError(
+            "explain", f"{prediction.latency_s.size} points", "is a sweep", "Explain one point: simulate it alone."
+        )
+    lines = [_headline(prediction), _limits(prediction), *_groups(prediction), _traffic(prediction)]
+    lines += [_buffers(prediction), _energy(prediction)]
+    lines += [f"Assumed: {'; '.join(prediction.assumptions)}."]
+    return "\n".join(line for line in lines if line)
+
+
+def _headline(p: Prediction) -> str:
+    what = f"{p.workload} on {p.machine}, mapping {p.mapping!r}: {seconds(p.latency_s)}"
+    share = p.decomposition_s[p.bottleneck] / p.latency_s
+    return f"{what}. It waits for {_resource(p.bottleneck)} during {share:.0%} of that time."
+
+
+def _resource(name: str) -> str:
+    if name.endswith(" drain"):
+        return f"the drain of unit {name.removesuffix(' drain')} (results that another unit needs leave it late)"
+    return name if name == "launch" else f"{name!r}"
+
+
+def _limits(p: Prediction) -> str:
+    ranked = sorted(((value, name) for name, value in p.busy_s.items() if value), reverse=True)
+    busy = ", ".join(f"{name} {value / p.latency_s:.1%}" for value, name in ranked)
+    used = ", ".join(f"{name} {value:.1%}" for name, value in p.utilization.items() if value)
+    return f"Busy: {busy}. Utilization (useful work of all lanes): {used}."
+
+
+def _groups(p: Prediction) -> list[str]:
+    assert p.plan is not None
+    lines = []
+    many = len(p.groups) > 1
+    for group, result in zip(p.plan.groups, p.groups, strict=True):
+        slowest = sorted(result.einsums.items(), key=lambda item: item[1].cycles, reverse=True)[:3]
+        clock = p.plan.machine.clock_hz
+        work = ", ".join(
+            f"{name} {seconds(time.cycles / clock)} on {time.unit}{_pass(group.sites[name].passes)}"
+            for name, time in slowest
+            if time.cycles
+        )
+        title = f"Group {'+'.join(group.sites)}: {seconds(result.latency_s)}. " if many else ""
+        memory = "; ".join(f"{name} needs {seconds(value)}" for name, value in result.memory_s.items())
+        lines.append(f"{title}Longest Einsums: {work}. Compute schedule {seconds(result.compute_s)}; {memory}.")
+        for name, missing in result.spilled.items():
+            if missing:
+                lines.append(f"{name} is overbooked: {missing:.2%} of what is held there is fetched on each use.")
+    return lines
+
+
+def _pass(vector: tuple[int, ...]) -> str:
+    return f" (pass {max(vector)})" if vector and max(vector) > 1 else ""
+
+
+def _traffic(p: Prediction) -> str:
+    assert p.plan is not None
+    outermost = p.plan.machine.levels[0].name
+    total = p.traffic_bytes[outermost]
+    tensors = _largest(p.traffic_by_tensor.get(outermost, {}))
+    parts = ", ".join(f"{name} {size(value)}" for name, value in tensors)
+    ratio = total / p.compulsory_bytes
+    return f"Traffic at {outermost}: {size(total)}, {ratio:.3g}x the compulsory {size(p.compulsory_bytes)}: {parts}."
+
+
+def _largest(values: Mapping[str, Number], count: int = 5) -> list[tuple[str, Number]]:
+    return sorted(((n, v) for n, v in values.items() if v), key=lambda item: item[1], reverse=True)[:count]
+
+
+def _buffers(p: Prediction) -> str:
+    assert p.plan is not None
+    parts = []
+    for name, taken in p.occupancy_bytes.items():
+        capacity = p.plan.machine.level(name).capacity_bytes
+        of = f" of {size(capacity)}" if capacity is not None else ""
+        parts.append(f"{name} {size(taken)}{of}")
+    return f"Held: {', '.join(parts)}." if parts else ""
+
+
+def _energy(p: Prediction) -> str:
+    if p.energy_j is None:
+        return ""
+    parts = ", ".join(f"{name} {value / p.energy_j:.1%}" for name, value in _largest(p.energy_by_component))
+    return f"Energy: {joules(p.energy_j)}: {parts}."

@@ -1,0 +1,324 @@
+"""A mapping checked against its cascade and its machine, and resolved: who sits where, who holds what, who feeds whom.
+
+A plan depends on structure only, not on sizes, so that one plan serves every point of a sweep. It knows nothing of
+time or traffic; reuse.py and analytical.py do the arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping as Dictionary
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from lightbound.archs.machine import Machine, Unit
+from lightbound.base.errors import LightboundError, choose_from
+from lightbound.workloads.cascade import Cascade
+from lightbound.workloads.expression import Access, Einsum
+from lightbound.workloads.passes import passes
+
+from .mapping import Do, For, Group, Hold, Mapping, Node, Stage
+
+PassVector = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A tensor's place in a level: below `loops`, for the Einsums in `users`."""
+
+    tensor: str
+    level: int
+    loops: tuple[For, ...]
+    copies: int | float | str
+    buffer: int  # holds with one number share a buffer (alias)
+    users: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """Where an Einsum runs: its loops from outermost to innermost, its unit, and what is held on the way to it."""
+
+    einsum: Einsum
+    unit: Unit
+    space: Dictionary[str, tuple[str, ...]]
+    loops: tuple[For, ...]
+    holds: Dictionary[str, tuple[Held, ...]]
+    passes: PassVector
+    slot: int
+
+    @cached_property
+    def ranks(self) -> frozenset[str]:
+        return frozenset(self.einsum.ranks)
+
+    @cached_property
+    def spatial(self) -> frozenset[str]:
+        return frozenset(rank for ranks in self.space.values() for rank in ranks)
+
+    @cached_property
+    def temporal(self) -> tuple[str, ...]:
+        """Ranks that no lanes take, the reduced ones innermost so that sums stay in the unit."""
+        ranks = [rank for rank in self.einsum.ranks if rank not in self.spatial]
+        reduced = set(self.einsum.reduced)
+        return tuple(sorted(ranks, key=lambda rank: rank in reduced))
+
+    def together_with(self, other: Site) -> bool:
+        """Whether the two are done in one walk on one unit, so that a value passes between them for free."""
+        return self.unit.name == other.unit.name and self.passes == other.passes
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """One tensor in one group: who writes it, who reads it, and where its home is."""
+
+    tensor: str
+    writer: Site | None
+    readers: tuple[tuple[Site, Access], ...]
+    home: int | None  # level of an intermediate's home; None: it never leaves the units
+    leaves: bool  # written to the outermost level for a later group or as an output
+    running: frozenset[str]  # ranks over which it is a running value (only one iterate lives)
+
+    @property
+    def arrives(self) -> bool:
+        """Whether it is read from the outermost level."""
+        return bool(self.readers) and (self.writer is None or self.home == 0)
+
+
+@dataclass(frozen=True, eq=False)
+class GroupPlan:
+    group: Group
+    shared: tuple[For, ...]
+    sites: Dictionary[str, Site]
+    flows: tuple[Flow, ...]
+    holds: tuple[Held, ...]
+    stages: tuple[tuple[int, Stage], ...]
+    draining: tuple[tuple[int, Unit], ...]  # (slot, unit) that must drain before a later slot
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    cascade: Cascade
+    mapping: Mapping
+    machine: Machine
+    groups: tuple[GroupPlan, ...]
+    order: Dictionary[str, int] = field(default_factory=dict)
+
+
+def make_plan(cascade: Cascade, mapping: Mapping, machine: Machine) -> Plan:
+    """The plan, or a LightboundError that names the field of the mapping that does not fit the cascade or machine."""
+    where = f"mapping {mapping.name!r}"
+    group_of: dict[str, int] = {}
+    for number, group in enumerate(mapping.groups):
+        for name in group.einsums:
+            _known(f"{where}: groups.{number}.einsums", name, (einsum.name for einsum in cascade.einsums))
+            if name in group_of:
+                raise LightboundError(f"{where}: groups.{number}.einsums", name, "is in two groups", "Keep one.")
+            group_of[name] = number
+    unplaced = [einsum.name for einsum in cascade.einsums if einsum.name not in group_of]
+    if unplaced:
+        raise LightboundError(
+            f"{where}: groups", ", ".join(unplaced), "of the cascade is in no group",
+            "Add it to a group" + (f", or use the cascade {mapping.variant!r}." if mapping.variant else "."),
+        )
+    _check_order(where, cascade, group_of)
+    bound = _bindings(where, cascade, mapping, machine)
+    vectors = _pass_vectors(cascade)
+    groups = tuple(
+        _plan_group(f"{where}: groups.{number}", cascade, machine, group, number, group_of, bound, vectors)
+        for number, group in enumerate(mapping.groups)
+    )
+    return Plan(cascade, mapping, machine, groups, group_of)
+
+
+def _known(where: str, name: str, names: Iterable[str]) -> None:
+    names = tuple(names)
+    if name not in names:
+        raise LightboundError(where, name, "does not exist", choose_from(names, name))
+
+
+def _check_order(where: str, cascade: Cascade, group_of: Dictionary[str, int]) -> None:
+    for producer, consumer in cascade.graph.edges:
+        if group_of[producer] > group_of[consumer]:
+            raise LightboundError(
+                f"{where}: groups", consumer, f"runs in group {group_of[consumer]}, before {producer}, which it needs",
+                "Order the groups so that values are written before they are read.",
+            )
+
+
+def _pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
+    analyses = [passes(cascade, family) for family in cascade.families]
+    return {einsum.name: tuple(one.einsum[einsum.name] for one in analyses) for einsum in cascade.einsums}
+
+
+def _bindings(
+    where: str, cascade: Cascade, mapping: Mapping, machine: Machine
+) -> dict[str, tuple[Unit, dict[str, tuple[str, ...]]]]:
+    names = [einsum.name for einsum in cascade.einsums]
+    bound: dict[str, tuple[Unit, dict[str, tuple[str, ...]]]] = {}
+    for number, bind in enumerate(mapping.bind):
+        here = f"{where}: bind.{number}"
+        _known(f"{here}.unit", bind.unit, machine.units)
+        unit = machine.units[bind.unit]
+        for axis in bind.space:
+            _known(f"{here}.space", axis, unit.shape)
+        for name in bind.einsums:
+            _known(f"{here}.einsums", name, names)
+            einsum = cascade.einsum(name)
+            for rank in (rank for ranks in bind.space.values() for rank in ranks):
+                _known(f"{here}.space", rank, cascade.ranks)
+            carried = cascade.iterative.get(name, frozenset())
+            for axis, ranks in bind.space.items():
+                clash = carried.intersection(ranks)
+                if clash:
+                    raise LightboundError(
+                        f"{here}.space.{axis}", ", ".join(clash), f"carries {name} from one step to the next",
+                        "A recurrence cannot be laid along lanes; leave the rank in time.",
+                    )
+            space = {axis: tuple(r for r in ranks if r in einsum.ranks) for axis, ranks in bind.space.items()}
+            bound[name] = (unit, {axis: ranks for axis, ranks in space.items() if ranks})
+    missing = [name for name in names if name not in bound]
+    if missing:
+        raise LightboundError(f"{where}: bind", ", ".join(missing), "is bound to no unit", "Bind it to a unit.")
+    return bound
+
+
+class _Walk:
+    """Reads a nest from top to bottom and notes the loops and holds above every Einsum."""
+
+    def __init__(self, where: str, cascade: Cascade, machine: Machine, group: Group) -> None:
+        self.where = where
+        self.cascade = cascade
+        self.machine = machine
+        self.levels = {level.name: number for number, level in enumerate(machine.levels)}
+        self.holds: list[Held] = []
+        self.stages: list[tuple[int, Stage]] = []
+        self.leaf: dict[str, tuple[tuple[For, ...], tuple[Held, ...]]] = {}
+        self.buffers = 0
+        self.nest(group.nest, frozenset(group.einsums), (), ())
+        self.shared = tuple(node for node in group.nest if isinstance(node, For))
+
+    def level(self, name: str) -> int:
+        _known(f"{self.where}.nest: in", name, self.levels)
+        return self.levels[name]
+
+    def nest(
+        self, nodes: tuple[Node, ...], einsums: frozenset[str], loops: tuple[For, ...], holds: tuple[Held, ...]
+    ) -> None:
+        waiting = set(einsums)
+        for node in nodes:
+            match node:
+                case For():
+                    _known(f"{self.where}.nest: for", node.rank, self.cascade.ranks)
+                    loops = (*loops, node)
+                case Hold():
+                    holds = (*holds, *self.hold(node, loops, frozenset(waiting)))
+                case Stage():
+                    self.stages.append((self.level(node.level), node))
+                case Do():
+                    branch = frozenset(node.einsums)
+                    stray = branch - waiting
+                    if stray:
+                        raise LightboundError(
+                            f"{self.where}.nest: do", ", ".join(sorted(stray)), "does not run here",
+                            choose_from(waiting, sorted(stray)[0]),
+                        )
+                    waiting -= branch
+                    self.nest(node.nest, branch, loops, holds)
+        for name in waiting:
+            self.leaf[name] = (loops, holds)
+
+    def hold(self, node: Hold, loops: tuple[For, ...], einsums: frozenset[str]) -> list[Held]:
+        level = self.level(node.level)
+        made = []
+        for tensor in node.tensors:
+            used = {e.name for e in self.cascade.readers(tensor)}
+            writer = self.cascade.writer(tensor)
+            users = einsums & (used | ({writer.name} if writer else set()))
+            if not users:
+                touched = {a.tensor for name in einsums for a in _touched(self.cascade.einsum(name))}
+                raise LightboundError(
+                    f"{self.where}.nest: hold", tensor, "is used by no Einsum below this point",
+                    choose_from(touched, tensor),
+                )
+            if not (node.alias and made):
+                self.buffers += 1
+            made.append(Held(tensor, level, loops, node.copies, self.buffers, users))
+        self.holds.extend(made)
+        return made
+
+
+def _touched(einsum: Einsum) -> tuple[Access, ...]:
+    return (einsum.output, *einsum.reads)
+
+
+def _plan_group(
+    where: str,
+    cascade: Cascade,
+    machine: Machine,
+    group: Group,
+    number: int,
+    group_of: Dictionary[str, int],
+    bound: Dictionary[str, tuple[Unit, dict[str, tuple[str, ...]]]],
+    vectors: Dictionary[str, PassVector],
+) -> GroupPlan:
+    walk = _Walk(where, cascade, machine, group)
+    slots = group.slots or (group.einsums,)
+    slot_of = {name: position for position, slot in enumerate(slots) for name in slot}
+    sites: dict[str, Site] = {}
+    for einsum in cascade.einsums:
+        if einsum.name in group.einsums:
+            loops, holds = walk.leaf[einsum.name]
+            chain: dict[str, tuple[Held, ...]] = {}
+            for held in holds:
+                if einsum.name in held.users:
+                    chain[held.tensor] = (*chain.get(held.tensor, ()), held)
+            unit, space = bound[einsum.name]
+            sites[einsum.name] = Site(
+                einsum, unit, space, loops, chain, vectors[einsum.name], slot_of[einsum.name]
+            )
+    flows = _flows(where, cascade, group, number, group_of, sites)
+    return GroupPlan(
+        group, walk.shared, sites, flows, tuple(walk.holds), tuple(walk.stages), _draining(cascade, sites)
+    )
+
+
+def _flows(
+    where: str,
+    cascade: Cascade,
+    group: Group,
+    number: int,
+    group_of: Dictionary[str, int],
+    sites: Dictionary[str, Site],
+) -> tuple[Flow, ...]:
+    tensors: dict[str, None] = {}
+    for site in sites.values():
+        for access in (*site.einsum.reads, site.einsum.output):
+            tensors.setdefault(access.tensor)
+    for tensor in group.spill:
+        _known(f"{where}.spill", tensor, (name for name in tensors if name in sites))
+    flows = []
+    for tensor in tensors:
+        writer = sites.get(tensor)
+        readers = tuple(
+            (site, access) for site in sites.values() for access in site.einsum.reads if access.tensor == tensor
+        )
+        elsewhere = any(group_of[reader.name] != number for reader in cascade.readers(tensor))
+        home: int | None = None
+        if writer is not None:
+            kept = [held.level for held in writer.holds.get(tensor, ())]
+            if tensor in group.spill:
+                home = 0
+            elif kept and any(held in site.holds.get(tensor, ()) for held in writer.holds[tensor] for site, _ in readers):
+                home = kept[0]
+        leaves = writer is not None and (elsewhere or tensor in cascade.outputs or home == 0)
+        flows.append(Flow(tensor, writer, readers, home, leaves, cascade.iterative.get(tensor, frozenset())))
+    return tuple(flows)
+
+
+def _draining(cascade: Cascade, sites: Dictionary[str, Site]) -> tuple[tuple[int, Unit], ...]:
+    """Slots whose unit feeds a later slot on another unit. A value read in an earlier slot is one epoch old: free."""
+    found: dict[tuple[int, str], Unit] = {}
+    for producer, consumer in cascade.graph.edges:
+        if producer in sites and consumer in sites:
+            a, b = sites[producer], sites[consumer]
+            if a.unit.name != b.unit.name and a.slot < b.slot:
+                found[(a.slot, a.unit.name)] = a.unit
+    return tuple((slot, unit) for (slot, _), unit in found.items())

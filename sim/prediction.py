@@ -1,0 +1,169 @@
+"""What a simulation answers: latency and what binds it, traffic, utilization, energy, buffers, and why, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lightbound.base.formula import Number, is_array
+
+from .analytical import GroupResult
+from .plan import Plan
+from .reuse import Sizes
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A cascade on a machine under a mapping. Times in seconds, traffic and buffers in bytes, energy in joules.
+
+    Where sizes or machine fields were arrays, every number is an array of their common shape.
+    """
+
+    workload: str
+    machine: str
+    mapping: str
+    engine: str
+    sizes: Mapping[str, Number]
+    latency_s: Number
+    traffic_bytes: Mapping[str, Number]
+    traffic_by_tensor: Mapping[str, Mapping[str, Number]]
+    compulsory_bytes: Number
+    utilization: Mapping[str, Number]
+    busy_s: Mapping[str, Number]
+    energy_j: Number | None
+    energy_by_component: Mapping[str, Number]
+    occupancy_bytes: Mapping[str, Number]
+    decomposition_s: Mapping[str, Number]
+    assumptions: tuple[str, ...]
+    params: Mapping[str, Number] = field(default_factory=dict)
+    plan: Plan | None = field(default=None, repr=False)
+    groups: tuple[GroupResult, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def bottleneck(self) -> Any:
+        """The resource that the largest part of the latency waits for: a unit, a drain, or a level."""
+        names = list(self.decomposition_s)
+        if not is_array(self.latency_s):
+            return max(names, key=lambda name: self.decomposition_s[name])
+        shape = np.shape(self.latency_s)
+        stack = np.stack([np.broadcast_to(self.decomposition_s[name], shape) for name in names])
+        return np.array(names)[np.argmax(stack, axis=0)]
+
+    def explain(self) -> str:
+        """Why it takes so long, in sentences: what binds, how far the next limit is, passes, and traffic."""
+        from .explain import explain
+
+        return explain(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        return {
+            "workload": self.workload,
+            "machine": self.machine,
+            "mapping": self.mapping,
+            "engine": self.engine,
+            "sizes": _plain(self.sizes),
+            "params": _plain(self.params),
+            "latency_s": _plain(self.latency_s),
+            "bottleneck": _plain(self.bottleneck),
+            "decomposition_s": _plain(self.decomposition_s),
+            "utilization": _plain(self.utilization),
+            "traffic_bytes": _plain(self.traffic_bytes),
+            "traffic_by_tensor": _plain(self.traffic_by_tensor),
+            "compulsory_bytes": _plain(self.compulsory_bytes),
+            "energy_j": _plain(self.energy_j),
+            "energy_by_component": _plain(self.energy_by_component),
+            "occupancy_bytes": _plain(self.occupancy_bytes),
+            "assumptions": list(self.assumptions),
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def summarise(
+    plan: Plan,
+    sizes: Sizes,
+    results: tuple[GroupResult, ...],
+    word_bytes: int,
+) -> dict[str, Any]:
+    """The fields of a Prediction that follow from the results of the groups."""
+    machine = plan.machine
+    latency: Number = sum((result.latency_s for result in results), 0)
+    busy: dict[str, Number] = dict.fromkeys(machine.units, 0)
+    useful: dict[str, Number] = dict.fromkeys(machine.units, 0)
+    for result in results:
+        for time in result.einsums.values():
+            busy[time.unit] = busy[time.unit] + time.cycles / machine.clock_hz
+            useful[time.unit] = useful[time.unit] + time.lane_cycles
+    by_tensor: dict[str, dict[str, Number]] = {level.name: {} for level in machine.levels}
+    for result in results:
+        for (number, _, tensor), words in result.words.items():
+            level = by_tensor[machine.levels[number].name]
+            level[tensor] = level.get(tensor, 0) + words * word_bytes
+    memory: dict[str, Number] = {}
+    occupancy: dict[str, Number] = {}
+    for result in results:
+        for name, seconds in result.memory_s.items():
+            memory[name] = memory.get(name, 0) + seconds
+        for name, taken in result.occupancy_bytes.items():
+            occupancy[name] = np.maximum(occupancy[name], taken) if name in occupancy else taken
+    return {
+        "latency_s": latency,
+        "traffic_bytes": {name: sum(tensors.values(), 0) for name, tensors in by_tensor.items()},
+        "traffic_by_tensor": {name: tensors for name, tensors in by_tensor.items() if tensors},
+        "utilization": {
+            name: useful[name] / (unit.lanes * machine.copies(unit.scope)) / (latency * machine.clock_hz)
+            for name, unit in machine.units.items()
+        },
+        "busy_s": {**busy, **memory},
+        "occupancy_bytes": {name: _scalar(value) for name, value in occupancy.items()},
+        "decomposition_s": _decompose(machine.clock_hz, results),
+    }
+
+
+def _scalar(value: Number) -> Number:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _decompose(clock_hz: Number, results: tuple[GroupResult, ...]) -> dict[str, Number]:
+    """The latency by what it waits for: in each group its slowest resource, and in each slot its slowest unit."""
+    parts: dict[str, Number] = {}
+
+    def add(name: str, seconds: Number) -> None:
+        parts[name] = parts.get(name, 0.0) + seconds
+
+    for result in results:
+        work_s = result.latency_s - result.launch_s
+        computes = result.compute_s >= work_s
+        for slot in result.slots:
+            longest = slot and _largest(list(slot.values()))
+            taken: Number = False
+            for unit, cycles in slot.items():
+                here = (cycles >= longest) & np.logical_not(taken)
+                add(unit, here * computes * cycles / clock_hz)
+                taken = taken | here
+        for unit, cycles in result.drain_cycles.items():
+            add(f"{unit} drain", computes * cycles / clock_hz)
+        taken = computes
+        for level, seconds in result.memory_s.items():
+            here = (seconds >= work_s) & np.logical_not(taken)
+            add(level, here * seconds)
+            taken = taken | here
+        if not isinstance(result.launch_s, int | float) or result.launch_s:
+            add("launch", result.launch_s)
+    return {name: _scalar(seconds) for name, seconds in parts.items() if np.any(np.asarray(seconds) > 0)}
+
+
+def _largest(values: list[Number]) -> Number:
+    largest = values[0]
+    for value in values[1:]:
+        largest = np.maximum(largest, value)
+    return largest

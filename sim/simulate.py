@@ -1,0 +1,174 @@
+"""The verb: a workload on a machine under a mapping gives a Prediction."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping as Dictionary
+from typing import Any
+
+import numpy as np
+
+from lightbound.archs.library import machine as find_machine
+from lightbound.archs.machine import Machine
+from lightbound.base.errors import LightboundError, choose_from
+from lightbound.base.formula import Number, ceil_div, evaluate, is_array
+from lightbound.workloads.cascade import Cascade
+from lightbound.workloads.registry import Workload, workload as find_workload
+
+from .analytical import run
+from .energy import energy
+from .mapping import Mapping
+from .plan import Plan, make_plan
+from .prediction import Prediction, summarise
+
+MappingLike = Mapping | str | Dictionary[str, Any] | None
+ENGINES = ("analytical",)
+
+
+def simulate(
+    workload: Workload | Cascade | str,
+    machine: Machine | str,
+    mapping: MappingLike = None,
+    engine: str = "analytical",
+) -> Prediction:
+    """Predict latency, traffic, utilization, energy and buffer use of a workload on a machine.
+
+    workload: a Workload, a sized Cascade, or a name. machine: a Machine or a name.
+    mapping: the name of one of the workload's mappings, a Mapping, or its plain data; none for `default_mapping`.
+    Sizes and machine fields may be float64 arrays of one shape: the Prediction then holds arrays.
+    Raises LightboundError where the three do not fit each other or the machine is too small for the mapping.
+    """
+    if engine not in ENGINES:
+        raise LightboundError("engine", engine, "does not exist", choose_from(ENGINES, engine))
+    work = as_workload(workload)
+    hardware = find_machine(machine) if isinstance(machine, str) else machine
+    work, chosen = resolve_mapping(work, hardware, mapping)
+    return predict(work, hardware, chosen)
+
+
+def as_workload(workload: Workload | Cascade | str) -> Workload:
+    """A Workload from a name or a bare cascade."""
+    if isinstance(workload, str):
+        return find_workload(workload)
+    return Workload.of_cascade(workload) if isinstance(workload, Cascade) else workload
+
+
+def resolve_mapping(work: Workload, machine: Machine, mapping: MappingLike) -> tuple[Workload, Mapping]:
+    """The mapping meant, and the workload in the variant that it is written for."""
+    if mapping is None:
+        from .search import default_mapping
+
+        return work, default_mapping(work, machine)
+    if isinstance(mapping, str):
+        named = work.method.mappings
+        if mapping == "default":
+            return resolve_mapping(work, machine, None)
+        if mapping not in named:
+            raise LightboundError(
+                f"mapping of {work.name}", mapping, "does not exist", choose_from((*named, "default"), mapping)
+            )
+        mapping = _named(work, machine, mapping, named[mapping])
+    elif not isinstance(mapping, Mapping):
+        mapping = Mapping.from_data(mapping)
+    if mapping.variant is not None and mapping.variant != work.variant:
+        if mapping.variant not in work.method.cascades:
+            raise LightboundError(
+                "mapping.variant", mapping.variant, f"is not a cascade of {work.name}",
+                choose_from(work.method.cascades, mapping.variant),
+            )
+        work = work.with_variant(mapping.variant)
+    return work, mapping
+
+
+_parsed: dict[tuple[str, str, int], Mapping] = {}
+
+
+def _named(
+    work: Workload, machine: Machine, name: str, made: Dictionary[str, Any] | Callable[..., Dictionary[str, Any]]
+) -> Mapping:
+    where = f"mapping {name!r} of {work.name}"
+    if callable(made):
+        if any(is_array(size) for size in work.sizes.values()):
+            raise LightboundError(
+                where, "arrays of sizes", "is another mapping at other sizes, so that one call cannot sweep it",
+                "Simulate point by point.",
+            )
+        return Mapping.from_data({"name": name, **made(work.sizes, machine.quantities)}, where)
+    key = (work.name, name, id(made))
+    if key not in _parsed:
+        _parsed[key] = Mapping.from_data({"name": name, **made}, where)
+    return _parsed[key]
+
+
+def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
+    """The prediction of a workload under exactly this mapping."""
+    cascade, padded = _sized(work, machine, mapping)
+    sizes = {rank: cascade.size(rank) for rank in cascade.ranks}
+    plan = _plan(cascade, mapping, machine)
+    names, results = run(plan, sizes, work.word_bytes)
+    parts, unpriced = energy(plan, sizes, results, work.word_bytes)
+    fields = summarise(plan, sizes, results, work.word_bytes)
+    assumptions = [
+        "pipeline fill is amortised",
+        f"every word takes {work.word_bytes} bytes",
+        *padded,
+        *(f"{machine.name} states no energy for {what}: left out" for what in unpriced),
+    ]
+    return Prediction(
+        workload=work.name,
+        machine=machine.name,
+        mapping=mapping.name,
+        engine="analytical",
+        sizes=dict(cascade.sizes),
+        compulsory_bytes=compulsory(cascade, work.word_bytes),
+        energy_j=sum(parts.values()) if parts else None,
+        energy_by_component=parts,
+        assumptions=tuple(assumptions),
+        params={name: names[name] for name in mapping.params},
+        plan=plan,
+        groups=results,
+        **fields,
+    )
+
+
+def compulsory(cascade: Cascade, word_bytes: int) -> Number:
+    """Bytes that no mapping can avoid at the outermost level: every input once, every output once."""
+    from lightbound.workloads.counts import compulsory_traffic
+
+    return sum(compulsory_traffic(cascade, word_bytes).values(), 0)
+
+
+def _sized(work: Workload, machine: Machine, mapping: Mapping) -> tuple[Cascade, tuple[str, ...]]:
+    """The cascade with the tile sizes that the mapping fills in; a rank that these do not divide is padded."""
+    cascade = work.cascade
+    names = {**machine.quantities, **cascade.sizes, "word_bytes": work.word_bytes}
+    tile = {symbol: evaluate(value, names) for symbol, value in mapping.sizes.items()}
+    tile = {symbol: int(size) if not is_array(size) else size for symbol, size in tile.items()}
+    notes: list[str] = []
+    padded: dict[str, Number] = {}
+    for symbol, size in tile.items():
+        whole = symbol.rstrip("0123456789")
+        given = cascade.sizes.get(whole)
+        if given is not None and whole != symbol and np.any(np.asarray(given % size)):
+            padded[whole] = ceil_div(given, size) * size
+            notes.append(f"{whole} is padded to whole tiles of {symbol} = {size}")
+    cascade = cascade.with_sizes(**padded, **tile)
+    if cascade.missing_sizes:
+        missing = cascade.missing_sizes[0]
+        raise LightboundError(
+            f"sizes of {work.name}", missing, "has no value", f"Give it: {missing}=..., or a mapping that does."
+        )
+    return cascade, tuple(notes)
+
+
+_plans: OrderedDict[tuple[int, int, int], tuple[Plan, object]] = OrderedDict()
+
+
+def _plan(cascade: Cascade, mapping: Mapping, machine: Machine) -> Plan:
+    """Plans depend on structure alone: one serves every size. The cache keeps what its keys point to alive."""
+    key = (id(cascade.einsums), id(mapping), id(machine))
+    if key not in _plans:
+        if len(_plans) >= 256:
+            _plans.popitem(last=False)
+        _plans[key] = make_plan(cascade, mapping, machine), (cascade.einsums, mapping, machine)
+    return _plans[key][0]

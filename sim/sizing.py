@@ -1,0 +1,121 @@
+"""From sizes and parameters to numbers: tile sizes that a mapping chooses, and what its buffers then take.
+
+A parameter is a number, a formula, or a `Fit`: the largest whole number with which everything held in a level still
+fits. What is held grows with the parameter, almost always linearly, so that a linear guess is checked and then, if it
+missed, bisected; no closed form is written for any mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import numpy as np
+
+from lightbound.base.errors import LightboundError
+from lightbound.base.formula import Number, evaluate, is_array, minimum, where
+
+from .mapping import Fit
+from .plan import GroupPlan, Plan
+from .reuse import Sizes
+from .traffic import Nests, footprints
+
+LARGEST = 1 << 40  # no tile is longer
+
+
+def environment(plan: Plan, sizes: Sizes, word_bytes: int) -> dict[str, Number]:
+    """Everything formulas of the plan may name: size symbols, machine quantities, params (fits solved)."""
+    names: dict[str, Number] = {**plan.machine.quantities, "word_bytes": word_bytes}
+    names.update((rank.upper(), size) for rank, size in sizes.items())
+    for name, value in plan.mapping.params.items():
+        names[name] = _fit(plan, sizes, names, name, value, word_bytes) if isinstance(value, Fit) else evaluate(
+            value, names
+        )
+    return names
+
+
+def level_bytes(plan: GroupPlan, nests: Nests, level: int, word_bytes: int) -> Number:
+    """Bytes that a group takes of one copy of a level."""
+    held = footprints(plan, nests).get(level, {})
+    total: Number = sum(words for words, _ in held.values()) * word_bytes
+    for where_, stage in plan.stages:
+        if where_ == level:
+            total = total + evaluate(stage.size, nests.environment)
+    return total
+
+
+def _fit(
+    plan: Plan, sizes: Sizes, names: Mapping[str, Number], name: str, fit: Fit, word_bytes: int
+) -> Number:
+    number = next((n for n, level in enumerate(plan.machine.levels) if level.name == fit.fit), None)
+    if number is None:
+        plan.machine.level(fit.fit)  # raises with the names there are
+        raise AssertionError
+    capacity = plan.machine.levels[number].capacity_bytes
+    whole = None if fit.divides is None else evaluate(fit.divides, names)
+    cap: Number = LARGEST if fit.at_most is None else evaluate(fit.at_most, names)
+    cap = cap if whole is None else minimum(cap, whole)
+    if capacity is None:
+        largest = cap
+    else:
+        room = capacity * evaluate(fit.share, names)
+        groups = [group for group in plan.groups if any(held.level == number for held in group.holds)]
+
+        def need(value: Number) -> Number:
+            environment_ = {**names, name: value}
+            total: Number = 0
+            for group in groups:
+                taken = level_bytes(group, Nests(sizes, environment_), number, word_bytes)
+                total = np.maximum(total, taken) if is_array(taken) else max(total, taken)
+            return total
+
+        largest = _largest(need, room, cap)
+        if np.any(np.asarray(largest) < 1):
+            raise LightboundError(
+                f"machine.levels.{fit.fit}.capacity", _show(room),
+                f"is too small for mapping {plan.mapping.name!r}, which needs {_show(need(1))} bytes there at least",
+                f"Enlarge {fit.fit}, choose smaller ranks, or use another mapping.",
+            )
+    return largest if whole is None else _largest_divisor(whole, largest)
+
+
+def _show(value: Number) -> object:
+    return float(np.max(value)) if is_array(value) else value
+
+
+def _largest(need: Callable[[Number], Number], room: Number, cap: Number) -> Number:
+    """The largest whole number up to `cap` whose need is within the room; 0 where 1 is too much."""
+    one, two = need(1), need(2)
+    slope = two - one
+    guess = where(slope > 0, 1 + (room - one) // where(slope > 0, slope, 1), cap)
+    guess = minimum(guess, cap)
+    guess = where(one > room, 0, guess) if is_array(guess) or is_array(one) else (0 if one > room else guess)
+    guess = guess if is_array(guess) else int(guess)
+    fits = need(where(guess > 0, guess, 1)) <= room
+    tight = (guess >= cap) | (need(guess + 1) > room)
+    if np.all((guess == 0) | (fits & tight)):
+        return guess
+    low, high = where(one > room, 0, guess * 0 + 1), cap + guess * 0
+    while np.any(low < high):  # the need is not linear in the parameter
+        middle = (low + high + 1) // 2
+        good = need(where(middle > 0, middle, 1)) <= room
+        low, high = where(good, middle, low), where(good, high, middle - 1)
+    return low
+
+
+@lru_cache(maxsize=65536)
+def _divisor(whole: int, cap: int) -> int:
+    pieces = -(-whole // cap)
+    while whole % pieces:
+        pieces += 1
+    return whole // pieces
+
+
+def _largest_divisor(whole: Number, cap: Number) -> Number:
+    """The largest divisor of `whole` that is at most `cap`."""
+    if not is_array(whole) and not is_array(cap):
+        return _divisor(int(whole), int(cap))
+    pairs = np.stack(np.broadcast_arrays(whole, cap)).reshape(2, -1)
+    unique, inverse = np.unique(pairs, axis=1, return_inverse=True)
+    found = np.array([_divisor(int(n), int(c)) for n, c in unique.T], dtype=float)
+    return found[inverse.reshape(-1)].reshape(np.broadcast(whole, cap).shape)

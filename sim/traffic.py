@@ -1,0 +1,239 @@
+"""How many words each level reads and writes for each tensor of a group (rules 2 to 6 and 14 of docs/mapping.md).
+
+A tensor comes down a chain of holds, from the outermost level to the unit. What goes into a hold is read from the
+level above and written to the hold's own; what the unit takes is read from the innermost one. An intermediate between
+Einsums of one unit in one pass costs nothing; otherwise it is written once at its home and read once by each
+(unit, pass) that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from lightbound.base.formula import Number, evaluate, maximum, minimum
+from lightbound.workloads.expression import Access, Affine
+
+from .mapping import For
+from .plan import Flow, GroupPlan, Held, Site
+from .reuse import Nest, Sizes, Step
+
+READ, WRITE = "read", "write"
+Action = tuple[int, str, str]  # level, READ or WRITE, tensor
+
+
+class Nests:
+    """The nests of a group at one environment, made once each: tile sizes as numbers."""
+
+    def __init__(self, sizes: Sizes, environment: Mapping[str, Number]) -> None:
+        self.sizes = sizes
+        self.environment = environment
+        self._shared: dict[tuple[For, ...], Nest] = {}
+        self._site: dict[str, Nest] = {}
+
+    def below(self, loops: tuple[For, ...]) -> Nest:
+        nest = self._shared.get(loops)
+        if nest is None:
+            steps = tuple(Step(loop.rank, evaluate(loop.tile, self.environment)) for loop in loops)
+            nest = self._shared[loops] = Nest(steps, self.sizes)
+        return nest
+
+    def inside(self, site: Site) -> Nest:
+        """The nest down to single words at the unit: written loops, then lanes, then what is left in time."""
+        nest = self._site.get(site.einsum.name)
+        if nest is None:
+            outer = self.below(site.loops)
+            steps = list(outer.steps)
+            depth = len(steps)
+            for axis, ranks in site.space.items():
+                free: Number = site.unit.shape[axis]
+                for rank in ranks:
+                    steps.append(Step(rank, maximum(1, free), implied=True))
+                    free = maximum(1, free // minimum(free, outer.extent(rank, depth)))
+            steps.extend(Step(rank, 1, implied=True) for rank in site.temporal)
+            nest = self._site[site.einsum.name] = Nest(tuple(steps), self.sizes)
+        return nest
+
+
+@dataclass
+class Traffic:
+    """Words by (level, read or write, tensor), and what of each level's words the busiest worker moves."""
+
+    words: dict[Action, Number]
+    share: dict[int, Number]  # level -> words on the busiest instance's port, for levels that each instance owns
+
+    def add(self, level: int, action: str, tensor: str, words: Number) -> None:
+        key = (level, action, tensor)
+        self.words[key] = self.words.get(key, 0) + words
+
+
+def group_traffic(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) -> Traffic:
+    """The words moved by a group. `spilled` is, for each overbooked level, the fraction of every tensor held there
+    that is not there when it is wanted.
+    """
+    traffic = Traffic({}, {})
+    for flow in plan.flows:
+        if flow.arrives:
+            _read_from_outside(flow, nests, spilled, traffic)
+        elif flow.home is not None:
+            _read_at_home(flow, nests, spilled, traffic)
+        if flow.leaves:
+            _write_outside(flow, nests, spilled, traffic)
+    return traffic
+
+
+def _walks(flow: Flow, nests: Nests, free_with: Site | None) -> list[tuple[Site, Access, Number]]:
+    """One read of the tensor for each (branch, unit, pass) that needs it, with the words that the unit takes."""
+    walks: dict[tuple[object, ...], tuple[Site, Access, Number]] = {}
+    for site, access in flow.readers:
+        if free_with is not None and site.together_with(free_with):
+            continue
+        key = (site.loops, site.unit.name, site.passes)
+        nest = nests.inside(site)
+        words = nest.moved(access, len(nest.steps), site.ranks)
+        known = walks.get(key)
+        walks[key] = (site, access, words if known is None else maximum(known[2], words))
+    return list(walks.values())
+
+
+def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traffic: Traffic) -> None:
+    walks = _walks(flow, nests, None)
+    filled: dict[int, None] = {}
+    for site, access, unit_words in walks:
+        level = 0
+        for held in site.holds.get(flow.tensor, ()):
+            if id(held) not in filled:
+                filled[id(held)] = None
+                moved = _filled(flow, held, nests)
+                missing = spilled.get(held.level, 0)
+                if level == 0 and _present(missing):
+                    wanted = sum(words for other, _, words in walks if held in other.holds.get(flow.tensor, ()))
+                    moved = (1 - missing) * moved + missing * wanted
+                traffic.add(level, READ, flow.tensor, moved)
+                traffic.add(held.level, WRITE, flow.tensor, moved)
+            level = held.level
+        traffic.add(level, READ, flow.tensor, unit_words)
+
+
+def _filled(flow: Flow, held: Held, nests: Nests) -> Number:
+    """Words brought into a hold: by the loops that run for any reader below it, at the widest access."""
+    below = [(site, access) for site, access in flow.readers if site.einsum.name in held.users]
+    ranks = frozenset().union(*(site.ranks for site, _ in below))
+    nest = nests.below(held.loops)
+    return maximum(*(nest.moved(access, len(held.loops), ranks) for _, access in below))
+
+
+def _present(value: Number) -> bool:
+    return not (isinstance(value, int | float) and value == 0)
+
+
+def _read_at_home(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traffic: Traffic) -> None:
+    assert flow.writer is not None and flow.home is not None
+    home = flow.home
+    if flow.running:
+        writes, reads = _running(flow, nests)
+    else:
+        walks = _walks(flow, nests, flow.writer)
+        if not walks and not flow.leaves:
+            return
+        nest = nests.inside(flow.writer)
+        writes = nest.moved(flow.writer.einsum.output, len(nest.steps), flow.writer.ranks)
+        reads = sum(words for _, _, words in walks) + (writes - _once(flow, nests))
+    traffic.add(home, WRITE, flow.tensor, writes)
+    traffic.add(home, READ, flow.tensor, reads)
+    missing = spilled.get(home, 0)
+    if _present(missing):
+        traffic.add(0, WRITE, flow.tensor, missing * writes)
+        traffic.add(0, READ, flow.tensor, missing * reads)
+
+
+def _running(flow: Flow, nests: Nests) -> tuple[Number, Number]:
+    """A running tensor is written once an iterate, read back once an iterate by each (unit, pass) that carries it on,
+    and read once at the end. Its newest iterate goes straight from unit to unit.
+    """
+    writer = flow.writer
+    assert writer is not None
+    nest = nests.inside(writer)
+    writes = nest.moved(writer.einsum.output, len(nest.steps), writer.ranks)
+    reads: dict[tuple[object, ...], Number] = {}
+    for site, access in flow.readers:
+        if not is_newest(access, writer.einsum.output):
+            own = nests.inside(site)
+            words = own.moved(access, len(own.steps), site.ranks)
+            key = (site.unit.name, bool(flow.running & set(access.ranks)))
+            reads[key] = maximum(reads.get(key, 0), words)
+    return writes, sum(reads.values())
+
+
+def is_newest(access: Access, written: Access) -> bool:
+    """Whether a read of a running tensor takes the iterate that this very step writes."""
+    return all(
+        a == b for a, b in zip(access.indices, written.indices, strict=True) if isinstance(b, Affine) and b.offset != 0
+    )
+
+
+def _once(flow: Flow, nests: Nests) -> Number:
+    assert flow.writer is not None
+    access = flow.writer.einsum.output
+    return nests.below(()).footprint(access, 0)
+
+
+def _write_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traffic: Traffic) -> None:
+    """Results go out through the writer's holds; a sum that is left before it is whole is read back to go on."""
+    writer = flow.writer
+    assert writer is not None
+    access = writer.einsum.output
+    once = _once(flow, nests)
+    nest = nests.inside(writer)
+    at_unit = nest.moved(access, len(nest.steps), writer.ranks)
+    chain: tuple[Held, ...] = writer.holds.get(flow.tensor, ())
+    if flow.home not in (None, 0):  # already written at its home: only the copy that leaves is new
+        chain, inner = chain[:1], chain[0].level
+        moved = nests.below(chain[0].loops).moved(access, len(chain[0].loops), writer.ranks)
+        traffic.add(inner, READ, flow.tensor, moved)
+        traffic.add(0, WRITE, flow.tensor, moved)
+        return
+    level = 0
+    for held in chain:
+        outer = nests.below(held.loops).moved(access, len(held.loops), writer.ranks)
+        missing = spilled.get(held.level, 0)
+        if level == 0 and _present(missing):
+            outer = (1 - missing) * outer + missing * at_unit
+        back = _revisited(outer, once)
+        traffic.add(level, WRITE, flow.tensor, outer)
+        traffic.add(held.level, READ, flow.tensor, outer)
+        traffic.add(level, READ, flow.tensor, back)
+        traffic.add(held.level, WRITE, flow.tensor, back)
+        level = held.level
+    traffic.add(level, WRITE, flow.tensor, at_unit)
+    traffic.add(level, READ, flow.tensor, _revisited(at_unit, once))
+
+
+def _revisited(words: Number, once: Number) -> Number:
+    return maximum(0, words - once)
+
+
+def footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
+    """Words that each buffer of each level takes: level -> buffer -> (words, tensors). Copies are counted."""
+    found: dict[int, dict[int, tuple[Number, tuple[str, ...]]]] = {}
+    running = {flow.tensor: flow.running for flow in plan.flows}
+    for held in plan.holds:
+        nest = nests.below(held.loops)
+        accesses = [
+            access
+            for name in held.users
+            for access in (*plan.sites[name].einsum.reads, plan.sites[name].einsum.output)
+            if access.tensor == held.tensor
+        ]
+        words = maximum(
+            *(nest.footprint(access, len(held.loops), running.get(held.tensor, ())) for access in accesses)
+        )
+        words = words * evaluate(held.copies, nests.environment)
+        buffers = found.setdefault(held.level, {})
+        known, tensors = buffers.get(held.buffer, (0, ()))
+        buffers[held.buffer] = (maximum(known, words), (*tensors, held.tensor))
+    return found
+
+
+def ranks_of(sites: Collection[Site]) -> frozenset[str]:
+    return frozenset().union(*(site.ranks for site in sites))
