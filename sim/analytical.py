@@ -13,7 +13,7 @@ import numpy as np
 
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
-from lightbound.workloads.expression import Work
+from lightbound.workloads.work import Work
 
 from .plan import GroupPlan, Plan, Site
 from .reuse import Nest, Sizes, tiles

@@ -44,7 +44,7 @@ def _operations(
     name: str,
     sizes: Sizes,
 ) -> None:
-    from lightbound.workloads.expression import Work
+    from lightbound.workloads.work import Work
 
     unit = machine.units[name]
     for work in works:

@@ -13,7 +13,8 @@ from functools import cached_property
 from lightbound.archs.machine import Machine, Unit
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.workloads.cascade import Cascade
-from lightbound.workloads.expression import Access, Einsum
+from lightbound.workloads.einsum import Einsum
+from lightbound.workloads.expression import Access
 from lightbound.workloads.passes import passes
 
 from .mapping import Do, For, Group, Hold, Mapping, Node, Stage

@@ -18,6 +18,7 @@ from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximu
 from lightbound.workloads.expression import Access, Affine
 
 Sizes = Mapping[str, Number]
+"""Sizes by rank (``m0``) and by symbol (``M0``): indices name ranks, their coefficients name symbols."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array
 from lightbound.workloads.cascade import Cascade
+from lightbound.workloads.method import Method
 from lightbound.workloads.registry import Workload, workload as find_workload
 
 from .analytical import run
@@ -50,7 +51,13 @@ def as_workload(workload: Workload | Cascade | str) -> Workload:
     """A Workload from a name or a bare cascade."""
     if isinstance(workload, str):
         return find_workload(workload)
-    return Workload.of_cascade(workload) if isinstance(workload, Cascade) else workload
+    return workload_of(workload) if isinstance(workload, Cascade) else workload
+
+
+def workload_of(cascade: Cascade, word_bytes: int = 2) -> Workload:
+    """A workload of a cascade that no method names."""
+    method = Method(cascade.name, cascade.name, "", "", {"plain": ""})
+    return Workload(method, "plain", None, {}, cascade, word_bytes)
 
 
 def resolve_mapping(work: Workload, machine: Machine, mapping: MappingLike) -> tuple[Workload, Mapping]:
@@ -103,7 +110,7 @@ def _named(
 def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
     """The prediction of a workload under exactly this mapping."""
     cascade, padded = _sized(work, machine, mapping)
-    sizes = {rank: cascade.size(rank) for rank in cascade.ranks}
+    sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
     plan = _plan(cascade, mapping, machine)
     names, results = run(plan, sizes, work.word_bytes)
     parts, unpriced = energy(plan, sizes, results, work.word_bytes)
@@ -166,9 +173,9 @@ _plans: OrderedDict[tuple[int, int, int], tuple[Plan, object]] = OrderedDict()
 
 def _plan(cascade: Cascade, mapping: Mapping, machine: Machine) -> Plan:
     """Plans depend on structure alone: one serves every size. The cache keeps what its keys point to alive."""
-    key = (id(cascade.einsums), id(mapping), id(machine))
+    key = (id(cascade.structure), id(mapping), id(machine))
     if key not in _plans:
         if len(_plans) >= 256:
             _plans.popitem(last=False)
-        _plans[key] = make_plan(cascade, mapping, machine), (cascade.einsums, mapping, machine)
+        _plans[key] = make_plan(cascade, mapping, machine), (cascade.structure, mapping, machine)
     return _plans[key][0]

@@ -26,7 +26,7 @@ LARGEST = 1 << 40  # no tile is longer
 def environment(plan: Plan, sizes: Sizes, word_bytes: int) -> dict[str, Number]:
     """Everything formulas of the plan may name: size symbols, machine quantities, params (fits solved)."""
     names: dict[str, Number] = {**plan.machine.quantities, "word_bytes": word_bytes}
-    names.update((rank.upper(), size) for rank, size in sizes.items())
+    names.update(sizes)
     for name, value in plan.mapping.params.items():
         names[name] = _fit(plan, sizes, names, name, value, word_bytes) if isinstance(value, Fit) else evaluate(
             value, names

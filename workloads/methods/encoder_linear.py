@@ -7,6 +7,7 @@ left out: each product takes an input of its own, so that the six may run in any
 
 from __future__ import annotations
 
+from lightbound.workloads.mappings.fusemax import linear
 from lightbound.workloads.method import Method
 
 CASCADE = """
@@ -40,4 +41,5 @@ METHOD = Method(
         "t5": f"T5-small encoder; {_PAPER}",
         "xlm": f"XLM; {_PAPER}",
     },
+    mappings={"linear": linear},
 )

@@ -6,6 +6,7 @@ of V. The scale 1/sqrt(E) is left out, as the paper leaves it out.
 
 from __future__ import annotations
 
+from lightbound.workloads.mappings.fusemax import MAPPINGS
 from lightbound.workloads.method import Method
 
 ONE_PASS = """
@@ -73,4 +74,5 @@ METHOD = Method(
         "t5": f"T5-small encoder; {_PAPER}",
         "xlm": f"XLM; {_PAPER}",
     },
+    mappings=MAPPINGS,
 )
