@@ -9,24 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.base.formula import formula, maximum
 
 from .check import check
 from .einsum import Einsum
-from .expression import Access, Affine, Coefficient, size_symbol
+from .expression import CONSTANTS, Access, Affine, Coefficient, size_symbol
 from .parse import parse
 from .sizes import Size, complete, missing
 from .structure import Dependency, Partition, Structure
 
 if TYPE_CHECKING:
     import networkx as nx
-    import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cascade:
     """Einsums in an order in which they can be computed, and the sizes of their ranks as far as they are known.
 
@@ -35,26 +36,44 @@ class Cascade:
     when their lines say the same and their sizes agree, whatever they are called.
     """
 
-    name: str = field(compare=False)
+    name: str
     einsums: tuple[Einsum, ...]
     initial: tuple[Einsum, ...] = ()
     sizes: Mapping[str, Size] = field(default_factory=dict)
     declared: Mapping[str, tuple[Coefficient, ...]] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()
-    derived: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
-    structure: Structure = field(default=None, compare=False, repr=False)  # type: ignore[assignment]
+    derived: frozenset[str] = field(default=frozenset(), repr=False)
+    structure: Structure = field(default=None, repr=False)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.structure is None:
-            structure = Structure(self.einsums, self.initial, dict(self.declared), self.parameters)
+            place = {einsum.name: number for number, einsum in enumerate(self.einsums)}
+            initial = tuple(sorted(self.initial, key=lambda first: place.get(first.name, -1)))
+            structure = Structure(self.einsums, initial, dict(self.declared), self.parameters)
             check(structure, self.name)
+            object.__setattr__(self, "initial", initial)
             object.__setattr__(self, "structure", structure)
             sizes, derived = complete(structure, {}, frozenset(), self.sizes)
             object.__setattr__(self, "sizes", sizes)
             object.__setattr__(self, "derived", derived)
+        self._check_renamed()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Cascade):
+            return NotImplemented
+        if self is other:
+            return True
+        same_lines = self.structure is other.structure or self.structure == other.structure
+        return same_lines and self.sizes.keys() == other.sizes.keys() and all(
+            np.array_equal(value, other.sizes[symbol]) for symbol, value in self.sizes.items()
+        )  # fmt: skip
 
     def __hash__(self) -> int:
-        return hash((self._lines_hash, *sorted(self.sizes.items())))
+        sizes = frozenset(item for item in self.sizes.items() if isinstance(item[1], int))
+        return hash((self.structure.digest, sizes))
+
+    def __str__(self) -> str:
+        return self.text
 
     @classmethod
     def parse(cls, text: str, sizes: Mapping[str, Size] | None = None, name: str = "cascade") -> Cascade:
@@ -131,21 +150,14 @@ class Cascade:
         """Every distinct access of a tensor, reads and writes."""
         return self.structure.accesses.get(tensor, ())
 
-    @cached_property
+    @property
     def graph(self) -> nx.DiGraph:
         """The Einsums as a networkx DAG of one step: names as nodes, edges with the `tensor` that passes along.
 
         Reading an iterative tensor at ``m1`` where it is written at ``m1+1`` reaches back to the step before, and
         makes no edge. Reading it at ``m1+1``, or at its last iterate ``M1``, does.
         """
-        import networkx as nx
-
-        graph = nx.DiGraph(name=self.name)
-        graph.add_nodes_from(self._names)
-        for edge in self.dependencies:
-            if not edge.back and edge.producer is not edge.consumer:
-                graph.add_edge(edge.producer.name, edge.consumer.name, tensor=edge.producer.name)
-        return graph
+        return self.structure.graph
 
     # ---- sizes ------------------------------------------------------------------------------------------------
 
@@ -178,10 +190,10 @@ class Cascade:
             return found
         parsed = formula(coefficient)
         for symbol in sorted(parsed.names):
-            if symbol not in self.sizes:
+            if symbol not in self.sizes and symbol not in CONSTANTS:
                 remedy = f"Choose it: cascade.with_sizes({symbol}=...). Missing: {', '.join(self.missing_sizes)}."
                 raise LightboundError(f"sizes.{symbol}", None, f"has no value in {self.name}", remedy)
-        return parsed(self.sizes)
+        return parsed({**CONSTANTS, **self.sizes})
 
     def shape(self, tensor: str) -> tuple[Size, ...]:
         """The dimensions of a tensor as it is stored, in elements.
@@ -192,6 +204,19 @@ class Cascade:
         if tensor not in self._shapes:
             self._shapes[tensor] = tuple(self._length(tensor, place) for place in range(self._arity(tensor)))
         return self._shapes[tensor]
+
+    def _check_renamed(self) -> None:
+        """A tensor written over one rank and read over another must be long enough for the reader."""
+        for access, place, written, read in self.structure.renamed:
+            length, reads = self.sizes.get(size_symbol(written)), self.sizes.get(size_symbol(read))
+            if isinstance(length, int) and isinstance(reads, int):
+                stored = length + (written in self.iterative.get(access.tensor, ()))
+                if reads > stored:
+                    raise LightboundError(
+                        f"sizes.{size_symbol(read)}", reads,
+                        f"is more than the {stored} elements of {access.tensor} along dimension {place}",
+                        f"Choose {size_symbol(read)} of at most {stored}, or a larger {size_symbol(written)}.",
+                    )  # fmt: skip
 
     def _arity(self, tensor: str) -> int:
         seen = self.accesses(tensor)
@@ -227,6 +252,21 @@ class Cascade:
     def _names(self) -> tuple[str, ...]:
         return tuple(einsum.name for einsum in self.einsums)
 
-    @cached_property
-    def _lines_hash(self) -> int:
-        return hash((self.einsums, self.initial, tuple(self.declared.items()), self.parameters))
+    @property
+    def text(self) -> str:
+        """The cascade in its own language, one spelling for equal cascades; parsing it gives an equal one."""
+        from .printing import format_cascade
+
+        return format_cascade(self.structure)
+
+    def evaluate(
+        self, inputs: Mapping[str, Any], *, keep: Literal["outputs", "all"] = "outputs", **sizes: Size
+    ) -> dict[str, np.ndarray]:
+        """The numbers: every output (or, with ``keep="all"``, every tensor) as a float64 array, for tiny sizes.
+
+        `inputs` are arrays in the dimensions of `shape`; sizes that no one gave are read off them. An iterative
+        tensor comes with its first value and every iterate. See `evaluate.evaluate`.
+        """
+        from .evaluate import evaluate
+
+        return evaluate(self, inputs, keep=keep, **sizes)

@@ -8,12 +8,10 @@ from __future__ import annotations
 from lightbound.base.errors import LightboundError, choose_from
 
 from .einsum import Einsum
-from .expression import Affine, size_symbol
+from .expression import CONSTANTS, Affine, size_symbol
 from .schedule import CyclicError
-from .structure import Structure, coefficients_used, stepped_ranks, symbols_used
 from .source import error_in
-
-CONSTANTS = frozenset({"inf", "pi"})
+from .structure import Structure, coefficients_used, stepped_ranks, symbols_used
 
 
 def check(structure: Structure, name: str) -> None:
@@ -85,7 +83,8 @@ def _check_iterates(structure: Structure, name: str) -> None:
         for access in einsum.reads:
             if access.tensor == einsum.name and einsum.name not in structure.iterative:
                 problem = "is read by the line that writes it"
-                remedy = f"Write the next iterate, `{einsum.name}[..., t+1] = ... {einsum.name}[..., t] ...`, and a first value at 0."
+                step = f"{einsum.name}[..., t+1] = ... {einsum.name}[..., t] ..."
+                remedy = f"Write the next iterate, `{step}`, and a first value at 0."
                 raise fault(name, einsum, einsum.name, problem, remedy)
 
 
@@ -145,7 +144,7 @@ def _path(edges: list[tuple[str, str]], start: str, goal: str) -> tuple[str, ...
     trails = [(start,)]
     seen = {start}
     while trails:
-        trail = trails.pop()
+        trail = trails.pop(0)
         if trail[-1] == goal:
             return trail
         for following in after.get(trail[-1], ()):

@@ -9,6 +9,7 @@ This is the whole intermediate representation. It knows no sizes and computes no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ Coefficient = int | str
 FUNCTIONS = (
     "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu", "abs", "sin", "cos", "softplus", "erf",
 )  # fmt: skip
+CONSTANTS = {"inf": math.inf, "pi": math.pi}
 REDUCTIONS = ("sum", "max", "min", "prod")
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 LOGIC = ("and", "or", "not")
@@ -73,13 +75,16 @@ class Affine:
         """The ranks, outer to inner, where the index counts through all of them without a gap: ``m1*M0 + m0``."""
         if self.offset != 0 or not self.terms:
             return None
+        strides = [
+            ([] if coefficient == 1 else str(coefficient).replace(" ", "").split("*"), rank)
+            for coefficient, rank in self.terms
+        ]
         inner: list[str] = []
-        for coefficient, rank in reversed(self.terms):
-            factors = [] if coefficient == 1 else str(coefficient).replace(" ", "").split("*")
-            if sorted(factors) != sorted(inner):
+        for factors, rank in sorted(strides, key=lambda stride: len(stride[0])):
+            if sorted(factors) != sorted(map(size_symbol, inner)):
                 return None
-            inner.append(size_symbol(rank))
-        return self.ranks
+            inner.append(rank)
+        return tuple(reversed(inner))
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import ast
 import re
 
 from . import affine
-from .expression import FUNCTIONS, REDUCTIONS, Access, Affine, Gather, Index
+from .expression import CONSTANTS, FUNCTIONS, REDUCTIONS, Access, Affine, Gather, Index
 from .source import Source
 
-RESERVED = {*FUNCTIONS, *REDUCTIONS, "inf", "pi", "scan", "topk", "where"}
+RESERVED = {*FUNCTIONS, *REDUCTIONS, *CONSTANTS, "scan", "topk", "where"}
 _TENSOR = re.compile(r"[A-Z][A-Za-z0-9_]*\Z")
 _RANK = re.compile(r"[a-z][a-z0-9_]*\Z")
 

@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 from lightbound.base.errors import LightboundError
 
 from .einsum import Einsum
-from .expression import Access, Affine, Coefficient, Expr, Gather, Index, free_ranks, is_constant, reduced_ranks
+from .expression import (
+    Access,
+    Affine,
+    Coefficient,
+    Expr,
+    Gather,
+    Index,
+    free_ranks,
+    is_constant,
+    reduced_ranks,
+)
 from .indices import elements, read_affine, read_indices, read_symbol, read_tensor
 from .source import Source, error_at
 from .values import read_topk, read_value

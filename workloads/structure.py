@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from lightbound.base.formula import formula
 
@@ -25,6 +26,9 @@ from .expression import (
     walk,
 )
 from .schedule import Step, components, schedule
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ class Structure:
             for einsum in self.einsums
             for line in (*(first for first in self.initial if first.name == einsum.name), einsum)
         )
+
+    @cached_property
+    def digest(self) -> int:
+        """A hash of what the lines say."""
+        return hash((self.einsums, self.initial, frozenset(self.declared.items()), self.parameters))
 
     @cached_property
     def writers(self) -> dict[str, Einsum]:
@@ -166,6 +175,30 @@ class Structure:
             sizes.extend([totals[symbol], symbol] if symbol in totals else [symbol])
         named = (str(size) for dimensions in self.declared.values() for size in dimensions)
         return unique((*sizes, *self.parameters, *(name for name in named if name.isidentifier())))
+
+    @cached_property
+    def renamed(self) -> tuple[tuple[Access, int, str, str], ...]:
+        """Reads of a written tensor over another rank than it was written over: access, dimension, both ranks."""
+        found: list[tuple[Access, int, str, str]] = []
+        for edge in self.dependencies:
+            written = edge.producer.output.indices
+            for place, (target, index) in enumerate(zip(written, edge.access.indices, strict=True)):
+                read = index.rank if isinstance(index, Affine) else None
+                if read is not None and len(target.ranks) == 1 and target.ranks[0] != read:
+                    found.append((edge.access, place, target.ranks[0], read))
+        return tuple(found)
+
+    @cached_property
+    def graph(self) -> nx.DiGraph:
+        """The DAG of one step: Einsum names, edges with the tensor that passes along, no reads of older iterates."""
+        import networkx as nx
+
+        graph = nx.DiGraph()
+        graph.add_nodes_from(self.writers)
+        for edge in self.dependencies:
+            if not edge.back and edge.producer is not edge.consumer:
+                graph.add_edge(edge.producer.name, edge.consumer.name, tensor=edge.producer.name)
+        return graph
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

@@ -12,6 +12,7 @@ from lightbound.base.errors import choose_from
 
 from . import affine
 from .expression import (
+    CONSTANTS,
     FUNCTIONS,
     REDUCTIONS,
     Access,
@@ -30,7 +31,6 @@ from .indices import RESERVED, read_access, read_affine, read_rank, read_symbol
 from .source import Source
 
 CALLS = sorted({*FUNCTIONS, *REDUCTIONS, "scan", "topk", "where"})
-_CONSTANTS = {"inf": math.inf, "pi": math.pi}
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div",
     ast.FloorDiv: "floordiv", ast.Mod: "mod", ast.Pow: "pow",
@@ -208,8 +208,8 @@ def _constant(source: Source, node: ast.expr) -> Number | Symbol | None:
     match node:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
             return Number(value)
-        case ast.Name(id=name) if name in _CONSTANTS:
-            return Number(_CONSTANTS[name])
+        case ast.Name(id=name) if name in CONSTANTS:
+            return Number(CONSTANTS[name])
         case ast.Name(id=name) if name[:1].isupper() and name not in source.scalars:
             return Symbol(read_symbol(source, node))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
