@@ -15,6 +15,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
 from lightbound.workloads.work import Work
 
+from .mapping import For
 from .plan import GroupPlan, Plan, Site
 from .reuse import Nest, Sizes, tiles
 from .sizing import environment
@@ -49,25 +50,33 @@ class GroupResult:
 def run(plan: Plan, sizes: Sizes, word_bytes: int) -> tuple[dict[str, Number], tuple[GroupResult, ...]]:
     """The environment in which formulas were evaluated, and the result of every group."""
     names = environment(plan, sizes, word_bytes)
-    _check_tiles(plan, sizes, names)
-    return names, tuple(_run_group(plan, group, Nests(sizes, names), word_bytes) for group in plan.groups)
-
-
-def _check_tiles(plan: Plan, sizes: Sizes, names: dict[str, Number]) -> None:
+    checked: set[For] = set()
     for group in plan.groups:
-        for site in group.sites.values():
-            for loop in site.loops:
-                tile = evaluate(loop.tile, names)
-                if np.any(np.asarray(tile) < 1):
-                    raise LightboundError(
-                        f"mapping {plan.mapping.name!r}: tile of {loop.rank}", f"{loop.tile} = {tile}", "is below 1",
-                        "Choose a larger tile or a larger rank.",
-                    )
+        for loop in {loop: None for site in group.sites.values() for loop in site.loops}:
+            if loop not in checked:
+                _check_tile(plan, loop, sizes, names)
+                checked.add(loop)
+    return names, tuple(run_group(plan, group, Nests(sizes, names), word_bytes) for group in plan.groups)
 
 
-def _run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int) -> GroupResult:
+def _check_tile(plan: Plan, loop: For, sizes: Sizes, names: dict[str, Number]) -> None:
+    tile = evaluate(loop.tile, names)
+    where = f"mapping {plan.mapping.name!r}: tile of {loop.rank}"
+    if np.any(np.asarray(tile) < 1):
+        raise LightboundError(where, f"{loop.tile}", "is below 1", "Choose a larger tile or a larger rank.")
+    if isinstance(loop.tile, int) and np.any(np.asarray(tile > sizes[loop.rank])):
+        raise LightboundError(
+            where, loop.tile, f"is larger than the rank, which has {sizes[loop.rank]}",
+            f"Write at most {sizes[loop.rank]}, or a formula such as min({loop.tile}, {loop.rank.upper()}).",
+        )
+
+
+def run_group(
+    plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, strict: bool = True
+) -> GroupResult:
+    """One group. Unless `strict`, what is held may exceed a level, for a caller that compares it itself."""
     machine = plan.machine
-    taken, spilled = _capacity(plan, group, nests, word_bytes)
+    taken, spilled = _capacity(plan, group, nests, word_bytes, strict)
     traffic = group_traffic(group, nests, spilled)
     einsums = {name: _einsum_time(plan, site, nests) for name, site in group.sites.items()}
     slots, drains, cycles = _schedule(group, nests, einsums)
@@ -83,11 +92,11 @@ def _run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int) -> G
 
 
 def _capacity(
-    plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int
+    plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, strict: bool
 ) -> tuple[dict[int, Number], dict[int, Number]]:
     taken: dict[int, Number] = {}
     spilled: dict[int, Number] = {}
-    held = footprints(group, nests)
+    held = footprints(plan.machine, group, nests)
     for number, level in enumerate(plan.machine.levels):
         need: Number = sum((words for words, _ in held.get(number, {}).values()), 0) * word_bytes
         for where_, stage in group.stages:
@@ -96,7 +105,7 @@ def _capacity(
         if not (is_array(need) or need):
             continue
         taken[number] = need
-        if level.capacity_bytes is None or np.all(need <= level.capacity_bytes):
+        if not strict or level.capacity_bytes is None or np.all(need <= level.capacity_bytes):
             continue
         if not group.group.overbook:
             largest = max(held[number].values(), key=lambda entry: np.max(entry[0]))

@@ -140,13 +140,14 @@ def _decompose(clock_hz: Number, results: tuple[GroupResult, ...]) -> dict[str, 
     def add(name: str, seconds: Number) -> None:
         parts[name] = parts.get(name, 0.0) + seconds
 
+    busy = _busy_cycles(results)  # where units tie in a slot, the busier one of the whole run is named
     for result in results:
         work_s = result.latency_s - result.launch_s
         computes = result.compute_s >= work_s
         for slot in result.slots:
             longest = slot and _largest(list(slot.values()))
             taken: Number = False
-            for unit, cycles in slot.items():
+            for unit, cycles in sorted(slot.items(), key=lambda item: -float(np.mean(busy[item[0]]))):
                 here = (cycles >= longest) & np.logical_not(taken)
                 add(unit, here * computes * cycles / clock_hz)
                 taken = taken | here
@@ -160,6 +161,14 @@ def _decompose(clock_hz: Number, results: tuple[GroupResult, ...]) -> dict[str, 
         if not isinstance(result.launch_s, int | float) or result.launch_s:
             add("launch", result.launch_s)
     return {name: _scalar(seconds) for name, seconds in parts.items() if np.any(np.asarray(seconds) > 0)}
+
+
+def _busy_cycles(results: tuple[GroupResult, ...]) -> dict[str, Number]:
+    busy: dict[str, Number] = {}
+    for result in results:
+        for time in result.einsums.values():
+            busy[time.unit] = busy.get(time.unit, 0) + time.cycles
+    return busy
 
 
 def _largest(values: list[Number]) -> Number:

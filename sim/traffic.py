@@ -8,10 +8,11 @@ Einsums of one unit in one pass costs nothing; otherwise it is written once at i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lightbound.base.formula import Number, evaluate, maximum, minimum
+from lightbound.archs.machine import Machine
+from lightbound.base.formula import Number, ceil_div, evaluate, maximum, minimum
 from lightbound.workloads.expression import Access, Affine
 
 from .mapping import For
@@ -213,27 +214,51 @@ def _revisited(words: Number, once: Number) -> Number:
     return maximum(0, words - once)
 
 
-def footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
-    """Words that each buffer of each level takes: level -> buffer -> (words, tensors). Copies are counted."""
+def footprints(
+    machine: Machine, plan: GroupPlan, nests: Nests
+) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
+    """Words that each buffer of each level takes in one copy of it: level -> buffer -> (words, tensors)."""
     found: dict[int, dict[int, tuple[Number, tuple[str, ...]]]] = {}
     running = {flow.tensor: flow.running for flow in plan.flows}
     for held in plan.holds:
         nest = nests.below(held.loops)
-        accesses = [
+        accesses = {
             access
             for name in held.users
             for access in (*plan.sites[name].einsum.reads, plan.sites[name].einsum.output)
             if access.tensor == held.tensor
-        ]
-        words = maximum(
-            *(nest.footprint(access, len(held.loops), running.get(held.tensor, ())) for access in accesses)
-        )
+        }
+        live = running.get(held.tensor, frozenset())
+        words = maximum(*(nest.footprint(access, len(held.loops), live) for access in accesses))
         words = words * evaluate(held.copies, nests.environment)
+        if machine.levels[held.level].scope is None:
+            words = words * _concurrent(machine, plan, held, nests)
         buffers = found.setdefault(held.level, {})
         known, tensors = buffers.get(held.buffer, (0, ()))
         buffers[held.buffer] = (maximum(known, words), (*tensors, held.tensor))
     return found
 
 
-def ranks_of(sites: Collection[Site]) -> frozenset[str]:
-    return frozenset().union(*(site.ranks for site in sites))
+def _concurrent(machine: Machine, plan: GroupPlan, held: Held, nests: Nests) -> Number:
+    """How many tiles of a tensor a shared level holds at once, for instances that work on different iterations.
+
+    Iterations are dealt in loop order: instances that differ only in loops below the hold share one tile.
+    """
+    dealt = [loop for loop in held.loops if loop.over is not None]
+    if not dealt:
+        return 1
+    own = {rank for name in held.users for rank in plan.sites[name].einsum.ranks}
+    instances: Number = machine.copies(dealt[0].over)
+    site = next(site for name, site in plan.sites.items() if name in held.users)
+    nest = nests.below(site.loops)
+    above: Number = 1
+    below: Number = 1
+    for depth, loop in enumerate(site.loops):
+        if loop.over is None or loop.rank not in own:
+            continue
+        trips = ceil_div(nest.extent(loop.rank, depth), nest.extent(loop.rank, depth + 1))
+        if depth < len(held.loops):
+            above = above * trips
+        else:
+            below = below * trips
+    return maximum(1, minimum(above, ceil_div(instances, below)))
