@@ -1,13 +1,13 @@
-"""A cascade: what is computed, as a directed acyclic graph of Einsums over named ranks, with sizes or without.
+"""A cascade: what is computed, as a directed acyclic graph of Einsums over named ranks.
 
-It is immutable. `parse` reads the text, `structure` analyses the lines, `sizes` completes the sizes; this is the
-value that carries the three around. It says nothing about how, where or how fast anything is computed.
+It is immutable. `parse` reads the text, `structure` analyses the lines, `sizes` completes the sizes; this is
+the value that carries the three around. It says nothing about how, where or how fast anything is computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Cascade:
-    """Einsums in an order in which they can be computed, and the sizes of their ranks as far as they are known.
+    """Einsums in an order in which they can be computed, and the sizes of their ranks, where known.
 
-    `initial` holds the first values of iterative tensors (``RM[0,p] = -inf``); `declared` the stored dimensions that
-    a line ``X: [T, D]`` states; `parameters` the free sizes that a line ``W: size`` names. Two cascades are equal
-    when their lines say the same and their sizes agree, whatever they are called.
+    `initial` holds the first values of iterative tensors (``RM[0,p] = -inf``); `declared` the stored
+    dimensions that a line ``X: [T, D]`` states; `parameters` the free sizes that a line ``W: size`` names.
+    Two cascades are equal when their lines say the same and their sizes agree, whatever they are called.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Cascade:
         program = parse(text, name)
         return cls(name, program.einsums, program.initial, sizes or {}, program.declared, program.parameters)
 
-    # ---- tensors and Einsums ----------------------------------------------------------------------------------
+    # ---- tensors and Einsums
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -152,25 +152,24 @@ class Cascade:
 
     @property
     def graph(self) -> nx.DiGraph:
-        """The Einsums as a networkx DAG of one step: names as nodes, edges with the `tensor` that passes along.
+        """The Einsums as a networkx DAG of one step: names as nodes, edges with a `tensor` each.
 
-        Reading an iterative tensor at ``m1`` where it is written at ``m1+1`` reaches back to the step before, and
-        makes no edge. Reading it at ``m1+1``, or at its last iterate ``M1``, does.
+        Reading an iterative tensor at ``m1`` where it is written at ``m1+1`` reaches back to the step before,
+        and makes no edge. Reading it at ``m1+1``, or at its last iterate ``M1``, does.
         """
         return self.structure.graph
 
-    # ---- sizes ------------------------------------------------------------------------------------------------
+    # ---- sizes
 
     def with_sizes(self, **sizes: Size) -> Cascade:
-        """The same cascade with these sizes put over its own: positive integers, or float64 arrays of them in a sweep.
+        """The same cascade with these sizes put over its own.
 
-        Sizes that follow are derived: with M and M0 also M1, which must be whole; with M1 and M0 also M. Changing
-        M0 keeps M and derives M1 again. LightboundError for an unknown name, or what is not a positive integer.
+        A size is a positive integer, or in a sweep a float64 array of such numbers. Sizes that follow are
+        derived: with M and M0 also M1, which must be whole; with M1 and M0 also M. Changing M0 keeps M and
+        derives M1 again. LightboundError for an unknown name, or what is not a positive integer.
         """
-        complete_sizes, derived = complete(self.structure, self.sizes, self.derived, sizes)
-        return Cascade(
-            self.name, self.einsums, self.initial, complete_sizes, self.declared, self.parameters, derived, self.structure
-        )
+        known, derived = complete(self.structure, self.sizes, self.derived, sizes)
+        return replace(self, sizes=known, derived=derived)
 
     @property
     def missing_sizes(self) -> tuple[str, ...]:
@@ -191,15 +190,15 @@ class Cascade:
         parsed = formula(coefficient)
         for symbol in sorted(parsed.names):
             if symbol not in self.sizes and symbol not in CONSTANTS:
-                remedy = f"Choose it: cascade.with_sizes({symbol}=...). Missing: {', '.join(self.missing_sizes)}."
+                remedy = f"Choose it: with_sizes({symbol}=...). Missing: {', '.join(self.missing_sizes)}."
                 raise LightboundError(f"sizes.{symbol}", None, f"has no value in {self.name}", remedy)
         return parsed({**CONSTANTS, **self.sizes})
 
     def shape(self, tensor: str) -> tuple[Size, ...]:
         """The dimensions of a tensor as it is stored, in elements.
 
-        An iterative dimension stores its first value and every iterate (M1 + 1). A dimension of an input that only
-        affine indices reach is as long as they reach (``t*2+k-1``), unless a line declares it.
+        An iterative dimension stores its first value and every iterate (M1 + 1). A dimension of an input that
+        only affine indices reach is as long as they reach (``t*2+k-1``), unless a line declares it.
         """
         if tensor not in self._shapes:
             self._shapes[tensor] = tuple(self._length(tensor, place) for place in range(self._arity(tensor)))
@@ -215,7 +214,7 @@ class Cascade:
                     raise LightboundError(
                         f"sizes.{size_symbol(read)}", reads,
                         f"is more than the {stored} elements of {access.tensor} along dimension {place}",
-                        f"Choose {size_symbol(read)} of at most {stored}, or a larger {size_symbol(written)}.",
+                        f"Choose {size_symbol(read)} of at most {stored}, or more {size_symbol(written)}.",
                     )  # fmt: skip
 
     def _arity(self, tensor: str) -> int:
@@ -242,7 +241,7 @@ class Cascade:
             reach = reach + maximum(self.value(coefficient), 0) * (self.size(rank) - 1)
         return reach
 
-    # ---- text -------------------------------------------------------------------------------------------------
+    # ---- text and numbers
 
     @cached_property
     def _shapes(self) -> dict[str, tuple[Size, ...]]:
@@ -262,10 +261,10 @@ class Cascade:
     def evaluate(
         self, inputs: Mapping[str, Any], *, keep: Literal["outputs", "all"] = "outputs", **sizes: Size
     ) -> dict[str, np.ndarray]:
-        """The numbers: every output (or, with ``keep="all"``, every tensor) as a float64 array, for tiny sizes.
+        """The numbers: every output (with ``keep="all"`` every tensor) as a float64 array, at tiny sizes.
 
-        `inputs` are arrays in the dimensions of `shape`; sizes that no one gave are read off them. An iterative
-        tensor comes with its first value and every iterate. See `evaluate.evaluate`.
+        `inputs` are arrays in the dimensions of `shape`; sizes that no one gave are read off them. An
+        iterative tensor comes with its first value and every iterate. See `evaluate.evaluate`.
         """
         from .evaluate import evaluate
 

@@ -1,4 +1,4 @@
-"""Whether the lines of a cascade fit together: one writer a tensor, one number of indices, an order, known sizes.
+"""Whether the lines of a cascade fit together: writers, numbers of indices, order, known sizes.
 
 Each function raises a LightboundError that shows the line at fault; none returns anything.
 """
@@ -34,7 +34,7 @@ def _check_writers(structure: Structure, name: str) -> None:
         starts = tuple(place for place, index in enumerate(line.output.indices) if index == Affine())
         key = (line.name, starts)
         if first := written.get(key):
-            remedy = f"Give one of them another name, or add up both in one line (the other is line {first.line})."
+            remedy = f"Rename one of them, or write both in one line (the other is line {first.line})."
             raise fault(name, line, line.name, "is written by two lines", remedy)
         written[key] = line
 
@@ -119,10 +119,12 @@ def _check_order(structure: Structure, name: str) -> None:
         producer, consumer = dependency.producer, dependency.consumer
         if position[producer.name] < position[consumer.name]:
             continue
-        reader = next(line for line in structure.lines if line.name == consumer.name and dependency.access in line.reads)
+        reader = next(
+            line for line in structure.lines if line.name == consumer.name and dependency.access in line.reads
+        )
         if path := _path([(d.producer.name, d.consumer.name) for d in forward], consumer.name, producer.name):
             problem = f"is needed to compute itself: {' -> '.join((*path, consumer.name))}"
-            remedy = "Break the cycle; a recurrence writes the next iterate, `T[..., t+1] = ... T[..., t] ...`."
+            remedy = "Break the cycle; a recurrence writes the next iterate: `T[t+1] = ... T[t] ...`."
         else:
             problem = f"is read before line {producer.line} writes it"
             remedy = f"Move that line above line {reader.line}."
@@ -131,7 +133,7 @@ def _check_order(structure: Structure, name: str) -> None:
         _ = structure.steps
     except CyclicError as error:
         line = error.einsums[-1]
-        remedy = "Each Einsum of a recurrence must keep its rank, and read the others at this step or an earlier one."
+        remedy = "Each Einsum of a recurrence must keep its rank, and read at this step or an earlier one."
         problem = f"cannot be stepped: {error} need each other's values along a whole rank"
         raise fault(name, line, line.name, problem, remedy) from error
 
@@ -141,7 +143,7 @@ def _path(edges: list[tuple[str, str]], start: str, goal: str) -> tuple[str, ...
     after: dict[str, list[str]] = {}
     for producer, consumer in edges:
         after.setdefault(producer, []).append(consumer)
-    trails = [(start,)]
+    trails: list[tuple[str, ...]] = [(start,)]
     seen = {start}
     while trails:
         trail = trails.pop(0)
@@ -162,6 +164,6 @@ def _check_extents(structure: Structure, name: str) -> None:
         for place in range(len(seen[0].indices)):
             if not any(isinstance(access.indices[place], Affine) for access in seen):
                 line = next(line for line in structure.lines if seen[0] in line.reads)
-                problem = f"is only read through an index tensor in dimension {place}, so its length is unknown"
+                problem = f"is only gathered from in dimension {place}, so its length is unknown"
                 remedy = f"Declare its dimensions: `{tensor}: [{', '.join(['N'] * len(seen[0].indices))}]`."
                 raise fault(name, line, tensor, problem, remedy)

@@ -1,7 +1,7 @@
-"""What a sized cascade needs at the very least: operations by kind, elements of each tensor, compulsory traffic.
+"""What a sized cascade needs at the very least: operations, elements of tensors, compulsory traffic.
 
-Everything here follows from the lines and the sizes; no machine and no mapping. Counts are Python integers of any
-length, or float64 arrays where a size is an array (a sweep).
+Everything here follows from the lines and the sizes; no machine and no mapping. Counts are Python integers of
+any length, or float64 arrays where a size is an array (a sweep).
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ def points(cascade: Cascade, ranks: Iterable[str]) -> Size:
 
 
 def operations(cascade: Cascade) -> dict[str, dict[str, Size]]:
-    """Operations of each Einsum by kind, such as ``{"S": {"mac": 4096, "mul": 64}}``; rules in `work.work_of`.
+    """Operations of each Einsum by kind, such as ``{"S": {"mac": 4096, "mul": 64}}``.
 
-    The whole iteration space counts, whether or not a condition (``where``) discards a point. Work for the first
-    value of an iterative tensor counts for the Einsum that goes on from it.
+    The rules are those of `work.work_of`. The whole iteration space counts, whether or not a condition
+    (``where``) discards a point. Work for the first value of an iterative tensor counts for the Einsum that
+    goes on from it.
     """
     found: dict[str, dict[str, Size]] = {einsum.name: {} for einsum in cascade.einsums}
     for line in cascade.structure.lines:
@@ -58,10 +59,10 @@ def footprint(cascade: Cascade, tensor: str) -> Size:
 
 
 def compulsory_traffic(cascade: Cascade, word_bytes: float = 2) -> dict[str, Size]:
-    """Bytes that any execution moves: each input read once, each output written once; intermediates stay inside.
+    """Bytes that any execution moves: each input read once, each output written once.
 
-    Of an input that is read in fewer places than it has elements (an embedding table, a sparse gather), only as many
-    elements are charged as it is read in.
+    Of an input that is read in fewer places than it has elements (an embedding table, a sparse gather), only
+    as many elements are charged as it is read in.
     """
     traffic: dict[str, Size] = {}
     for tensor in cascade.inputs:

@@ -1,4 +1,4 @@
-"""One line of a cascade: the tensor it writes, the expression it computes, and what follows from these two."""
+"""One line of a cascade: the tensor it writes, the expression it computes, and what follows from both."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The numbers a cascade computes, in numpy, for tiny sizes: the proof that what we simulate is what a method does.
+"""The numbers a cascade computes, in numpy, at tiny sizes: proof that we simulate what a method does.
 
-Einsums outside a recurrence are computed whole, by broadcasting over their ranks; those inside one are stepped along
-its rank (see `schedule`). Nothing here is fast, and nothing is approximate: float64 throughout.
+Einsums outside a recurrence are computed whole, by broadcasting over their ranks; those inside one are
+stepped along its rank (see `schedule`). Nothing here is fast, and nothing is approximate: float64 throughout.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 _POINTWISE: dict[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
     "floordiv": np.floor_divide, "mod": np.mod, "pow": np.power, "max": np.maximum, "min": np.minimum,
-    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+    "eq": np.equal, "ne": np.not_equal,
     "and": np.logical_and, "or": np.logical_or, "not": np.logical_not, "where": np.where,
     "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "tanh": np.tanh,
     "sigmoid": _sigmoid, "relu": lambda x: np.maximum(x, 0), "silu": lambda x: x * _sigmoid(x), "abs": np.abs,
@@ -59,9 +60,9 @@ def evaluate(
 ) -> dict[str, np.ndarray]:
     """Every output (or every tensor) of a cascade, as float64 arrays in the dimensions of ``cascade.shape``.
 
-    `inputs` holds an array for each input, index tensors included; sizes that are not given are read off their
-    dimensions. A read outside a tensor gives zero (padding). LightboundError for a missing or unknown input, a wrong
-    shape, a size that cannot be told.
+    `inputs` holds an array for each input, index tensors included; sizes that are not given are read off
+    their dimensions. A read outside a tensor gives zero (padding). LightboundError for a missing or unknown
+    input, a wrong shape, a size that cannot be told.
     """
     if keep not in ("outputs", "all"):
         raise LightboundError("keep", keep, "is not known", "Choose from: outputs, all.")
@@ -78,7 +79,8 @@ def evaluate(
     run = _Run(cascade, arrays)
     with np.errstate(all="ignore"):
         run.steps(cascade.structure.steps)
-    return {tensor: run.tensors[tensor] for tensor in (cascade.outputs if keep == "outputs" else cascade.tensors)}
+    kept = cascade.outputs if keep == "outputs" else cascade.tensors
+    return {tensor: run.tensors[tensor] for tensor in kept}
 
 
 def _arrays(cascade: Cascade, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -128,8 +130,8 @@ def _told(index: Index) -> str | None:
         return None
     if index.rank is not None:
         return size_symbol(index.rank)
-    ranks = index.radix
-    return size_symbol(family_of(ranks[0])) if ranks and len({family_of(rank) for rank in ranks}) == 1 else None
+    families = {family_of(rank) for rank in index.radix or ()}
+    return size_symbol(families.pop()) if len(families) == 1 else None
 
 
 def _described(cascade: Cascade) -> str:
@@ -137,7 +139,7 @@ def _described(cascade: Cascade) -> str:
 
 
 class _Run:
-    """One evaluation under way: the tensors so far, and the coordinates of the ranks that are being stepped."""
+    """One evaluation under way: the tensors so far, and where the stepped ranks stand."""
 
     def __init__(self, cascade: Cascade, arrays: Mapping[str, np.ndarray]) -> None:
         self.cascade = cascade

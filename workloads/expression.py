@@ -1,7 +1,7 @@
 """What an Einsum line says, as immutable values: indices, accesses, and the operations that join them.
 
-This is the whole intermediate representation. It knows no sizes and computes nothing: `parse` builds it from text,
-`printing` writes it back, and `work`, `counts` and `evaluate` read it.
+This is the whole intermediate representation. It knows no sizes and computes nothing: `parse` builds it from
+text, `printing` writes it back, and `work`, `counts` and `evaluate` read it.
 
     Index = Affine | Gather
     Expr  = Number | Symbol | RankValue | Access | Apply | Reduce | Scan | TopK
@@ -18,7 +18,8 @@ Coefficient = int | str
 """A whole number, or the text of a formula over size symbols such as ``"M0"`` or ``"2 * M0"``."""
 
 FUNCTIONS = (
-    "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu", "abs", "sin", "cos", "softplus", "erf",
+    "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu", "abs", "sin", "cos",
+    "softplus", "erf",
 )  # fmt: skip
 CONSTANTS = {"inf": math.inf, "pi": math.pi}
 REDUCTIONS = ("sum", "max", "min", "prod")
@@ -38,7 +39,7 @@ def size_symbol(rank: str) -> str:
 
 
 def family_of(rank: str) -> str:
-    """Ranks that differ by trailing digits are partitions of one another: ``m``, ``m0``, ``m1`` are family ``m``."""
+    """Ranks that differ by trailing digits partition one another: ``m0`` and ``m1`` are family ``m``."""
     return rank.rstrip("0123456789")
 
 
@@ -61,7 +62,7 @@ class Affine:
 
     @property
     def shift(self) -> tuple[str, int] | None:
-        """``(rank, distance)`` where the index is one rank moved by a whole number: ``m1+1`` is ``("m1", 1)``."""
+        """``("m1", 1)`` for ``m1+1``: the rank and the distance, where one rank is moved by a number."""
         if len(self.terms) == 1 and self.terms[0][0] == 1 and isinstance(self.offset, int):
             return self.terms[0][1], self.offset
         return None
@@ -72,7 +73,7 @@ class Affine:
 
     @property
     def radix(self) -> tuple[str, ...] | None:
-        """The ranks, outer to inner, where the index counts through all of them without a gap: ``m1*M0 + m0``."""
+        """The ranks, outer to inner, where the index counts through them without a gap: ``m1*M0+m0``."""
         if self.offset != 0 or not self.terms:
             return None
         strides = [
@@ -130,14 +131,14 @@ class Symbol:
 
 @dataclass(frozen=True)
 class RankValue:
-    """The value of an index expression itself, as conditions and positional terms use it: the ``p - m`` of a decay."""
+    """The value of an index itself, as conditions and positional terms use it: the ``p - m`` of a decay."""
 
     index: Affine
 
 
 @dataclass(frozen=True)
 class Apply:
-    """A pointwise operation: one of ARITHMETIC, COMPARISONS, LOGIC, FUNCTIONS, or ``max``, ``min``, ``where``."""
+    """A pointwise operation: of ARITHMETIC, COMPARISONS, LOGIC, FUNCTIONS, or ``max min where``."""
 
     op: str
     args: tuple[Expr, ...]
@@ -163,7 +164,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class TopK:
-    """``topk(body, rank)``: the positions of the largest along `rank`, largest first, counted by the rank `new`."""
+    """``topk(body, rank)``: positions of the largest along `rank`, largest first, counted by `new`."""
 
     body: Expr
     rank: str

@@ -89,5 +89,5 @@ def read_affine(source: Source, node: ast.expr) -> Affine:
             pass
     raise source.error(
         node, ast.unparse(node), "is not an index",
-        "Indices are whole-number sums of ranks and sizes (`m1*M0+m0`, `t+k-1`, `M1`), or one access (`I[p,k]`).",
+        "Indices are whole-number sums of ranks and sizes (`m1*M0+m0`, `t+k-1`, `M1`), or an access.",
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """Text to Einsums: Python's own syntax, read with `ast` and never evaluated.
 
-A line is ``Output[ranks] = expression`` or a declaration (``X: [T, D]``, ``W: size``). What a single line can get
-wrong is caught here, with a caret under the column; what lines can get wrong between them is `structure`'s matter.
+A line is ``Output[ranks] = expression`` or a declaration (``X: [T, D]``, ``W: size``). What a single line can
+get wrong is caught here, with a caret under the column; what lines can get wrong between them is
+`structure`'s matter.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from .values import read_topk, read_value
 
 @dataclass(frozen=True)
 class Program:
-    """What a text says: its Einsums, the first values of iterative tensors, declared dimensions and parameters."""
+    """What a text says: Einsums, first values of iterative tensors, declared dimensions, parameters."""
 
     einsums: tuple[Einsum, ...]
     initial: tuple[Einsum, ...]
@@ -169,7 +170,7 @@ def _check_written(source: Source, node: ast.expr, index: Index) -> None:
     if not (index == Affine() or index.radix or (index.shift is not None and index.shift[1] == 1)):
         raise source.error(
             node, ast.unparse(node), "cannot be an index on the left",
-            "Write a rank (`m`), the next iterate (`m1+1`), the first one (`0`) or a split rank (`m1*M0+m0`).",
+            "Write a rank (`m`), the next iterate (`m1+1`), the first (`0`) or a split rank (`m1*M0+m0`).",
         )  # fmt: skip
 
 

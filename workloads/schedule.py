@@ -1,7 +1,8 @@
 """The order in which a cascade can be computed: Einsums, and loops that step a recurrence along its rank.
 
-An Einsum outside every recurrence is computed whole. The Einsums of one recurrence (those that reach each other) are
-stepped together: first iterate of all of them, then the second. A recurrence inside a recurrence is a loop in a loop.
+An Einsum outside every recurrence is computed whole. The Einsums of one recurrence (those that reach each
+other) are stepped together: first iterate of all of them, then the second. A recurrence inside a recurrence
+is a loop in a loop.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Loop:
 
 Step = Einsum | Loop
 Distance = Mapping[str, int | None]
-"""For each rank of a written tensor, how many steps earlier a reader looks; None where it may look anywhere."""
+"""For each rank of a written tensor, how many steps earlier a reader looks; None where anywhere."""
 
 
 class CyclicError(Exception):
@@ -49,9 +50,9 @@ def distance(written: Access, read: Access) -> Distance:
 
 
 def schedule(lines: Sequence[Einsum]) -> tuple[Step, ...]:
-    """An order of computation. `lines` holds first values (``RM[0,p] = -inf``) before the lines that continue them.
+    """An order of computation.
 
-    Raises CyclicError where Einsums need each other and no rank can be stepped.
+    `lines` holds first values (``RM[0,p] = -inf``) before the lines that go on from them. Raises CyclicError where Einsums need each other and no rank can be stepped.
     """
     edges: dict[tuple[int, int], list[Distance]] = {}
     latest: dict[str, list[int]] = {}

@@ -22,8 +22,8 @@ def complete(
 ) -> tuple[dict[str, Size], frozenset[str]]:
     """All sizes that follow when `given` is put over the `known` ones, and which of them are derived.
 
-    What was derived before is derived again. Of a partition that then has one size too many, the outermost part
-    gives way first, then the total: a new tile size M0 keeps M and changes M1.
+    What was derived before is derived again. Of a partition that then has one size too many, the outermost
+    part gives way first, then the total: a new tile size M0 keeps M and changes M1.
     """
     new = {symbol: legal(structure, symbol, value) for symbol, value in given.items()}
     sizes = {symbol: value for symbol, value in known.items() if symbol not in derived} | new
@@ -59,7 +59,7 @@ def legal(structure: Structure, symbol: str, value: object) -> Size:
 
 
 def missing(structure: Structure, sizes: Mapping[str, Size]) -> tuple[str, ...]:
-    """The sizes a user has to choose: those without a value, but not a part that will follow from the others."""
+    """The sizes a user has to choose: those without a value that will not follow from the others."""
     follows: set[str] = set()
     for partition in structure.partitions:
         follows.add(partition.parts[0] if partition.parts[0] not in sizes else partition.total)

@@ -11,7 +11,7 @@ from lightbound.base.errors import LightboundError
 
 @dataclass(frozen=True)
 class Source:
-    """A text being read: what errors call it, its lines, and which of its capital words are scalar tensors."""
+    """A text being read: what errors call it, its lines, and which capital words are scalar tensors."""
 
     name: str
     lines: tuple[str, ...]
@@ -28,7 +28,7 @@ class Source:
 def error_at(
     name: str, line: int, text: str, column: int | None, value: object, problem: str, remedy: str
 ) -> LightboundError:
-    """The error for one place of a cascade. `line` counts from 1, `column` from 0; None where it is unknown."""
+    """The error for one place of a cascade. `line` counts from 1, `column` from 0 or is None."""
     where = f"{name}, line {line}" if line else name
     excerpt = ""
     if text.strip():
@@ -40,7 +40,7 @@ def error_at(
 
 
 def error_in(name: str, line: int, text: str, token: str, problem: str, remedy: str) -> LightboundError:
-    """The error for a word of an Einsum whose text may span several lines: the caret goes under the word."""
+    """The error for a word of an Einsum, whose text may span lines; the caret goes under the word."""
     pattern = re.compile(rf"(?<!\w){re.escape(token)}(?!\w)")
     for number, row in enumerate(text.splitlines()):
         if found := pattern.search(row):

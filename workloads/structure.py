@@ -1,7 +1,7 @@
 """What follows from the lines of a cascade alone, before any size is known.
 
-One Structure is shared by all sizings of a cascade, so that a sweep over sizes analyses the lines once. Whether the
-lines fit together is `check`'s matter.
+One Structure is shared by all sizings of a cascade, so that a sweep over sizes analyses the lines once.
+Whether the lines fit together is `check`'s matter.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Structure:
 
     @cached_property
     def lines(self) -> tuple[Einsum, ...]:
-        """All lines in order, the first values of an iterative tensor just before the line that goes on from them."""
+        """All lines in order, first values just before the line that goes on from them."""
         return tuple(
             line
             for einsum in self.einsums
@@ -95,13 +95,13 @@ class Structure:
 
     @cached_property
     def iterative(self) -> dict[str, frozenset[str]]:
-        """Tensors written at the next iterate (``RM[m1+1, p] = ...``), with the ranks they are iterated along."""
+        """Tensors written at the next iterate (``RM[m1+1,p] = ...``), with the ranks they step along."""
         found = {einsum.name: frozenset(stepped_ranks(einsum.output)) for einsum in self.einsums}
         return {tensor: ranks for tensor, ranks in found.items() if ranks}
 
     @cached_property
     def dependencies(self) -> tuple[Dependency, ...]:
-        """Who reads whom, in order of the lines; first values count as part of the line that goes on from them."""
+        """Who reads whom, in order of the lines; a first value is part of the line that goes on from it."""
         return tuple(
             Dependency(producer, self.writers[line.name], access, self.reads_back(access))
             for line in self.lines
@@ -126,7 +126,7 @@ class Structure:
 
     @cached_property
     def outputs(self) -> tuple[str, ...]:
-        """Tensors nobody reads. An iterative tensor that only its own recurrence reads is the recurrence's result."""
+        """Tensors nobody reads; an iterative one that only its own recurrence reads is one too."""
         position = {name: number for number, name in enumerate(self.writers)}
         edges = [(position[edge.producer.name], position[edge.consumer.name]) for edge in self.dependencies]
         recurrence = {node: group[0] for group in components(position.values(), edges) for node in group}
@@ -178,7 +178,7 @@ class Structure:
 
     @cached_property
     def renamed(self) -> tuple[tuple[Access, int, str, str], ...]:
-        """Reads of a written tensor over another rank than it was written over: access, dimension, both ranks."""
+        """Reads of a tensor over another rank than it is written over: access, dimension, both ranks."""
         found: list[tuple[Access, int, str, str]] = []
         for edge in self.dependencies:
             written = edge.producer.output.indices
@@ -190,7 +190,7 @@ class Structure:
 
     @cached_property
     def graph(self) -> nx.DiGraph:
-        """The DAG of one step: Einsum names, edges with the tensor that passes along, no reads of older iterates."""
+        """The DAG of one step: Einsum names, an edge for each tensor read, none for an older iterate."""
         import networkx as nx
 
         graph = nx.DiGraph()

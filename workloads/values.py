@@ -7,6 +7,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import Any
 
 from lightbound.base.errors import choose_from
 
@@ -38,7 +39,7 @@ _BINARY: dict[type[ast.operator], str] = {
 _COMPARE: dict[type[ast.cmpop], str] = {
     ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne",
 }  # fmt: skip
-_FOLD: dict[str, Callable[..., float]] = {
+_FOLD: dict[str, Callable[..., Any]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
     "floordiv": operator.floordiv, "mod": operator.mod, "pow": math.pow, "neg": operator.neg,
     "sqrt": math.sqrt, "max": max, "min": min,
@@ -72,20 +73,21 @@ def read_value(source: Source, node: ast.expr) -> Expr:
         case _:
             raise source.error(
                 node, ast.unparse(node), "is not part of the language",
-                "Values are numbers, sizes, ranks, accesses such as Q[p,e], + - * / // % **, comparisons, and "
+                "Values are numbers, sizes, ranks, accesses (Q[p,e]), + - * / // % **, comparisons, and "
                 f"{', '.join(CALLS)}.",
             )  # fmt: skip
 
 
 def read_topk(source: Source, node: ast.Call, output: Access, target: ast.expr) -> TopK:
-    """``topk(body, rank)``, the whole right-hand side of a line; the new rank is the one only the output has."""
+    """``topk(body, rank)``, the whole right-hand side of a line; only the output has the new rank."""
     _expect(source, node, 2, "topk(S[p,m], m)")
     body, rank = read_value(source, node.args[0]), read_rank(source, node.args[1])
     _require_rank(source, node.args[1], rank, body, "is searched")
     new = [other for other in output.ranks if other not in free_ranks(body)]
     if len(new) != 1:
         raise source.error(
-            target, ", ".join(new) or ast.unparse(target), "must have exactly one new rank, which counts the largest",
+            target, ", ".join(new) or ast.unparse(target),
+            "must have exactly one new rank, which counts the largest",
             "Write `I[p,k] = topk(S[p,m], m)`: k is new, and K says how many.",
         )  # fmt: skip
     return TopK(body, rank, new[0])
@@ -94,7 +96,10 @@ def read_topk(source: Source, node: ast.Call, output: Access, target: ast.expr) 
 def _call(source: Source, node: ast.Call) -> Expr:
     if not isinstance(node.func, ast.Name):
         raise source.error(
-            node, ast.unparse(node.func), "is not a function of the language", f"Choose from: {', '.join(CALLS)}."
+            node,
+            ast.unparse(node.func),
+            "is not a function of the language",
+            f"Choose from: {', '.join(CALLS)}.",
         )
     name, arguments = node.func.id, node.args
     if name not in CALLS:
@@ -104,7 +109,10 @@ def _call(source: Source, node: ast.Call) -> Expr:
     match name:
         case "topk":
             raise source.error(
-                node, name, "stands inside an expression", "Give it a line of its own: `I[p,k] = topk(S[p,m], m)`."
+                node,
+                name,
+                "stands inside an expression",
+                "Give it a line of its own: `I[p,k] = topk(S[p,m], m)`.",
             )
         case "scan":
             return _scan(source, node)
@@ -178,7 +186,7 @@ def _chain(op: str, values: Sequence[Expr]) -> Expr:
     return reduce(lambda left, right: Apply(op, (left, right)), values)
 
 
-# ---- constants and index arithmetic -----------------------------------------------------------------------------
+# ---- constants and index arithmetic
 
 
 def _binary(op: str, left: Expr, right: Expr) -> Expr:
@@ -204,7 +212,7 @@ def _as_index(expr: Expr) -> Affine | None:
 
 
 def _constant(source: Source, node: ast.expr) -> Number | Symbol | None:
-    """A value without tensors and ranks: a Number, or a Symbol where sizes are in it; None where it is neither."""
+    """A value without tensors and ranks: a Number, or a Symbol where sizes are in it; else None."""
     match node:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
             return Number(value)

@@ -1,8 +1,8 @@
 """What one Einsum costs in operations: which are done, and over which ranks.
 
-The rules are those of a careful programmer, not of a compiler: an operation is done once at each point of the ranks
-of its own operands (a loop invariant is computed outside the loop), constants are folded, and nothing else is
-rearranged. Sizes come later, in `counts`.
+The rules are those of a careful programmer, not of a compiler: an operation is done once at each point of the
+ranks of its own operands (a loop invariant is computed outside the loop), constants are folded, and nothing
+else is rearranged. Sizes come later, in `counts`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _REDUCE_OPS = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}
 
 @dataclass(frozen=True)
 class Work:
-    """Operations done once at every point of the ranks, in order of execution: ``(("sub", "exp"), ("p", "m"))``."""
+    """Operations done once at every point of the ranks, in order of execution: ``(("sub", "exp"), ("p",
+    "m"))``."""
 
     ops: tuple[str, ...]
     ranks: tuple[str, ...]
@@ -38,9 +39,9 @@ class Work:
 def work_of(expr: Expr, order: tuple[str, ...]) -> tuple[Work, ...]:
     """The operations of an expression; ranks are listed in `order`, the Einsum's iteration space.
 
-    Kinds: ``mac`` (a product that is summed at once), ``add sub mul div pow max min select compare`` and the names
-    of the functions. Division by a constant is a ``mul``, a square is a ``mul``, ``topk`` is a ``select`` at every
-    point it looks at. Sign changes, index arithmetic and comparisons of indices are free.
+    Kinds: ``mac`` (a product that is summed at once), ``add sub mul div pow max min select compare`` and the
+    names of the functions. Division by a constant is a ``mul``, a square is a ``mul``, ``topk`` is a
+    ``select`` at every point it looks at. Sign changes, index arithmetic and comparisons of indices are free.
     """
     steps: list[tuple[str, tuple[str, ...]]] = []
     _collect(expr, steps)
