@@ -1,49 +1,33 @@
-"""What a machine does not state, as sentences: the simulator prints them beside what it predicts without it."""
+"""What a machine does not state, as sentences: the simulator prints them beside its predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from .machine import Level, Unit
 
-if TYPE_CHECKING:
-    from .schema import MachineFile
 
-
-def lacks(levels: Iterable[Level], units: Mapping[str, Unit], file: MachineFile) -> tuple[str, ...]:
+def lacks(machine: str, levels: tuple[Level, ...], units: Mapping[str, Unit], states_launch: bool) -> tuple[str, ...]:
     """One sentence for each kind of number that is missing, with what follows from it."""
-    levels = tuple(levels)
-    missing = (
-        (
-            "no capacity",
-            "what they hold is not bounded",
-            [x.name for x in levels if x.capacity_bytes is None],
-        ),
-        (
-            "no bandwidth",
-            "their traffic takes no time",
-            [x.name for x in levels if x.bandwidth_bytes_per_s is None],
-        ),
-        (
-            "no energy per access",
-            "their traffic costs no energy",
-            [x.name for x in levels if x.read_energy_j is None or x.write_energy_j is None],
-        ),
-        (
-            "no energy of operations",
-            "their work costs no energy",
-            [x.name for x in units.values() if not x.energy_j],
-        ),
-        (
-            "no registers",
-            "register accesses cost no energy",
-            [x.name for x in units.values() if x.registers is None],
-        ),
-    )
-    sentences = [
-        f"{file.name} states {what} for {', '.join(names)}: {so}." for what, so, names in missing if names
+    missing = [
+        ("capacity", [x.name for x in levels if x.capacity_bytes is None], "nothing bounds what is held there"),
+        ("bandwidth", [x.name for x in levels if x.bandwidth_bytes_per_s is None], "traffic there takes no time"),
     ]
-    if file.launch_latency is None:
-        sentences.append(f"{file.name} states no launch latency: starting a kernel takes no time.")
-    return tuple(sentences)
+    costly = [x.name for x in levels if x.read_energy_j is None or x.write_energy_j is None]
+    working = [f"{op} on {unit.name}" for unit in units.values() for op in _without_energy(unit)]
+    if len(costly) == len(levels) and not any(unit.energy_j for unit in units.values()):
+        missing.append(("energy", ["anything"], "none is predicted"))
+    else:
+        bare = [unit.name for unit in units.values() if unit.registers is None]
+        missing += [
+            ("energy per access", costly, "traffic there costs no energy"),
+            ("energy", working, "such operations cost no energy"),
+            ("register file", bare, "register accesses cost no energy"),
+        ]
+    if not states_launch:
+        missing.append(("launch latency", ["kernels"], "starting one takes no time"))
+    return tuple(f"{machine} states no {what} for {', '.join(of)}: {so}." for what, of, so in missing if of)
+
+
+def _without_energy(unit: Unit) -> list[str]:
+    return [ops for ops in unit.cost if unit.energy(ops.split("+")) is None]

@@ -1,11 +1,13 @@
 """The machines that ship with lightbound, and machines from files: finding, reading and overriding them.
 
-`machine` is the way in. Files are read as YAML 1.1 without aliases and tags, at most 1 MB, and checked by schema.py.
+`machine` is the way in. It edits the document of a file and hands it to schema.py and resolve.py, so that an
+override is checked as a file is, and every formula that uses it follows.
 """
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,148 +15,155 @@ from typing import Any
 
 import numpy as np
 
+from lightbound.base.document import read_yaml
 from lightbound.base.errors import LightboundError, choose_from
 
 from .machine import Machine
 
 DATA = Path(__file__).with_name("data")
-_NAMED = ("params", "instances", "levels", "units", "links")
+Document = dict[str, Any]
+Stamp = tuple[Path, int, int]  # a file, when it was changed, its size
+
+_WORDS = ("title", "scope", "source", "kind")  # fields that hold no number
 
 
 def machine_names() -> tuple[str, ...]:
-    """The names of the machines that ship with lightbound, in order."""
+    """The names of the machines that ship with lightbound, in alphabetical order."""
     return tuple(sorted(path.stem for path in DATA.glob("*.yaml")))
 
 
 def machine(name_or_path: str | Path, /, **overrides: Any) -> Machine:
     """A machine by its name or by the path of a YAML file, with any of its numbers overridden.
 
-    An override's key is a path in the file (``levels.dram.bandwidth``), without the section if you like
-    (``dram.bandwidth``); a param or an instance axis by its name (``pe_dim``); or the name of a level, which sets its
-    capacity (``global_buffer``). Its value is written as in a file (``"4 TB/s"``, a formula), or is a number or a
-    float array in SI units; formulas that use it follow.
+    An override's key is a path in the file, with or without its section (``levels.dram.bandwidth``,
+    ``dram.bandwidth``, ``clock``); a param or an instance axis by its name (``pe_dim``); or the name of a
+    level, which sets its capacity (``global_buffer``). Its value is written as in a file (``"4 TB/s"``, a
+    formula), or is a number or an array of floats in SI units. Formulas that use it follow. Equal calls give
+    one object.
 
-    Raises LightboundError, which names file and field: a missing file, one that is not YAML in UTF-8, an unknown
-    field, a value of the wrong dimension, zero or negative.
+    Raises LightboundError with file, field and remedy: a missing file, one that is not YAML in UTF-8, an
+    unknown field, a value of the wrong dimension, zero or negative.
     """
-    path = _find(name_or_path)
-    if any(isinstance(value, np.ndarray) for value in overrides.values()):
-        return _build(path, overrides)
-    key = tuple((name, type(value), value) for name, value in overrides.items())
-    try:
-        return _cached(path, *_stamp(path), key)
-    except TypeError:  # an override that cannot be hashed is not a number either: let the checks say so
-        return _build(path, overrides)
+    chain = _chain(_find(name_or_path))
+    if any(isinstance(value, np.ndarray | dict | list) for value in overrides.values()):
+        return _build(chain, overrides)
+    return _cached(chain, tuple((name, type(value), value) for name, value in overrides.items()))
 
 
-def _find(name_or_path: str | Path) -> Path:
+def _find(name_or_path: object) -> Path:
+    """The file of a name or path that a user gave."""
     text = str(name_or_path)
-    if isinstance(name_or_path, str) and text in machine_names():
+    if re.fullmatch(r"\w+", text) and (DATA / f"{text}.yaml").is_file():
         return DATA / f"{text}.yaml"
     path = Path(text)
-    if path.suffix.lower() not in (".yaml", ".yml") and not path.is_file():
-        raise LightboundError(
-            "machine",
-            text,
-            "is neither a machine of the library nor a YAML file",
-            choose_from(machine_names(), text),
-        )
-    return path
+    if path.suffix.lower() in (".yaml", ".yml") or isinstance(name_or_path, Path) or "/" in text:
+        return path
+    raise LightboundError(
+        "machine",
+        text,
+        "is neither a machine of the library nor a YAML file",
+        choose_from(machine_names(), text),
+    )
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Changes when the file does."""
-    try:
-        stat = path.stat()
-    except (OSError, ValueError) as error:
-        raise LightboundError(
-            "machine", str(path), "is a file that cannot be read", "Check the path."
-        ) from error
-    return stat.st_mtime_ns, stat.st_size
-
-
-@lru_cache(maxsize=256)
-def _cached(path: Path, changed: int, size: int, overrides: tuple[tuple[str, type, Any], ...]) -> Machine:
-    return _build(path, {name: value for name, _, value in overrides})
-
-
-def _build(path: Path, overrides: Mapping[str, Any]) -> Machine:
-    from .resolve import resolve  # with pydantic and pint behind them, these load on first use
-    from .schema import check
-
-    where = path.name
-    document = _document(path, *_stamp(path))
-    if overrides:
-        document = copy.deepcopy(document)
-        for name, value in overrides.items():
-            _override(document, name, value, where)
-    return resolve(check(document, where), where)
+def _chain(path: Path) -> tuple[Stamp, ...]:
+    """The file and those it extends, each with a stamp that changes when the file does."""
+    chain: list[Stamp] = []
+    while True:
+        try:
+            stat = path.stat()
+            stamp = (path, stat.st_mtime_ns, stat.st_size)
+        except (OSError, ValueError):
+            stamp = (path, 0, 0)  # reading it will say what is wrong
+        if any(path == earlier for earlier, _, _ in chain):
+            remedy = "Break the circle: extend a machine that stands alone."
+            raise LightboundError(f"{chain[0][0].name}: extends", path.name, "leads back to itself", remedy)
+        chain.append(stamp)
+        base = _file(stamp).get("extends")
+        if base is None:
+            return tuple(chain)
+        beside = path.with_name(str(base))
+        path = beside if beside.suffix in (".yaml", ".yml") else _find(base)
 
 
 @lru_cache(maxsize=64)
-def _document(path: Path, changed: int, size: int) -> dict[str, Any]:
-    """The content of a file; where it ``extends`` another machine, that machine's with the file's ``changes``."""
-    from .reading import read_yaml
+def _file(stamp: Stamp) -> Document:
+    """The content of one file, as it stands there."""
+    document = read_yaml(stamp[0], "machine file")
+    if not isinstance(document, dict):
+        remedy = "Begin it with 'name:' and see the machines of the library."
+        raise LightboundError("machine file", str(stamp[0]), "is not a mapping of fields", remedy)
+    return document
 
-    document = read_yaml(path)
-    if "extends" not in document:
+
+@lru_cache(maxsize=256)
+def _cached(chain: tuple[Stamp, ...], overrides: tuple[tuple[str, type, Any], ...]) -> Machine:
+    return _build(chain, {name: value for name, _, value in overrides})
+
+
+def _build(chain: tuple[Stamp, ...], overrides: Mapping[str, Any]) -> Machine:
+    from lightbound.base.schema import check
+
+    from .resolve import resolve  # pydantic and pint behind these load on first use
+    from .schema import MachineFile
+    from .values import Override
+
+    where = chain[0][0].name
+    document = _document(chain)
+    for name, value in overrides.items():
+        _override(document, name, value if isinstance(value, dict) else Override(value), where)
+    return resolve(check(MachineFile, document, where), where)
+
+
+def _document(chain: tuple[Stamp, ...]) -> Document:
+    """A copy of the file's content; where it extends a machine, of that one's with the file's ``changes``."""
+    document = copy.deepcopy(_file(chain[0]))
+    if len(chain) == 1:
         return document
-    base = copy.deepcopy(_base(document.pop("extends"), path))
+    where = chain[0][0].name
+    base = _document(chain[1:])
+    del document["extends"]
     changes = document.pop("changes", {})
     if not isinstance(changes, dict):
-        raise LightboundError(
-            f"{path.name}: changes", changes, "is not a list of fields", "Write {levels.dram.bandwidth: ...}."
-        )
+        remedy = "Write {levels.dram.bandwidth: {value: 4 TB/s, source: ...}}."
+        raise LightboundError(f"{where}: changes", changes, "is not a list of fields", remedy)
     for name, value in changes.items():
-        _override(base, str(name), value, path.name)
+        _override(base, str(name), value, where)
+    if "source" in base:  # numbers of the base that rest on it must not change their source
+        document["source"] = f"{document.get('source', '')} Extends {base['name']}: {base['source']}".strip()
     return {**base, **document}
 
 
-def _base(name: object, path: Path) -> dict[str, Any]:
-    sibling = path.with_name(f"{name}")
-    base = sibling if sibling.suffix in (".yaml", ".yml") and sibling.is_file() else _find(str(name))
-    if base.resolve() == path.resolve():
-        raise LightboundError(f"{path.name}: extends", name, "is the file itself", "Extend another machine.")
-    try:
-        return _document(base, *_stamp(base))
-    except RecursionError:
-        raise LightboundError(
-            f"{path.name}: extends", name, "extends this file in turn", "Break the circle."
-        ) from None
+def _override(document: Document, name: str, value: object, where: str) -> None:
+    """Set one field of a document, in place. A field may be added, but no level, unit, axis or param."""
+    from .schema import SECTIONS, MachineFile
+    from .values import Override
 
+    def refuse(problem: str, remedy: str) -> LightboundError:
+        return LightboundError(f"{where}: {name}", value, problem, remedy)
 
-def _override(document: dict[str, Any], name: str, value: Any, where: str) -> None:
-    """Set one field of a document, in place."""
-    from .schema import InSI, MachineFile
-
+    named = {key: section for section in SECTIONS for key in document.get(section) or ()}
+    alone = set(MachineFile.model_fields) - {*SECTIONS, *_WORDS, "name", "lacks"}
     first, *rest = name.split(".")
-    section = next((s for s in _NAMED if isinstance(document.get(s), dict) and first in document[s]), None)
-    if first in MachineFile.model_fields and section is None:
+    if first in SECTIONS and rest:
+        first, *rest = rest
+    if first in named:
+        parts = [named[first], first, *rest]
+        if not rest and named[first] == "levels":
+            parts.append("capacity")
+        elif not rest and named[first] == "units":
+            raise refuse("is a unit, which has many numbers", f"Name one, such as {first}.cost.mac.")
+        elif not rest and named[first] == "links":
+            parts.append("bandwidth")
+    elif first in alone:
         parts = [first, *rest]
-    elif section is None:
-        known = {key for s in _NAMED if isinstance(document.get(s), dict) for key in document[s]}
-        raise LightboundError(
-            f"{where}: {name}",
-            value,
-            "is not a field of this machine",
-            choose_from({*known, "clock", "launch_latency"} - {"source", "kind"}, first),
-        )
     else:
-        parts = [section, first, *rest]
-        if not rest and section in ("levels", "links"):
-            parts.append("capacity" if section == "levels" else "bandwidth")
-    target: Any = document
+        raise refuse("is not a field of this machine", choose_from({*named, *alone} - set(_WORDS), first))
+    block: Any = document
     for part in parts[:-1]:
-        target = target.setdefault(part, {})
-        if not isinstance(target, dict):
-            raise LightboundError(
-                f"{where}: {name}",
-                value,
-                f"goes below {part!r}, which is a single number",
-                "Leave out what follows it.",
-            )
-    if isinstance(value, int | float | np.number | np.ndarray) and not isinstance(value, bool):
-        value = {"value": InSI(value), "source": "set by the caller", "kind": "override"}
-    elif isinstance(value, str):
-        value = {"value": value, "source": "set by the caller", "kind": "override"}
-    target[parts[-1]] = value
+        block = block.setdefault(part, {})
+        if not isinstance(block, dict) or "value" in block or "by_capacity" in block:
+            raise refuse(f"goes below {part!r}, which is one number", "Leave out what follows it.")
+    if parts[-1] in _WORDS and isinstance(value, Override):
+        value = value.value
+    block[parts[-1]] = value

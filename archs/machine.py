@@ -1,13 +1,13 @@
 """Machines as the simulator sees them: frozen values in SI units, with every formula evaluated.
 
-A `Machine` is storage levels, compute units, the instances that hold copies of both, and links. Not here: the YAML
-file and its checks (schema.py), turning one into a Machine (resolve.py), finding files and overrides (library.py).
-Any number may be a float64 array where a machine was asked for with arrays: one Machine then stands for a sweep.
+A `Machine` is storage levels, compute units, the instances that hold copies of both, and links. Any number
+may be a float64 array where a machine was asked for with arrays: one Machine then stands for a sweep. Not
+here: the YAML file and its checks (schema.py), making a Machine of one (resolve.py), finding files and
+overrides (library.py).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from math import prod
@@ -21,13 +21,15 @@ from lightbound.base.formula import maximum
 Number = Any  # int, float or float64 array
 
 
+def _unchangeable(*_: object, **__: object) -> NoReturn:
+    raise TypeError("a machine cannot be changed; ask for another one: machine(name, field=value)")
+
+
 class Fixed(dict[str, Any]):
     """A dict that cannot be changed: machines are shared between callers, and pickled to workers."""
 
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("a machine cannot be changed; ask for another one: machine(name, field=value)")
-
-    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse  # type: ignore[assignment]
+    _refuse: Any = _unchangeable
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Fixed, (dict(self),)
@@ -45,8 +47,8 @@ class Source:
 class Level:
     """A storage level. `None` says that the file does not state it: no bound and no cost follows from it.
 
-    Capacity and bandwidth are those of one copy; `scope` names the instance axis that owns a copy each, none where
-    the machine has one. Energies are per access of `row_bytes`.
+    Capacity and bandwidth are those of one copy; `scope` names the instance axis that owns a copy each, and
+    is None where the machine has one. Energies are per access of `row_bytes`.
     """
 
     name: str
@@ -62,7 +64,7 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Registers:
-    """The register file beside every lane of a unit: its depth in words, and its energy per access of one word."""
+    """The register file beside every lane of a unit: depth in words, and energy per access of one word."""
 
     depth: Number | None = None
     read_energy_j: Number | None = None
@@ -73,8 +75,11 @@ class Registers:
 class Unit:
     """A compute unit: an array of lanes that all do the same operation.
 
-    `shape` is lanes by axis; `cost` is cycles per element and lane of an operation, or of operations fused into one
-    (``sub+exp``); `drain_cycles` passes between the last operand and the last result.
+    `shape` is lanes by axis; `cost` is cycles per element and lane of an operation, or of operations fused
+    into one (``sub+exp``); `energy_j` is joules per operation, by the same names; `drain_cycles` pass
+    between the last operand and the last result. `operands` names the level that an operand is read from,
+    `multicast` the axis over which one read serves all lanes, `also` the cycles an operation takes of other
+    units besides.
     """
 
     name: str
@@ -95,14 +100,15 @@ class Unit:
         return prod(self.shape.values())
 
     def cycles(self, ops: Iterable[str]) -> Number | None:
-        """Cycles a lane spends on the operations of one element, none where it cannot do one of them.
+        """Cycles a lane spends on the operations of one element, None where it cannot do one of them.
 
-        The longest fused cost that matches comes first: of ``sub, exp`` first ``sub+exp``, then ``sub`` and ``exp``.
+        The longest fused cost that matches comes first: of ``sub, exp`` first ``sub+exp``, then ``sub`` and
+        ``exp``.
         """
         return _fused(self.cost, tuple(ops))
 
     def energy(self, ops: Iterable[str]) -> Number | None:
-        """Joules of the operations of one element, by the same rule as `cycles`; none where one is not stated."""
+        """Joules of the operations of one element, by the rule of `cycles`; None where one is not stated."""
         return _fused(self.energy_j, tuple(ops))
 
 
@@ -129,7 +135,7 @@ class Link:
 
 @dataclass(frozen=True, eq=False)
 class Occupancy:
-    """What bounds how many blocks of threads (CTAs) a GPU's multiprocessor holds at once. None: not stated."""
+    """What bounds how many blocks of threads (CTAs) a multiprocessor holds at once. None: not stated."""
 
     scope: str
     ctas: Number | None = None
@@ -138,15 +144,15 @@ class Occupancy:
     registers: Number | None = None  # 32-bit registers of one multiprocessor
     registers_per_thread: Number | None = None
     shared_bytes: Number | None = None
-    shared_bytes_per_cta: Number | None = None
-    shared_bytes_reserved: Number | None = None  # taken from every CTA's share by the system
+    shared_per_cta_bytes: Number | None = None
+    shared_reserved_bytes: Number | None = None  # taken from every CTA's share by the system
 
 
 @dataclass(frozen=True, eq=False)
 class Machine:
-    """A machine in SI units. Levels run from the outermost (dram) inwards, instances from the outermost axis too.
+    """A machine in SI units. Levels run from the outermost (dram) inwards, and so do instance axes.
 
-    Two machines are compared by identity: equal calls of `machine` give the same object, unless arrays are in them.
+    Machines are compared by identity: equal calls of `machine` give the same object, except with arrays.
     """
 
     name: str
@@ -202,7 +208,7 @@ class Machine:
         )
 
     def peak_per_s(self, ops: str) -> Number:
-        """Operations per second of the fastest unit for `ops` (``mac``, ``exp``, ``sub+exp``), all copies busy."""
+        """Operations per second of the fastest unit for `ops` (``mac``, ``sub+exp``), all its copies busy."""
         rates = [
             unit.lanes * self.copies(unit.scope) * self.clock_hz / cycles
             for unit in self.units.values()
@@ -220,28 +226,33 @@ class Machine:
 
     @property
     def quantities(self) -> dict[str, Number]:
-        """Names for the formulas of mappings: params, instances, `clock`, and of every level and unit
+        """Names for the formulas of mappings: params, instance axes, `clock`, and of every level and unit
+        ``<level>_bytes``, ``<unit>_lanes`` and ``<unit>_<axis>``.
 
-        ``<level>_bytes``, ``<unit>_lanes`` and ``<unit>_<axis>``. A name that begins with a digit gets ``unit_``
-        before it (``unit_2d_lanes``), since a formula could not hold it otherwise.
+        A unit or level whose name begins with a digit gets a word before it (``unit_2d_lanes``,
+        ``level_3_bytes``), since a formula could not hold it otherwise.
         """
         names: dict[str, Number] = {**self.params, **self.instances, "clock": self.clock_hz}
         for level in self.levels:
             if level.capacity_bytes is not None:
-                names[f"{level.name}_bytes"] = level.capacity_bytes
+                names[f"{_word(level.name, 'level')}_bytes"] = level.capacity_bytes
         for unit in self.units.values():
-            stem = f"unit_{unit.name}" if re.match(r"\d", unit.name) else unit.name
+            stem = _word(unit.name, "unit")
             names[f"{stem}_lanes"] = unit.lanes
             names.update({f"{stem}_{axis}": count for axis, count in unit.shape.items() if axis != "lanes"})
         return names
 
     def fields(self) -> dict[str, Number]:
-        """Every number the machine states, in SI units, by its path in the file (``levels.dram.bandwidth``)."""
+        """Every number the machine states, in SI units, by its path (``levels.dram.bandwidth``)."""
         return dict(self.stated)
 
     def to_dict(self) -> dict[str, Any]:
         """The machine as plain values for JSON: SI units, arrays as lists, with sources and what it lacks."""
         return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+
+
+def _word(name: str, before: str) -> str:
+    return f"{before}_{name}" if name[0].isdigit() else name
 
 
 def _plain(value: Any) -> Any:

@@ -1,190 +1,87 @@
 """From a checked file to a Machine: evaluates formulas and tables, and notes where each number comes from.
 
-A formula may use the machine's params and instances, `clock`, and, inside a level, registers or a unit, that block's
-fields written before it in the schema (a unit's axes by their names). Its result is in SI units.
+A formula may use the machine's params and instance axes, `clock`, after the levels ``<level>_bytes``, and
+what its own block has before it: in a level, the fields that stand before it in LevelBlock; in a unit, the
+axes of its shape; in registers, both. Its result is in SI units.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 import numpy as np
 
-from lightbound.base.errors import LightboundError
+from lightbound.base.errors import LightboundError, choose_from
 from lightbound.base.formula import Number, evaluate, is_array
 
 from .lacks import lacks
 from .machine import Fixed, Level, Link, Machine, Occupancy, Registers, Source, Unit
-from .schema import Block, ByCapacity, MachineFile, Stated, UnitBlock
+from .schema import Block, LevelBlock, MachineFile, UnitBlock
 from .units import as_count
-
-
-class _Resolver:
-    """Evaluates the numbers of one file in turn; keeps what each came to, and its source, by path."""
-
-    def __init__(self, where: str, file: MachineFile) -> None:
-        self.where = where
-        self.default = Source(file.source, file.kind) if file.source else None
-        self.env: dict[str, Number] = {}
-        self.stated: dict[str, Number] = {}
-        self.sources: dict[str, Source] = {}
-
-    def number(self, path: str, stated: Stated, env: Mapping[str, Number], *blocks: Block) -> Number:
-        """The value at a path, in SI units. `blocks` enclose it, the nearest first: their source covers it."""
-        try:
-            value = self._value(stated.value, env)
-        except LightboundError as error:
-            raise LightboundError(
-                f"{self.where}: {path}", stated.value, error.problem, error.remedy
-            ) from error
-        fault = stated.dimension.fault(value)
-        if fault:
-            shown = f"comes to {value}, which {fault}" if isinstance(stated.value, str) else fault
-            raise LightboundError(
-                f"{self.where}: {path}",
-                stated.value,
-                shown,
-                f"Change it so that it comes to {stated.dimension.name} as in {stated.dimension.example}.",
-            )
-        if stated.dimension.whole and not is_array(value):
-            value = as_count(value)
-        source = next(
-            (Source(item.source, item.kind) for item in (stated, *blocks) if item.source), self.default
-        )
-        if source is None:
-            raise LightboundError(
-                f"{self.where}: {path}",
-                stated.value if isinstance(stated.value, str) else value,
-                "has no source",
-                "Write {value: ..., source: ...}, or a source: in a block around it, also where it is assumed.",
-            )
-        self.stated[path], self.sources[path] = value, source
-        return value
-
-    def _value(self, value: Number | str | ByCapacity, env: Mapping[str, Number]) -> Number:
-        if not isinstance(value, ByCapacity):
-            return evaluate(value, env)
-        if "capacity" not in env:
-            raise LightboundError(
-                "", "", "is given by capacity, but the level has no capacity", "Add a capacity."
-            )
-        found = power_law(env["capacity"], value.points)
-        return found if value.times is None else found * evaluate(value.times, env)
-
-    def block(
-        self, path: str, block: Block, env: dict[str, Number], names: tuple[str, ...]
-    ) -> dict[str, Number]:
-        """The numbers of a block in this order; each is known to the formulas after it. Those not stated are left out."""
-        found: dict[str, Number] = {}
-        for name in names:
-            stated = getattr(block, name)
-            if stated is not None:
-                found[name] = self.number(f"{path}.{name}", stated, {**env, **found}, block)
-        return found
-
-    def table(
-        self, path: str, table: Mapping[str, Stated], env: Mapping[str, Number], *blocks: Block
-    ) -> Fixed:
-        return Fixed({key: self.number(f"{path}.{key}", value, env, *blocks) for key, value in table.items()})
-
-
-def power_law(x: Number, points: tuple[tuple[float, float], ...]) -> Number:
-    """Through the points, straight lines in logarithms, the outer ones prolonged; exact at every point."""
-    if len(points) == 1:
-        return points[0][1] + 0.0 * x
-    base = np.searchsorted([known for known, _ in points], x, side="right") - 1
-    base = np.clip(base, 0, len(points) - 1)
-    slopes = [
-        math.log(high_y / low_y) / math.log(high_x / low_x)
-        for (low_x, low_y), (high_x, high_y) in zip(points[:-1], points[1:], strict=True)
-    ]
-    slopes.append(slopes[-1])
-    at, value, slope = (
-        np.asarray(column)[base] for column in ([p[0] for p in points], [p[1] for p in points], slopes)
-    )
-    result = value * (x / at) ** slope
-    return result if is_array(x) else float(result)
+from .values import ByCapacity, Stated
 
 
 def resolve(file: MachineFile, where: str) -> Machine:
-    """The Machine that a checked file describes; a LightboundError names the field that comes to nonsense."""
+    """The Machine that a checked file describes. LightboundError names a field that comes to nonsense."""
     r = _Resolver(where, file)
-    for section in (file.params, file.instances):
-        name = "params" if section is file.params else "instances"
-        for key, stated in section.items():
-            r.env[key] = r.number(f"{name}.{key}", stated, r.env)
-    clock = r.env["clock"] = r.number("clock", file.clock, r.env)
-    levels = tuple(_level(r, name, file) for name in file.levels)
+    for section, table in (("params", file.params), ("instances", file.instances)):
+        for name, stated in table.items():
+            r.env[name] = r.number(f"{section}.{name}", stated, r.env)
+    r.env["clock"] = r.number("clock", file.clock, r.env)
+    levels = tuple(_level(r, name, block) for name, block in file.levels.items())
+    for level in levels:
+        if level.capacity_bytes is not None:
+            r.env[f"{level.name}_bytes"] = level.capacity_bytes
     units = Fixed({name: _unit(r, name, block) for name, block in file.units.items()})
-    links = Fixed(
-        {
-            name: Link(
-                name,
-                block.title,
-                bandwidth_bytes_per_s=found.get("bandwidth"),
-                latency_s=found.get("latency", 0.0),
-            )
-            for name, block in file.links.items()
-            for found in [r.block(f"links.{name}", block, r.env, ("bandwidth", "latency"))]
-        }
-    )
-    launch = r.number("launch_latency", file.launch_latency, r.env) if file.launch_latency else 0.0
-    sustained = r.number("sustained_clock", file.sustained_clock, r.env) if file.sustained_clock else None
-    occupancy = _occupancy(r, file)
+    occupancy = None
+    if file.occupancy is not None:
+        r.known("occupancy.scope", file.occupancy.scope, file.instances, "an instance axis")
+        occupancy = Occupancy(file.occupancy.scope, **r.block("occupancy", file.occupancy, r.env))
     return Machine(
         name=file.name,
         title=file.title,
         source=file.source or "",
-        clock_hz=clock,
         params=Fixed({name: r.env[name] for name in file.params}),
         instances=Fixed({name: r.env[name] for name in file.instances}),
         levels=levels,
         units=units,
-        links=links,
-        launch_latency_s=launch,
-        sustained_clock_hz=sustained,
+        links=Fixed(
+            {
+                name: Link(name, block.title, **r.block(f"links.{name}", block, r.env))
+                for name, block in file.links.items()
+            }
+        ),
         occupancy=occupancy,
+        **r.block("", file, r.env),
         sources=Fixed(r.sources),
         stated=Fixed(r.stated),
-        lacks=(*file.lacks, *lacks(levels, units, file)),
+        lacks=(*file.lacks, *lacks(file.name, levels, units, file.launch_latency is not None)),
     )
 
 
-def _level(r: _Resolver, name: str, file: MachineFile) -> Level:
-    block = file.levels[name]
-    found = r.block(
-        f"levels.{name}",
-        block,
-        r.env,
-        ("capacity", "row", "bandwidth", "latency", "read_energy", "write_energy"),
-    )
-    return Level(
-        name,
-        block.title,
-        block.scope,
-        capacity_bytes=found.get("capacity"),
-        bandwidth_bytes_per_s=found.get("bandwidth"),
-        latency_s=found.get("latency", 0.0),
-        row_bytes=found.get("row"),
-        read_energy_j=found.get("read_energy"),
-        write_energy_j=found.get("write_energy"),
-    )
+def _level(r: _Resolver, name: str, block: LevelBlock) -> Level:
+    r.known(f"levels.{name}.scope", block.scope, r.file.instances, "an instance axis")
+    return Level(name, block.title, block.scope, **r.block(f"levels.{name}", block, r.env))
 
 
 def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:
     path = f"units.{name}"
+    r.known(f"{path}.scope", block.scope, r.file.instances, "an instance axis")
+    for operand, level in block.operands.items():
+        r.known(f"{path}.operands.{operand}", level, r.file.levels, "a level")
+    for operand, axis in block.multicast.items():
+        r.known(f"{path}.multicast.{operand}", axis, block.shape, "an axis of this unit")
+    for ops, taken in block.also.items():
+        for other in taken:
+            r.known(f"{path}.also.{ops}", other, r.file.units, "a unit")
     shape = r.table(f"{path}.shape", block.shape, r.env, block)
     env = {**r.env, **shape}
     registers = None
     if block.registers is not None:
-        inner = (
-            block.registers
-            if block.registers.source
-            else block.registers.model_copy(update={"source": block.source})
-        )
-        found = r.block(f"{path}.registers", inner, env, ("depth", "write_energy", "read_energy"))
-        registers = Registers(found.get("depth"), found.get("read_energy"), found.get("write_energy"))
+        registers = Registers(**r.block(f"{path}.registers", block.registers, env, block))
+    also = {ops: r.table(f"{path}.also.{ops}", table, env, block) for ops, table in block.also.items()}
     return Unit(
         name,
         block.title,
@@ -192,32 +89,84 @@ def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:
         shape=shape,
         cost=r.table(f"{path}.cost", block.cost, env, block),
         energy_j=r.table(f"{path}.energy", block.energy, env, block),
-        drain_cycles=r.number(f"{path}.drain", block.drain, env, block) if block.drain else 0,
         registers=registers,
         operands=Fixed(block.operands),
         multicast=Fixed(block.multicast),
-        also=Fixed(
-            {ops: r.table(f"{path}.also.{ops}", table, env, block) for ops, table in block.also.items()}
-        ),
+        also=Fixed(also),
+        **r.block(path, block, env),
     )
 
 
-def _occupancy(r: _Resolver, file: MachineFile) -> Occupancy | None:
-    block = file.occupancy
-    if block is None:
-        return None
-    names = (
-        "ctas",
-        "warps",
-        "warp_lanes",
-        "registers",
-        "registers_per_thread",
-        "shared",
-        "shared_per_cta",
-        "shared_reserved",
-    )
-    found = r.block("occupancy", block, r.env, names)
-    return Occupancy(
-        block.scope,
-        **{name.replace("shared", "shared_bytes"): value for name, value in found.items()},
-    )
+class _Resolver:
+    """Evaluates the numbers of one file in turn; keeps what each came to, and its source, by path."""
+
+    def __init__(self, where: str, file: MachineFile) -> None:
+        self.where = where
+        self.file = file
+        self.env: dict[str, Number] = {}
+        self.stated: dict[str, Number] = {}
+        self.sources: dict[str, Source] = {}
+
+    def known(self, path: str, name: str | None, names: Iterable[str], what: str) -> None:
+        """Refuse a name that the file does not define."""
+        if name is not None and name not in names:
+            problem = f"is not {what} of this machine"
+            raise LightboundError(f"{self.where}: {path}", name, problem, choose_from(names, name))
+
+    def block(self, path: str, block: Block, env: Mapping[str, Number], *around: Block) -> dict[str, Number]:
+        """The numbers that a block states itself, by name and unit (``capacity_bytes``); each is known to the
+        formulas after it."""
+        known = dict(env)
+        found: dict[str, Number] = {}
+        for name in type(block).model_fields:
+            stated = getattr(block, name)
+            if isinstance(stated, Stated):
+                place = f"{path}.{name}" if path else name
+                known[name] = found[name + stated.dimension.suffix] = self.number(place, stated, known, block, *around)
+        return found
+
+    def table(self, path: str, table: Mapping[str, Stated], env: Mapping[str, Number], *around: Block) -> Fixed:
+        """The numbers of a table by their keys."""
+        return Fixed({key: self.number(f"{path}.{key}", item, env, *around) for key, item in table.items()})
+
+    def number(self, path: str, stated: Stated, env: Mapping[str, Number], *around: Block) -> Number:
+        """The value at a path. The blocks `around` it, nearest first, lend it their source."""
+        try:
+            value = _value(stated.value, env)
+        except LightboundError as error:
+            given = stated.value if isinstance(stated.value, str) else None
+            raise LightboundError(f"{self.where}: {path}", given, error.problem, error.remedy) from error
+        wrong = stated.dimension.fault(value)
+        if wrong:
+            given, problem = (stated.value, f"comes to {value}, which {wrong}")
+            raise LightboundError(f"{self.where}: {path}", given, problem, stated.dimension.advice)
+        if stated.dimension.whole and not is_array(value):
+            value = as_count(value)
+        holder = next((item for item in (stated, *around, self.file) if item.source), None)
+        if holder is None or not holder.source:
+            remedy = "Write {value: ..., source: ...}, or a source in a block around it; say so if it is assumed."
+            raise LightboundError(f"{self.where}: {path}", value, "has no source", remedy)
+        self.stated[path] = value
+        self.sources[path] = Source(holder.source, holder.kind)
+        return value
+
+
+def _value(value: Number | str | ByCapacity, env: Mapping[str, Number]) -> Number:
+    if not isinstance(value, ByCapacity):
+        return evaluate(value, env)
+    if "capacity" not in env:
+        remedy = "Give the level a capacity, or the energy as one number."
+        raise LightboundError("", None, "is tabulated by capacity, but no capacity is stated", remedy)
+    return power_law(env["capacity"], value.points) * evaluate(value.times, env)
+
+
+def power_law(x: Number, points: tuple[tuple[float, float], ...]) -> Number:
+    """Straight lines through the points in logarithms, the outer ones prolonged; exact at every point."""
+    if len(points) == 1:
+        return points[0][1]
+    slopes = [math.log(high[1] / low[1]) / math.log(high[0] / low[0]) for low, high in pairwise(points)]
+    table = np.array([(*point, slope) for point, slope in zip(points, [*slopes, slopes[-1]], strict=True)])
+    nearest = np.clip(np.searchsorted(table[:, 0], x, side="right") - 1, 0, len(points) - 1)
+    known, value, slope = table[nearest].T
+    result = value * (x / known) ** slope
+    return result if is_array(x) else float(result)

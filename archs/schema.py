@@ -1,18 +1,15 @@
 """The YAML file of a machine as pydantic models: which fields there are, and the dimension of each.
 
-Every number is written as ``16 MiB``, as a formula of the machine's own parameters in SI units (``2*pe_dim``), or as
-``{value: ..., source: ..., kind: ...}``; energies may also be tabulated by capacity. Not here: evaluating formulas
-(resolve.py), reading files (library.py).
+Not here: how one number is written (values.py), evaluating formulas (resolve.py), finding files (library.py).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from keyword import iskeyword
+from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,164 +17,31 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
-    ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
 
-from lightbound.base.errors import LightboundError, choose_from
-from lightbound.base.formula import FUNCTIONS, Number, formula
+from lightbound.base.errors import choose_from
+from lightbound.base.formula import FUNCTIONS
+from lightbound.base.schema import fault
 
-from .units import (
-    BANDWIDTH,
-    COUNT,
-    CYCLES,
-    ENERGY,
-    FACTOR,
-    FREQUENCY,
-    SIZE,
-    TIME,
-    Dimension,
-    UnitError,
-    as_count,
-    is_quantity,
-    parse_quantity,
-)
+from .units import BANDWIDTH, COUNT, CYCLES, ENERGY, FACTOR, FREQUENCY, SIZE, TIME, Dimension
+from .values import Override, Stated, read
 
 Kind = Literal["datasheet", "microbenchmark", "paper", "derived", "assumed", "override"]
 
-OPERATIONS = frozenset(
-    "mac add sub mul div pow neg abs max min exp log sqrt rsqrt tanh sigmoid relu gelu silu softplus erf sin cos "
-    "select compare cast".split()
-)
+_FUNCTIONS = (
+    "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu", "softplus", "erf", "sin", "cos",
+)  # fmt: skip
+_ARITHMETIC = ("mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast")
+OPERATIONS = frozenset((*_ARITHMETIC, *_FUNCTIONS))
 """Operations that a unit may state a cost and an energy of, alone or fused with ``+``."""
 
-
-@dataclass(frozen=True)
-class ByCapacity:
-    """Energies known at some capacities, in bytes: between them, and beyond, a power law through the nearest two."""
-
-    points: tuple[tuple[float, float], ...]
-    times: str | None = None
-
-
-@dataclass(frozen=True)
-class Stated:
-    """One number of the file: a value in SI units, a formula, or a table; and where it comes from."""
-
-    value: Number | str | ByCapacity
-    dimension: Dimension
-    source: str | None = None
-    kind: str | None = None
-
-
-def _fault(problem: str, remedy: str, value: object = None) -> PydanticCustomError:
-    return PydanticCustomError(
-        "lightbound", "{problem}", {"problem": problem, "remedy": remedy, "given": value}
-    )
-
-
-def _read(given: object, dimension: Dimension) -> Stated:
-    """What a file, or a caller's override, says at one place, as a `Stated`."""
-    if isinstance(given, Stated):
-        return given
-    if not isinstance(given, Mapping):
-        return Stated(_number(given, dimension), dimension)
-    extra = [key for key in given if key not in ("value", "by_capacity", "times", "source", "kind")]
-    if extra:
-        raise _fault(
-            f"has the unknown field {extra[0]!r}",
-            choose_from(("value", "source", "kind"), str(extra[0])),
-            given,
-        )
-    source, kind = given.get("source"), given.get("kind")
-    if source is not None and (not isinstance(source, str) or not source.strip()):
-        raise _fault("has a source that is no text", "Name the document that the number is from.", source)
-    if kind is not None and kind not in Kind.__args__:
-        raise _fault("has an unknown kind of source", choose_from(Kind.__args__, str(kind)), kind)
-    if "by_capacity" in given:
-        return Stated(_table(given), dimension, source, kind)
-    if "value" not in given:
-        raise _fault("has no value", f"Write {{value: {dimension.example}, source: ...}}.", given)
-    return Stated(_number(given["value"], dimension), dimension, source, kind)
-
-
-def _number(given: object, dimension: Dimension) -> Number | str:
-    example = f"Write {dimension.name}, such as {dimension.example}."
-    if isinstance(given, str):
-        if not is_quantity(given):
-            return _formula(given, example)
-        try:
-            value: Number = parse_quantity(given, dimension)
-        except UnitError as error:
-            raise _fault(error.problem, error.remedy, given) from error
-    elif isinstance(given, InSI):
-        value = given.value
-    elif isinstance(given, bool) or not isinstance(given, int | float):
-        raise _fault("is not a number", example, given)
-    elif dimension.unit:
-        raise _fault("has no unit", example, given)
-    else:
-        value = as_count(given)
-    fault = dimension.fault(value)
-    if fault:
-        raise _fault(fault, example, given.value if isinstance(given, InSI) else given)
-    return value
-
-
-def _formula(text: str, example: str) -> str:
-    try:
-        formula(text)
-    except LightboundError as error:
-        raise _fault(
-            f"is neither a number with a unit nor a formula: it {error.problem}",
-            f"{example} {error.remedy}",
-            text,
-        ) from error
-    return text
-
-
-def _table(given: Mapping[str, Any]) -> ByCapacity:
-    table, times = given["by_capacity"], given.get("times")
-    if "value" in given or not isinstance(table, Mapping) or not table:
-        raise _fault(
-            "is not a table of values by capacity",
-            "Write by_capacity: {16 MiB: 12.5 nJ, 32 MiB: 23.9 nJ}.",
-            table,
-        )
-    points = sorted(
-        (float(_plain_number(capacity, SIZE)), float(_plain_number(value, ENERGY)))
-        for capacity, value in table.items()
-    )
-    if any(value <= 0 for _, value in points):
-        raise _fault("has an energy of zero in a table", "A power law needs energies above zero.", table)
-    return ByCapacity(tuple(points), None if times is None else str(_number(times, FACTOR)))
-
-
-def _plain_number(given: object, dimension: Dimension) -> Number:
-    value = _number(given, dimension)
-    if isinstance(value, str):
-        raise _fault(
-            "has a formula in a table", f"Write {dimension.name}, such as {dimension.example}.", given
-        )
-    return value
-
-
-@dataclass(frozen=True)
-class InSI:
-    """A number given from Python instead of a file: it is in SI units already, and may be an array."""
-
-    value: Number
-
-    def __post_init__(self) -> None:
-        if isinstance(self.value, np.ndarray):
-            object.__setattr__(self, "value", self.value.astype(np.float64))
-        else:
-            object.__setattr__(self, "value", as_count(self.value))
+SECTIONS = ("params", "instances", "levels", "units", "links")
+"""The parts of a file that hold things by name; no two things share one."""
 
 
 def _stated(dimension: Dimension) -> PlainValidator:
-    return PlainValidator(lambda given: _read(given, dimension))
+    return PlainValidator(lambda given: read(given, dimension))
 
 
 def _shared_source(given: object) -> object:
@@ -185,46 +49,38 @@ def _shared_source(given: object) -> object:
     if not isinstance(given, Mapping):
         return given
     common = {key: given[key] for key in ("source", "kind") if key in given}
-    return {
-        key: {**common, **value} if isinstance(value, Mapping) else {**common, "value": value}
-        for key, value in given.items()
-        if key not in common
-    }
+
+    def own(value: object) -> object:
+        if isinstance(value, Override):
+            return value
+        return {**common, **value} if isinstance(value, Mapping) else {**common, "value": value}
+
+    return {key: own(value) for key, value in given.items() if key not in common}
 
 
-_RESERVED = {
-    *FUNCTIONS,
-    "clock",
-    "capacity",
-    "row",
-    "bandwidth",
-    "latency",
-    "read_energy",
-    "write_energy",
-    "depth",
-}
+_RESERVED = frozenset(
+    ("clock", "capacity", "row", "bandwidth", "latency", "depth", "read_energy", "write_energy", *FUNCTIONS)
+)
 
 
 def _name(given: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", given):
-        raise _fault("is not a name", "Use small letters, digits and _.", given)
+        raise fault(given, "is not a name", "Use small letters, digits and _.")
     return given
 
 
 def _formula_name(given: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", given) or given in _RESERVED:
-        raise _fault(
-            "is not a name for a formula",
-            f"Use small letters, digits and _, and none of {', '.join(sorted(_RESERVED))}.",
-            given,
-        )
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", given) or iskeyword(given):
+        raise fault(given, "is not a name that a formula could use", "Use small letters, digits and _.")
+    if given in _RESERVED:
+        raise fault(given, "is a name that formulas have already", "Choose another one.")
     return given
 
 
 def _operations(given: str) -> str:
     for op in given.split("+"):
         if op not in OPERATIONS:
-            raise _fault(f"has the unknown operation {op!r}", choose_from(OPERATIONS, op), given)
+            raise fault(given, f"names the unknown operation {op!r}", choose_from(OPERATIONS, op))
     return given
 
 
@@ -302,8 +158,8 @@ class OccupancyBlock(Block):
     registers: Count | None = None
     registers_per_thread: Count | None = None
     shared: Size | None = None
-    shared_per_cta: Size | None = None
     shared_reserved: Size | None = None
+    shared_per_cta: Size | None = None
 
 
 class MachineFile(Block):
@@ -322,74 +178,12 @@ class MachineFile(Block):
     lacks: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _names_and_scopes(self) -> MachineFile:
+    def _names_are_distinct(self) -> MachineFile:
         taken: dict[str, str] = {}
-        for section in ("params", "instances", "levels", "units", "links"):
+        for section in SECTIONS:
             for name in getattr(self, section):
                 if name in taken:
-                    raise _fault(
-                        f"is the name of two things, in {taken[name]} and in {section}",
-                        "Give each a name of its own: overrides go by name.",
-                        name,
-                    )
+                    problem = f"is the name of two things, in {taken[name]} and in {section}"
+                    raise fault(name, problem, "Give each a name of its own: overrides go by name.")
                 taken[name] = section
-        holders = {**self.levels, **self.units, **({"occupancy": self.occupancy} if self.occupancy else {})}
-        for name, block in holders.items():
-            if block.scope is not None and block.scope not in self.instances:
-                raise _fault(
-                    f"is the scope of {name}, but not an instance axis",
-                    choose_from(self.instances, block.scope),
-                    block.scope,
-                )
         return self
-
-
-def check(document: object, where: str) -> MachineFile:
-    """The document as a MachineFile; a LightboundError names the first field that is wrong."""
-    try:
-        return MachineFile.model_validate(document)
-    except ValidationError as error:
-        raise _explain(error.errors(include_url=False)[0], where) from None
-
-
-def _explain(fault: ErrorDetails, where: str) -> LightboundError:
-    path = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-    place, value, context = f"{where}: {path}" if path else where, fault["input"], fault.get("ctx", {})
-    match fault["type"]:
-        case "lightbound":
-            given = context["given"]
-            return LightboundError(
-                place, value if given is None else given, context["problem"], context["remedy"]
-            )
-        case "extra_forbidden":
-            known = _fields_at(fault["loc"][:-1])
-            return LightboundError(
-                place, value, "is not a field of a machine file", choose_from(known, str(fault["loc"][-1]))
-            )
-        case "missing" | "too_short":
-            return LightboundError(
-                place, None, "is required and missing", f"Add {fault['loc'][-1]!r} to the file."
-            )
-        case "literal_error":
-            return LightboundError(
-                place, value, "is not one of the known kinds", choose_from(Kind.__args__, str(value))
-            )
-        case _:
-            return LightboundError(
-                place,
-                value,
-                f"cannot be used: {fault['msg'][:1].lower()}{fault['msg'][1:]}",
-                "See the page 'Write your own machine' for the form of this field.",
-            )
-
-
-_BLOCKS: dict[str, type[Block]] = {"levels": LevelBlock, "units": UnitBlock, "links": LinkBlock}
-
-
-def _fields_at(path: tuple[int | str, ...]) -> set[str]:
-    """The fields a block may have, by the path of the block."""
-    if not path:
-        return set(MachineFile.model_fields)
-    if path[-1] == "registers":
-        return set(RegistersBlock.model_fields)
-    return set(_BLOCKS.get(str(path[0]), OccupancyBlock).model_fields)

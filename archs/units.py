@@ -1,8 +1,8 @@
 """Quantities as people write them, ``16 MiB`` or ``4.8 TB/s``, to plain numbers in SI units.
 
-A `Dimension` says what a field of a machine measures. pint does the arithmetic, over a list of units that holds only
-what machines need, so that data is a dimension of its own: ``400 MHz`` is no bandwidth. Not here: which field has
-which dimension (schema.py).
+A `Dimension` says what a field of a machine measures. pint does the arithmetic, over a list of units that
+holds only what machines need, so that data is a dimension of its own: ``400 MHz`` is no bandwidth. Not here:
+which field has which dimension (schema.py).
 """
 
 from __future__ import annotations
@@ -48,13 +48,23 @@ _LOOSE = {"KB": "kB (1000 bytes) or KiB (1024)", "KHz": "kHz", "mhz": "MHz", "gh
 
 @dataclass(frozen=True)
 class Dimension:
-    """What a field measures: its name in a message, its SI unit, one correct example, and the values allowed."""
+    """What a field measures: its name in messages, its SI unit, a correct example, and the values allowed."""
 
     name: str
     unit: str
     example: str
     zero: bool = False  # may the value be zero?
     whole: bool = False  # must it be a whole number?
+
+    @property
+    def suffix(self) -> str:
+        """What the name of a field ends in once its value is in SI units: ``capacity_bytes``."""
+        return _SUFFIXES[self.unit] if self.unit else "_cycles" * (self is CYCLES)
+
+    @property
+    def advice(self) -> str:
+        """What to write instead."""
+        return f"Write {self.name}, such as {self.example}."
 
     def fault(self, value: Number) -> str | None:
         """What is wrong with a value in SI units, or nothing. Arrays are judged by all of their elements."""
@@ -69,6 +79,7 @@ class Dimension:
         return None
 
 
+_SUFFIXES = {"B": "_bytes", "B/s": "_bytes_per_s", "Hz": "_hz", "s": "_s", "J": "_j"}
 SIZE = Dimension("an amount of data", "B", "16 MiB", whole=True)
 BANDWIDTH = Dimension("data per time", "B/s", "400 GiB/s")
 FREQUENCY = Dimension("a frequency", "Hz", "940 MHz")
@@ -80,7 +91,7 @@ CYCLES = Dimension("a number of cycles", "", "256", zero=True)
 
 
 class UnitError(ValueError):
-    """A text that is no quantity of the expected dimension: `problem` and `remedy` are sentences without a field."""
+    """A text that is no quantity of the expected dimension; `problem` and `remedy` know of no field."""
 
     def __init__(self, problem: str, remedy: str) -> None:
         self.problem = problem
@@ -92,7 +103,8 @@ class UnitError(ValueError):
 def _registry() -> pint.UnitRegistry[float]:
     import pint  # a quarter of a second, and only needed where a machine file is read
 
-    registry: pint.UnitRegistry[float] = pint.UnitRegistry(None)
+    # None: without pint's own units. Its signature says str, its documentation None.
+    registry: pint.UnitRegistry[float] = pint.UnitRegistry(None)  # pyright: ignore[reportArgumentType]
     registry.load_definitions(_DEFINITIONS.strip().splitlines())
     return registry
 
@@ -104,21 +116,20 @@ def is_quantity(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def parse_quantity(text: str, dimension: Dimension) -> int | float:
-    """The SI value of ``16 MiB``: an int where the value is whole and counts things (bytes, lanes), else a float.
+    """The SI value of ``16 MiB``: an int where it is whole and counts things (bytes, lanes), else a float.
 
     Raises `UnitError` where the text has no unit, an unknown one, or one of another dimension.
     """
     match = _QUANTITY.fullmatch(text)
-    example = f"Write {dimension.name}, such as {dimension.example}."
     if match is None:
-        raise UnitError("is not a number with a unit", example)
+        raise UnitError("is not a number with a unit", dimension.advice)
     number, unit = float(match[1]), match[2]
     if not dimension.unit:
         if unit:
-            raise UnitError(f"has the unit {unit!r}, but {dimension.name} has none", example)
+            raise UnitError(f"has the unit {unit!r}, but {dimension.name} has none", dimension.advice)
         return as_count(number)
     if not unit:
-        raise UnitError("has no unit", example)
+        raise UnitError("has no unit", dimension.advice)
     value = number * _factor(unit, dimension)
     return as_count(value) if dimension.unit == "B" else value
 
@@ -127,14 +138,14 @@ def _factor(unit: str, dimension: Dimension) -> float:
     """How many SI units of the dimension one of `unit` is."""
     import pint
 
-    example = f"Write {dimension.name}, such as {dimension.example}."
     try:
         return float(_registry().Quantity(1, unit).to(dimension.unit).magnitude)
     except pint.DimensionalityError as error:
-        raise UnitError(f"has the unit {unit!r}, but {dimension.name} is expected", example) from error
+        raise UnitError(f"has the unit {unit!r}, but {dimension.name} is expected", dimension.advice) from error
     except Exception as error:  # pint parses units with Python's tokenizer, and lets its errors through
-        hint = f"Did you mean {_LOOSE[unit]}? " if unit in _LOOSE else ""
-        raise UnitError(f"has the unit {unit!r}, which is not known", hint + example) from error
+        loose = next((part for part in re.split(r"[^A-Za-z]+", unit) if part in _LOOSE), None)
+        hint = f"Did you mean {_LOOSE[loose]}? " if loose else ""
+        raise UnitError(f"has the unit {unit!r}, which is not known", hint + dimension.advice) from error
 
 
 def as_count(value: float) -> int | float:

@@ -8,8 +8,16 @@ from .errors import LightboundError, choose_from
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic_core import PydanticCustomError
 
 Model = TypeVar("Model", bound="BaseModel")
+
+
+def fault(value: object, problem: str, remedy: str) -> PydanticCustomError:
+    """What a validator raises where its field cannot be used; `check` adds the path of the field."""
+    from pydantic_core import PydanticCustomError
+
+    return PydanticCustomError("fault", "{problem}", {"problem": problem, "remedy": remedy, "value": value})
 
 
 def check(model: type[Model], data: Any, where: str) -> Model:
@@ -20,8 +28,11 @@ def check(model: type[Model], data: Any, where: str) -> Model:
         return model.model_validate(data)
     except ValidationError as failure:
         first = failure.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
+        path = ".".join(str(part) for part in first["loc"] if part != "[key]")
         field = f"{where}: {path}" if path else where
+        if first["type"] == "fault":
+            told = first.get("ctx", {})
+            raise LightboundError(field, told["value"], told["problem"], told["remedy"]) from failure
         if first["type"] == "extra_forbidden":
             remedy = choose_from(_siblings(model, first["loc"]), str(first["loc"][-1]))
             raise LightboundError(field, first["input"], "is not a field here", remedy) from failure
