@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from lightbound.workloads.method import Method
+from ..method import Method
 
 
 def method_names() -> list[str]:

@@ -6,7 +6,7 @@ of V. Every head has its own keys and values (no grouped queries), and every que
 
 from __future__ import annotations
 
-from lightbound.workloads.method import Method
+from ..method import Method
 
 THREE_PASS = """
 S[b,h,p,m] = sum(Q[b,h,p,e] * K[b,h,m,e], e) / sqrt(E)

@@ -8,7 +8,7 @@ left out: each product takes an input of its own, so that the six may run in any
 from __future__ import annotations
 
 from lightbound.workloads.mappings.fusemax import linear
-from lightbound.workloads.method import Method
+from ..method import Method
 
 CASCADE = """
 YQ[r,n] = sum(XQ[r,d] * WQ[d,n], d)      # queries

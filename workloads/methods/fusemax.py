@@ -7,7 +7,7 @@ of V. The scale 1/sqrt(E) is left out, as the paper leaves it out.
 from __future__ import annotations
 
 from lightbound.workloads.mappings.fusemax import MAPPINGS
-from lightbound.workloads.method import Method
+from ..method import Method
 
 ONE_PASS = """
 RM[b,h,0,p]      = -inf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightbound.workloads.method import Method
+from ..method import Method
 
 METHOD = Method(
     name="matmul",

@@ -59,12 +59,14 @@ def read_yaml(path: str | Path, what: str = "file") -> Any:
 def parse_yaml(text: str, where: str) -> Any:
     """The plain data of a YAML text; `where` names the document in errors, which give line and column."""
     import yaml
+    from yaml.composer import ComposerError
+    from yaml.constructor import ConstructorError
 
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
                 event = self.peek_event()
-                raise yaml.composer.ComposerError(
+                raise ComposerError(
                     None,
                     None,
                     f"has an alias, *{event.anchor}; write the value out instead",
@@ -76,9 +78,7 @@ def parse_yaml(text: str, where: str) -> Any:
             seen: set[str] = set()
             for key, _ in node.value:
                 if key.value in seen and isinstance(key, yaml.ScalarNode):
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"has the key {key.value!r} twice", key.start_mark
-                    )
+                    raise ConstructorError(None, None, f"has the key {key.value!r} twice", key.start_mark)
                 if isinstance(key, yaml.ScalarNode):
                     seen.add(key.value)
             return super().construct_mapping(node, deep)
@@ -93,9 +93,7 @@ def parse_yaml(text: str, where: str) -> Any:
         problem = (error.problem or "malformed YAML").rstrip(".")
         raise LightboundError(where, None, f"{line}{problem}{caret}", "Correct the YAML.") from error
     except yaml.YAMLError as error:
-        raise LightboundError(
-            where, None, f"is not YAML ({error})", "Save it as plain UTF-8 text."
-        ) from error
+        raise LightboundError(where, None, f"is not YAML ({error})", "Save it as plain UTF-8 text.") from error
     except (RecursionError, ValueError) as error:
         raise LightboundError(
             where, None, f"cannot be read as YAML ({type(error).__name__})", "Correct the YAML."
