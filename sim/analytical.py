@@ -13,10 +13,9 @@ import numpy as np
 
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
-from lightbound.workloads.work import Work
 
 from .mapping import For
-from .plan import GroupPlan, Plan, Site
+from .plan import GroupPlan, Piece, Plan, Site
 from .reuse import Nest, Sizes, tiles
 from .sizing import environment
 from .traffic import Nests, Traffic, footprints, group_traffic
@@ -24,11 +23,10 @@ from .traffic import Nests, Traffic, footprints, group_traffic
 
 @dataclass(frozen=True)
 class EinsumTime:
-    """Busy time of one Einsum on its unit: cycles of the busiest worker, and lane-cycles of useful work in all."""
+    """Busy time of one Einsum by unit: cycles of the busiest worker, and lane-cycles of useful work in all."""
 
-    unit: str
-    cycles: Number
-    lane_cycles: Number
+    cycles: dict[str, Number]
+    lane_cycles: dict[str, Number]
 
 
 @dataclass(frozen=True)
@@ -124,42 +122,50 @@ def _bytes(value: Number) -> str:
 
 
 def _einsum_time(plan: Plan, site: Site, nests: Nests) -> EinsumTime:
-    cycles: Number = 0
-    useful: Number = 0
-    for work in site.einsum.work:
-        cost = _cost(plan, site, work)
-        points, steps = _points_and_steps(site, work, nests)
-        cycles = cycles + steps * cost * _busiest_share(plan, site, work.ranks, nests)
-        useful = useful + points * cost
-    return EinsumTime(site.unit.name, cycles, useful)
+    cycles: dict[str, Number] = {}
+    useful: dict[str, Number] = {}
+    for piece in site.pieces:
+        cost = _cost(plan, site, piece)
+        points, steps = _points_and_steps(site, piece, nests)
+        share = _busiest_share(plan, site, piece.ranks, nests)
+        name = piece.unit.name
+        cycles[name] = cycles.get(name, 0) + steps * cost * share
+        useful[name] = useful.get(name, 0) + points * cost
+        for other, extra in piece.unit.also.get("+".join(piece.ops), {}).items():
+            lanes = plan.machine.units[other].lanes
+            cycles[other] = cycles.get(other, 0) + ceil_div(points, lanes) * extra * share
+            useful[other] = useful.get(other, 0) + points * extra
+    return EinsumTime(cycles, useful)
 
 
-def _cost(plan: Plan, site: Site, work: Work) -> Number:
-    cost = site.unit.cycles(work.ops)
+def _cost(plan: Plan, site: Site, piece: Piece) -> Number:
+    cost = piece.unit.cycles(piece.ops)
     if cost is None:
-        unable = next((op for op in work.ops if site.unit.cycles((op,)) is None), "+".join(work.ops))
-        able = [name for name, unit in plan.machine.units.items() if unit.cycles(work.ops) is not None]
+        unable = next((op for op in piece.ops if piece.unit.cycles((op,)) is None), "+".join(piece.ops))
+        able = [name for name, unit in plan.machine.units.items() if unit.cycles((unable,)) is not None]
         raise LightboundError(
             f"mapping {plan.mapping.name!r}: bind", site.einsum.name,
-            f"needs {unable!r}, which unit {site.unit.name!r} of {plan.machine.name} does not do",
-            f"Bind it to {' or '.join(able)}." if able else f"Give unit {site.unit.name!r} a cost for {unable!r}.",
+            f"needs {unable!r}, which unit {piece.unit.name!r} of {plan.machine.name} does not do",
+            f"Bind {unable!r} to {' or '.join(able)} (ops: [{unable}])." if able
+            else f"Give a unit of the machine a cost for {unable!r}.",
         )
     return cost
 
 
-def _points_and_steps(site: Site, work: Work, nests: Nests) -> tuple[Number, Number]:
+def _points_and_steps(site: Site, piece: Piece, nests: Nests) -> tuple[Number, Number]:
     """Points of the work, and cycles at one cycle a point: lanes share the ranks that lie along them."""
     outer = nests.below(site.loops)
     depth = len(site.loops)
+    spatial = {rank for ranks in piece.space.values() for rank in ranks}
     points: Number = 1
     steps: Number = 1
-    for rank in work.ranks:
+    for rank in piece.ranks:
         points = points * nests.sizes[rank]
-        if rank not in site.spatial:
+        if rank not in spatial:
             steps = steps * nests.sizes[rank]
-    for axis, ranks in site.space.items():
-        lanes = site.unit.shape[axis]
-        here = [rank for rank in ranks if rank in work.ranks]
+    for axis, ranks in piece.space.items():
+        lanes = piece.unit.shape[axis]
+        here = [rank for rank in ranks if rank in piece.ranks]
         if len(here) == 1:
             steps = steps * _lane_tiles(outer, here[0], lanes)
         elif here:
@@ -196,8 +202,9 @@ def _schedule(
     slots: list[dict[str, Number]] = [{} for _ in range(count)]
     for name, site in group.sites.items():
         busy = slots[site.slot]
-        busy[site.unit.name] = busy.get(site.unit.name, 0) + einsums[name].cycles
-    total: Number = sum((maximum(*busy.values()) for busy in slots), 0)
+        for unit, cycles in einsums[name].cycles.items():
+            busy[unit] = busy.get(unit, 0) + cycles
+    total: Number = sum((maximum(*busy.values()) for busy in slots if busy), 0)
     drains: dict[str, Number] = {}
     if group.group.depth != "full":
         shared = nests.below(group.shared)

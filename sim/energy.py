@@ -6,11 +6,10 @@ it, and the prediction names what was left out: a total is never invented.
 
 from __future__ import annotations
 
-from lightbound.archs.machine import Machine
 from lightbound.base.formula import Number
 
 from .analytical import GroupResult
-from .plan import Plan
+from .plan import Piece, Plan
 from .reuse import Sizes
 
 OPERANDS = {"mac": 3, "add": 2, "sub": 2, "mul": 2, "div": 2, "max": 2, "min": 2, "pow": 2, "compare": 2, "select": 3}
@@ -24,7 +23,8 @@ def energy(
     missing: dict[str, None] = {}
     for group in plan.groups:
         for site in group.sites.values():
-            _operations(parts, missing, plan.machine, site.einsum.work, site.unit.name, sizes)
+            for piece in site.pieces:
+                _operations(parts, missing, piece, sizes)
     for result in results:
         for (number, action, _), words in result.words.items():
             level = plan.machine.levels[number]
@@ -36,35 +36,24 @@ def energy(
     return parts, tuple(missing)
 
 
-def _operations(
-    parts: dict[str, Number],
-    missing: dict[str, None],
-    machine: Machine,
-    works: tuple[object, ...],
-    name: str,
-    sizes: Sizes,
-) -> None:
-    from lightbound.workloads.work import Work
-
-    unit = machine.units[name]
-    for work in works:
-        assert isinstance(work, Work)
-        points: Number = 1
-        for rank in work.ranks:
-            points = points * sizes[rank]
-        label = "+".join(work.ops)
-        joules = unit.energy(work.ops)
-        if joules is None:
-            missing.setdefault(f"{label} on {name}")
-        else:
-            _add(parts, f"{name}.{label}", points * joules)
-        if unit.registers is not None and unit.registers.read_energy_j is not None:
-            write = unit.registers.write_energy_j or 0
-            each = sum(
-                (unit.cycles((op,)) or 1) * (OPERANDS.get(op, 1) * unit.registers.read_energy_j + write)
-                for op in work.ops
-            )
-            _add(parts, f"{name}.registers", points * each)
+def _operations(parts: dict[str, Number], missing: dict[str, None], piece: Piece, sizes: Sizes) -> None:
+    unit = piece.unit
+    points: Number = 1
+    for rank in piece.ranks:
+        points = points * sizes[rank]
+    label = "+".join(piece.ops)
+    joules = unit.energy(piece.ops)
+    if joules is None:
+        missing.setdefault(f"{label} on {unit.name}")
+    else:
+        _add(parts, f"{unit.name}.{label}", points * joules)
+    if unit.registers is not None and unit.registers.read_energy_j is not None:
+        write = unit.registers.write_energy_j or 0
+        each = sum(
+            (unit.cycles((op,)) or 1) * (OPERANDS.get(op, 1) * unit.registers.read_energy_j + write)
+            for op in piece.ops
+        )
+        _add(parts, f"{unit.name}.registers", points * each)
 
 
 def _add(parts: dict[str, Number], key: str, joules: Number) -> None:

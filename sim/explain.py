@@ -71,12 +71,12 @@ def _groups(p: Prediction) -> list[str]:
     lines = []
     many = len(p.groups) > 1
     for group, result in zip(p.plan.groups, p.groups, strict=True):
-        slowest = sorted(result.einsums.items(), key=lambda item: item[1].cycles, reverse=True)[:3]
+        spent = [(cycles, name, unit) for name, time in result.einsums.items() for unit, cycles in time.cycles.items()]
         clock = p.plan.machine.clock_hz
         work = ", ".join(
-            f"{name} {seconds(time.cycles / clock)} on {time.unit}{_pass(group.sites[name].passes)}"
-            for name, time in slowest
-            if time.cycles
+            f"{name} {seconds(cycles / clock)} on {unit}{_pass(group.sites[name].passes)}"
+            for cycles, name, unit in sorted(spent, reverse=True)[:3]
+            if cycles
         )
         title = f"Group {'+'.join(group.sites)}: {seconds(result.latency_s)}. " if many else ""
         memory = "; ".join(f"{name} needs {seconds(value)}" for name, value in result.memory_s.items())

@@ -71,11 +71,15 @@ Node = For | Hold | Do | Stage
 
 
 class Bind(_Document):
-    """Which unit does these Einsums, and which ranks lie along its lanes (axis of the unit: rank, or several)."""
+    """Which unit does these Einsums, and which ranks lie along its lanes (axis of the unit: rank, or several).
+
+    With `ops`, only these operations of them: the scale after a matrix product on other lanes than the product.
+    """
 
     einsums: Names
     unit: str
     space: dict[str, Names] = {}
+    ops: Names = ()
 
 
 class Fit(_Document):

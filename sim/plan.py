@@ -17,7 +17,7 @@ from lightbound.workloads.einsum import Einsum
 from lightbound.workloads.expression import Access
 from lightbound.workloads.passes import passes
 
-from .mapping import Do, For, Group, Hold, Mapping, Node, Stage
+from .mapping import Bind, Do, For, Group, Hold, Mapping, Node, Stage
 
 PassVector = tuple[int, ...]
 
@@ -35,12 +35,26 @@ class Held:
 
 
 @dataclass(frozen=True, eq=False)
+class Piece:
+    """Operations of an Einsum that one unit does in a row at every point of some ranks."""
+
+    ops: tuple[str, ...]
+    ranks: tuple[str, ...]
+    unit: Unit
+    space: Dictionary[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
 class Site:
-    """Where an Einsum runs: its loops from outermost to innermost, its unit, and what is held on the way to it."""
+    """Where an Einsum runs: its loops from outermost to innermost, its unit, and what is held on the way to it.
+
+    `unit` and `space` are those of its first operations, whose operands are what the unit reads; `pieces` are all.
+    """
 
     einsum: Einsum
     unit: Unit
     space: Dictionary[str, tuple[str, ...]]
+    pieces: tuple[Piece, ...]
     loops: tuple[For, ...]
     holds: Dictionary[str, tuple[Held, ...]]
     passes: PassVector
@@ -149,36 +163,51 @@ def _pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
     return {einsum.name: tuple(one.einsum[einsum.name] for one in analyses) for einsum in cascade.einsums}
 
 
-def _bindings(
-    where: str, cascade: Cascade, mapping: Mapping, machine: Machine
-) -> dict[str, tuple[Unit, dict[str, tuple[str, ...]]]]:
+def _bindings(where: str, cascade: Cascade, mapping: Mapping, machine: Machine) -> dict[str, tuple[Bind, ...]]:
+    """The binds of every Einsum, those of single operations first."""
     names = [einsum.name for einsum in cascade.einsums]
-    bound: dict[str, tuple[Unit, dict[str, tuple[str, ...]]]] = {}
+    found: dict[str, list[Bind]] = {name: [] for name in names}
     for number, bind in enumerate(mapping.bind):
         here = f"{where}: bind.{number}"
         _known(f"{here}.unit", bind.unit, machine.units)
-        unit = machine.units[bind.unit]
-        for axis in bind.space:
-            _known(f"{here}.space", axis, unit.shape)
+        for axis, ranks in bind.space.items():
+            _known(f"{here}.space", axis, machine.units[bind.unit].shape)
+            for rank in ranks:
+                _known(f"{here}.space.{axis}", rank, cascade.ranks)
         for name in bind.einsums:
             _known(f"{here}.einsums", name, names)
-            einsum = cascade.einsum(name)
-            for rank in (rank for ranks in bind.space.values() for rank in ranks):
-                _known(f"{here}.space", rank, cascade.ranks)
-            carried = cascade.iterative.get(name, frozenset())
-            for axis, ranks in bind.space.items():
-                clash = carried.intersection(ranks)
-                if clash:
-                    raise LightboundError(
-                        f"{here}.space.{axis}", ", ".join(clash), f"carries {name} from one step to the next",
-                        "A recurrence cannot be laid along lanes; leave the rank in time.",
-                    )
-            space = {axis: tuple(r for r in ranks if r in einsum.ranks) for axis, ranks in bind.space.items()}
-            bound[name] = (unit, {axis: ranks for axis, ranks in space.items() if ranks})
-    missing = [name for name in names if name not in bound]
+            _check_carried(here, cascade, bind, name)
+            found[name].append(bind)
+    missing = [name for name in names if all(bind.ops for bind in found[name])]
     if missing:
         raise LightboundError(f"{where}: bind", ", ".join(missing), "is bound to no unit", "Bind it to a unit.")
-    return bound
+    return {name: tuple(sorted(binds, key=lambda bind: not bind.ops)) for name, binds in found.items()}
+
+
+def _check_carried(here: str, cascade: Cascade, bind: Bind, name: str) -> None:
+    carried = cascade.iterative.get(name, frozenset())
+    for axis, ranks in bind.space.items():
+        clash = carried.intersection(ranks)
+        if clash:
+            raise LightboundError(
+                f"{here}.space.{axis}", ", ".join(clash), f"carries {name} from one step to the next",
+                "A recurrence cannot be laid along lanes; leave the rank in time.",
+            )
+
+
+def _pieces(einsum: Einsum, binds: tuple[Bind, ...], machine: Machine) -> tuple[Piece, ...]:
+    made: list[Piece] = []
+    for work in einsum.work:
+        chosen = [next(bind for bind in binds if op in bind.ops or not bind.ops) for op in work.ops]
+        start = 0
+        for end in range(1, len(chosen) + 1):
+            if end == len(chosen) or chosen[end] is not chosen[start]:
+                bind = chosen[start]
+                space = {axis: tuple(rank for rank in ranks if rank in einsum.ranks) for axis, ranks in bind.space.items()}
+                space = {axis: ranks for axis, ranks in space.items() if ranks}
+                made.append(Piece(work.ops[start:end], work.ranks, machine.units[bind.unit], space))
+                start = end
+    return tuple(made)
 
 
 class _Walk:
@@ -257,7 +286,7 @@ def _plan_group(
     group: Group,
     number: int,
     group_of: Dictionary[str, int],
-    bound: Dictionary[str, tuple[Unit, dict[str, tuple[str, ...]]]],
+    bound: Dictionary[str, tuple[Bind, ...]],
     vectors: Dictionary[str, PassVector],
 ) -> GroupPlan:
     walk = _Walk(where, cascade, machine, group)
@@ -271,14 +300,25 @@ def _plan_group(
             for held in holds:
                 if einsum.name in held.users:
                     chain[held.tensor] = (*chain.get(held.tensor, ()), held)
-            unit, space = bound[einsum.name]
+            pieces = _pieces(einsum, bound[einsum.name], machine)
+            unit, space = _first(einsum, bound[einsum.name], machine, pieces)
             sites[einsum.name] = Site(
-                einsum, unit, space, loops, chain, vectors[einsum.name], slot_of[einsum.name]
+                einsum, unit, space, pieces, loops, chain, vectors[einsum.name], slot_of[einsum.name]
             )
     flows = _flows(where, cascade, group, number, group_of, sites)
     return GroupPlan(
         group, walk.shared, sites, flows, tuple(walk.holds), tuple(walk.stages), _draining(cascade, sites)
     )
+
+
+def _first(
+    einsum: Einsum, binds: tuple[Bind, ...], machine: Machine, pieces: tuple[Piece, ...]
+) -> tuple[Unit, Dictionary[str, tuple[str, ...]]]:
+    """Where an Einsum's operands go: to its first operations; one that computes nothing only moves words."""
+    if pieces:
+        return pieces[0].unit, pieces[0].space
+    space = {axis: tuple(rank for rank in ranks if rank in einsum.ranks) for axis, ranks in binds[-1].space.items()}
+    return machine.units[binds[-1].unit], {axis: ranks for axis, ranks in space.items() if ranks}
 
 
 def _flows(

@@ -101,8 +101,9 @@ def summarise(
     useful: dict[str, Number] = dict.fromkeys(machine.units, 0)
     for result in results:
         for time in result.einsums.values():
-            busy[time.unit] = busy[time.unit] + time.cycles / machine.clock_hz
-            useful[time.unit] = useful[time.unit] + time.lane_cycles
+            for unit, cycles in time.cycles.items():
+                busy[unit] = busy[unit] + cycles / machine.clock_hz
+                useful[unit] = useful[unit] + time.lane_cycles[unit]
     by_tensor: dict[str, dict[str, Number]] = {level.name: {} for level in machine.levels}
     for result in results:
         for (number, _, tensor), words in result.words.items():
@@ -167,7 +168,8 @@ def _busy_cycles(results: tuple[GroupResult, ...]) -> dict[str, Number]:
     busy: dict[str, Number] = {}
     for result in results:
         for time in result.einsums.values():
-            busy[time.unit] = busy.get(time.unit, 0) + time.cycles
+            for unit, cycles in time.cycles.items():
+                busy[unit] = busy.get(unit, 0) + cycles
     return busy
 
 
