@@ -47,8 +47,8 @@ from .expression import (
 class Force:
     """One reason for a pass: `einsum` needs `through`, known only after a walk over what it uses.
 
-    `again` are the tensors that are walked once more for it, `origins` the inputs these can be recomputed from,
-    and `per` the ranks of `through`: the pass begins once for each of their coordinates.
+    `again` are the tensors that are walked once more for it, `origins` the inputs these can be recomputed
+    from, and `per` the ranks of `through`: the pass begins once for each of their coordinates.
     """
 
     pass_number: int
@@ -71,6 +71,7 @@ class State:
     roots: frozenset[str] = frozenset()  # the carrying tensors it follows from element by element, itself included
     walked: frozenset[str] = frozenset()  # the carrying tensors that were walked on the way to it
     tensor: str = ""  # where it is read from, if it is an access
+    pending: frozenset[str] = frozenset()  # tensors it reads, in whatever pass its elements are used
 
     @property
     def pass_number(self) -> int:
@@ -96,7 +97,10 @@ class Walk:
         self._settle()
 
     def _settle(self) -> None:
-        """Repeats the rule until nothing changes: a running tensor is read before the line that writes it."""
+        """Repeats the rule until nothing changes: a running tensor is read before the line that writes it.
+
+        It ends, since chains only grow, and a step of a recurrence begins a pass at most once (`_begins`).
+        """
         while True:
             before = dict(self.states)
             self.touched, self.forces = {}, {}
@@ -104,15 +108,6 @@ class Walk:
                 self.states[einsum.name] = self._einsum(einsum)
             if self.states == before:
                 return
-            endless = [name for name, state in self.states.items() if len(state.chain) > len(self.cascade.einsums)]
-            if endless:
-                raise LightboundError(
-                    f"cascade {self.cascade.name}: {endless[0]}",
-                    None,
-                    f"needs its own value over the whole of {self.family} before it can start",
-                    f"Read the previous iterate of it, or give the tensor written after the walk over "
-                    f"{self.family} another name.",
-                )
 
     def _einsum(self, einsum: Einsum) -> State:
         starts = [line.expr for line in self.cascade.initial if line.name == einsum.name and line.reads]
@@ -121,7 +116,10 @@ class Walk:
         else:
             value = self._value(einsum, einsum.expr)
         carries = self.spans(self.fiber_ranks(einsum.output))
-        self._touch(einsum.name, value.pass_number)
+        before = self.states.get(einsum.name, _CONSTANT).chain
+        if len(before) >= len(value.chain):  # another chain of the same length is no news
+            value = replace(value, chain=before)
+        self._touch(value.pending | {einsum.name}, value.pass_number)
         kept = frozenset(einsum.output.ranks)
         return replace(
             value,
@@ -129,6 +127,7 @@ class Walk:
             full=value.full or (value.depends and not kept & self.members),
             carries=carries,
             roots=value.roots | {einsum.name} if carries else frozenset(),
+            pending=frozenset(),
         )
 
     def _value(self, einsum: Einsum, expr: Expr) -> State:
@@ -143,15 +142,16 @@ class Walk:
                 pass
         whole = self._operation(einsum, children(expr))
         ranks = frozenset(free_ranks(expr))
-        if ranks == whole.ranks:
-            return whole
         carries = self.spans(ranks)
+        if not carries:  # a walk ends here; until then, what is read is read where the result is used
+            self._touch(whole.pending, whole.pass_number)
         return replace(
             whole,
             ranks=ranks,
             full=whole.full or (whole.depends and not ranks & self.members),
             carries=carries,
             roots=whole.roots if carries else frozenset(),
+            pending=whole.pending if carries else frozenset(),
         )
 
     def _operation(self, einsum: Einsum, parts: tuple[Expr, ...]) -> State:
@@ -164,13 +164,10 @@ class Walk:
         chain: tuple[Force, ...] = ()
         for operand in operands:
             candidate = operand.chain
-            if operand.full and iterates and operand.walked & roots:
+            if iterates and operand.walked & roots and self._begins(einsum, operand):
                 candidate = (*candidate, self._force(einsum, operand, roots))
             if len(candidate) > len(chain):
                 chain = candidate
-        for operand in operands:
-            if operand.tensor:
-                self._touch(operand.tensor, len(chain) + 1)
         walked = frozenset[str]().union(*(operand.walked for operand in operands))
         depends = any(operand.depends for operand in operands) or bool(ranks & self.members)
         return State(
@@ -181,7 +178,13 @@ class Walk:
             carries=self.spans(ranks),
             roots=roots if self.spans(ranks) else frozenset(),
             walked=walked | roots if iterates else walked,
+            pending=frozenset[str]().union(*(operand.pending for operand in operands)),
         )
+
+    def _begins(self, einsum: Einsum, needed: State) -> bool:
+        """Whether waiting for an operand begins a pass: it is full, and no earlier step of this line waited for it."""
+        waited = any(force.einsum == einsum.name and force.through == needed.tensor for force in needed.chain)
+        return needed.full and not (needed.tensor and waited)
 
     def _force(self, einsum: Einsum, needed: State, roots: frozenset[str]) -> Force:
         """The record that `einsum` begins a pass because of the operand `needed`."""
@@ -211,6 +214,7 @@ class Walk:
             carries=carries,
             roots=frozenset({name} if carries else ()),
             tensor=name,
+            pending=frozenset({name}),
         )
         known = self.states.get(name)
         if known is None or self._previous_step(access):
@@ -224,10 +228,12 @@ class Walk:
             full=known.full or (end == "last" and not fiber) or end == "reversed",
             depends=known.depends and end != "element",
             tensor=name,
+            pending=fresh.pending,
         )
 
-    def _touch(self, tensor: str, pass_number: int) -> None:
-        self.touched.setdefault(tensor, set()).add(pass_number)
+    def _touch(self, tensors: frozenset[str], pass_number: int) -> None:
+        for tensor in tensors:
+            self.touched.setdefault(tensor, set()).add(pass_number)
 
     def spans(self, ranks: frozenset[str]) -> bool:
         """Whether these ranks walk whole fibers of the family: the rank itself, or all its partitions."""

@@ -287,6 +287,17 @@ def test_a_recurrence_that_starts_from_a_whole_walk_begins_a_pass() -> None:
     assert count(text, "t") == 2
 
 
+def test_a_recurrence_over_tiles_that_waits_for_a_whole_walk_waits_once() -> None:
+    text = """
+    G          = max(S[m1*M0+m0], m1, m0)
+    R[0]       = 1
+    X[m1,m0]   = S[m1*M0+m0] * R[m1]
+    L[m1]      = sum(X[m1,m0], m0)
+    R[m1+1]    = R[m1] * G + L[m1]
+    """
+    assert dict(passes(Cascade.parse(text), "m").einsum) == {"G": 1, "X": 2, "L": 2, "R": 2}
+
+
 def test_the_largest_keys_are_gathered_in_a_second_pass() -> None:
     text = """
     S[p,m] = sum(Q[p,e] * K[m,e], e)
@@ -316,6 +327,11 @@ def test_a_maximum_inside_a_sum_over_the_same_rank_is_a_pass_of_its_own() -> Non
 def test_a_normalisation_in_one_line_counts_like_the_same_in_two() -> None:
     assert count("G = sum(X[m], m)\nY[m] = X[m] / G", "m") == 2
     assert count("Z[p,f] = sum(N[p,m] * V[m,f], m) / sum(N[p,m], m)", "m") == 1
+
+
+def test_what_a_line_reads_is_read_in_the_pass_that_uses_it() -> None:
+    text = "G[p] = max(S[p,m], m)\nN[p,m] = exp(S[p,m] * 2 - G[p])"
+    assert set(passes(Cascade.parse(text), "m").live) == {"S"}
 
 
 def test_a_division_after_the_sum_in_one_line_needs_no_second_walk() -> None:
