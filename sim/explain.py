@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, is_array
 
 from .prediction import Prediction
+
+if TYPE_CHECKING:
+    from .buffers import BufferSizing
 
 _SCALES = ((1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s"))
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -44,6 +48,8 @@ def explain(prediction: Prediction) -> str:
     lines = [_headline(prediction), _limits(prediction), *_groups(prediction), _traffic(prediction)]
     lines += [_buffers(prediction), _energy(prediction)]
     lines += [f"Assumed: {'; '.join(prediction.assumptions)}."]
+    if prediction.unread:
+        lines += [f"Stated by the machine but not read by this engine: {', '.join(prediction.unread)}."]
     return "\n".join(line for line in lines if line)
 
 
@@ -120,3 +126,30 @@ def _energy(p: Prediction) -> str:
         return ""
     parts = ", ".join(f"{name} {value / p.energy_j:.1%}" for name, value in _largest(p.energy_by_component))
     return f"Energy: {joules(p.energy_j)}: {parts}."
+
+
+def explain_sizing(sizing: BufferSizing) -> str:
+    """The paragraphs behind `BufferSizing.explain`."""
+    first, last = sizing.points[0], sizing.points[-1]
+    lines = [
+        f"{sizing.workload.name} on {sizing.machine.name}: at least {size(first.capacity_bytes)} of {sizing.level} "
+        f"are needed; the traffic is then {first.traffic_bytes / sizing.compulsory_bytes:.3g}x the compulsory "
+        f"{size(sizing.compulsory_bytes)}.",
+    ]
+    if sizing.smallest_compulsory_bytes is None:
+        lines.append(
+            f"No mapping tried reaches compulsory traffic; {size(last.capacity_bytes)} bring it to "
+            f"{last.traffic_bytes / sizing.compulsory_bytes:.3g}x."
+        )
+    else:
+        lines.append(f"{size(sizing.smallest_compulsory_bytes)} reach compulsory traffic.")
+    fastest = next(p for p in sizing.points if p.latency_s <= last.latency_s * (1 + 1e-9))
+    lines.append(f"{size(fastest.capacity_bytes)} reach the least latency found, {seconds(fastest.latency_s)}.")
+    if sizing.grows_with:
+        still = [rank for rank, power in sizing.grows_with.items() if abs(power) < 0.05]
+        grows = [f"{rank} (to the power {power:.2g})" for rank, power in sizing.grows_with.items() if rank not in still]
+        if grows:
+            lines.append(f"The capacity for compulsory traffic grows with {', '.join(grows)}.")
+        if still:
+            lines.append(f"It is independent of {', '.join(still)}.")
+    return "\n".join(lines)

@@ -32,12 +32,14 @@ class _Document(BaseModel):
 class For(_Document):
     """A loop over a rank. `tile` is the extent of the rank that is left below it; the last tile may be ragged.
 
-    `over` deals the iterations over the machine's instances of that axis (``sm``), each to one worker.
+    `over` deals the iterations over the machine's instances of that axis (``sm``), each to one worker. A loop asks for
+    new tiles even where it makes a single trip; with `if_split`, such a loop is none.
     """
 
     rank: str = Field(alias="for")
     tile: Quantity = 1
     over: str | None = None
+    if_split: bool = False
 
 
 class Hold(_Document):

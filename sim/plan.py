@@ -6,7 +6,8 @@ time or traffic; reuse.py and analytical.py do the arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping as Dictionary
+from collections.abc import Iterable
+from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -134,11 +135,26 @@ def make_plan(cascade: Cascade, mapping: Mapping, machine: Machine) -> Plan:
             "Add it to a group" + (f", or use the cascade {mapping.variant!r}." if mapping.variant else "."),
         )
     _check_order(where, cascade, group_of)
-    bound = _bindings(where, cascade, mapping, machine)
+    return _planned(cascade, mapping, machine, group_of, range(len(mapping.groups)), where)
+
+
+def plan_groups(cascade: Cascade, mapping: Mapping, machine: Machine, only: int) -> Plan:
+    """One group of a mapping alone, for a search that tries many; the others need only name their Einsums."""
+    group_of = {name: number for number, group in enumerate(mapping.groups) for name in group.einsums}
+    return _planned(cascade, mapping, machine, group_of, range(only, only + 1), f"mapping {mapping.name!r}")
+
+
+def _planned(
+    cascade: Cascade, mapping: Mapping, machine: Machine, group_of: dict[str, int], wanted: range, where: str
+) -> Plan:
+    names = [name for number in wanted for name in mapping.groups[number].einsums]
+    bound = _bindings(where, cascade, mapping, machine, names)
     vectors = _pass_vectors(cascade)
     groups = tuple(
-        _plan_group(f"{where}: groups.{number}", cascade, machine, group, number, group_of, bound, vectors)
-        for number, group in enumerate(mapping.groups)
+        _plan_group(
+            f"{where}: groups.{number}", cascade, machine, mapping.groups[number], number, group_of, bound, vectors
+        )
+        for number in wanted
     )
     return Plan(cascade, mapping, machine, groups, group_of)
 
@@ -163,8 +179,10 @@ def _pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
     return {einsum.name: tuple(one.einsum[einsum.name] for one in analyses) for einsum in cascade.einsums}
 
 
-def _bindings(where: str, cascade: Cascade, mapping: Mapping, machine: Machine) -> dict[str, tuple[Bind, ...]]:
-    """The binds of every Einsum, those of single operations first."""
+def _bindings(
+    where: str, cascade: Cascade, mapping: Mapping, machine: Machine, wanted: list[str]
+) -> dict[str, tuple[Bind, ...]]:
+    """The binds of every Einsum that is wanted, those of single operations first."""
     names = [einsum.name for einsum in cascade.einsums]
     found: dict[str, list[Bind]] = {name: [] for name in names}
     for number, bind in enumerate(mapping.bind):
@@ -178,7 +196,7 @@ def _bindings(where: str, cascade: Cascade, mapping: Mapping, machine: Machine) 
             _known(f"{here}.einsums", name, names)
             _check_carried(here, cascade, bind, name)
             found[name].append(bind)
-    missing = [name for name in names if all(bind.ops for bind in found[name])]
+    missing = [name for name in wanted if all(bind.ops for bind in found[name])]
     if missing:
         raise LightboundError(f"{where}: bind", ", ".join(missing), "is bound to no unit", "Bind it to a unit.")
     return {name: tuple(sorted(binds, key=lambda bind: not bind.ops)) for name, binds in found.items()}

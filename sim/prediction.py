@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lightbound.base.formula import Number, is_array
+from lightbound.base.formula import Number, is_array, maximum
 
 from .analytical import GroupResult
 from .plan import Plan
@@ -39,6 +39,7 @@ class Prediction:
     occupancy_bytes: Mapping[str, Number]
     decomposition_s: Mapping[str, Number]
     assumptions: tuple[str, ...]
+    unread: tuple[str, ...] = ()
     params: Mapping[str, Number] = field(default_factory=dict)
     plan: Plan | None = field(default=None, repr=False)
     groups: tuple[GroupResult, ...] = field(default=(), repr=False)
@@ -79,6 +80,7 @@ class Prediction:
             "energy_by_component": _plain(self.energy_by_component),
             "occupancy_bytes": _plain(self.occupancy_bytes),
             "assumptions": list(self.assumptions),
+            "unread": list(self.unread),
         }
 
 
@@ -115,7 +117,7 @@ def summarise(
         for name, seconds in result.memory_s.items():
             memory[name] = memory.get(name, 0) + seconds
         for name, taken in result.occupancy_bytes.items():
-            occupancy[name] = np.maximum(occupancy[name], taken) if name in occupancy else taken
+            occupancy[name] = maximum(occupancy[name], taken) if name in occupancy else taken
     return {
         "latency_s": latency,
         "traffic_bytes": {name: sum(tensors.values(), 0) for name, tensors in by_tensor.items()},
@@ -146,7 +148,7 @@ def _decompose(clock_hz: Number, results: tuple[GroupResult, ...]) -> dict[str, 
         work_s = result.latency_s - result.launch_s
         computes = result.compute_s >= work_s
         for slot in result.slots:
-            longest = slot and _largest(list(slot.values()))
+            longest = slot and maximum(*slot.values())
             taken: Number = False
             for unit, cycles in sorted(slot.items(), key=lambda item: -float(np.mean(busy[item[0]]))):
                 here = (cycles >= longest) & np.logical_not(taken)
@@ -171,10 +173,3 @@ def _busy_cycles(results: tuple[GroupResult, ...]) -> dict[str, Number]:
             for unit, cycles in time.cycles.items():
                 busy[unit] = busy.get(unit, 0) + cycles
     return busy
-
-
-def _largest(values: list[Number]) -> Number:
-    largest = values[0]
-    for value in values[1:]:
-        largest = np.maximum(largest, value)
-    return largest

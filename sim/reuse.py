@@ -23,14 +23,15 @@ Sizes = Mapping[str, Number]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One loop of a nest with its tile as a number. An `implied` step is not written in the mapping but follows from
-    it (a rank that is longer than the lanes it lies along, a rank left to the unit); where its trip is 1 it is no
-    loop at all. A written loop of trip 1 still counts: the mapping asked for a new tile there.
+    """One loop of a nest with its tile as a number.
+
+    A loop that a mapping writes asks for new tiles even if it makes a single trip. A step that is one only `if_split`
+    does not: a rank that is longer than the lanes it lies along, a rank left to the unit, a loop written so.
     """
 
     rank: str
     tile: Number
-    implied: bool = False
+    if_split: bool = False
 
 
 def tiles(size: Number, extents: Collection[Number]) -> Number:
@@ -101,7 +102,7 @@ class Nest:
             if step.rank not in own:
                 continue
             words = self._moved_below(access, position + 1, ranks)
-            if step.implied:
+            if step.if_split:
                 result = where(self._counts[position] > self.count(step.rank, position), words, result)
             else:
                 result = words

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping as Dictionary
+from collections.abc import Callable
+from collections.abc import Mapping as Dictionary
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,8 @@ from lightbound.base.errors import LightboundError, choose_from
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.method import Method
-from lightbound.workloads.registry import Workload, workload as find_workload
+from lightbound.workloads.registry import Workload
+from lightbound.workloads.registry import workload as find_workload
 
 from .analytical import run
 from .energy import energy
@@ -42,7 +45,7 @@ def simulate(
     if engine not in ENGINES:
         raise LightboundError("engine", engine, "does not exist", choose_from(ENGINES, engine))
     work = as_workload(workload)
-    hardware = find_machine(machine) if isinstance(machine, str) else machine
+    hardware = as_machine(machine)
     work, chosen = resolve_mapping(work, hardware, mapping)
     return predict(work, hardware, chosen)
 
@@ -58,6 +61,11 @@ def workload_of(cascade: Cascade, word_bytes: int = 2) -> Workload:
     """A workload of a cascade that no method names."""
     method = Method(cascade.name, cascade.name, "", "", {"plain": ""})
     return Workload(method, "plain", None, {}, cascade, word_bytes)
+
+
+def as_machine(machine: Machine | str) -> Machine:
+    """A Machine from a name or a path."""
+    return find_machine(machine) if isinstance(machine, str) else machine
 
 
 def resolve_mapping(work: Workload, machine: Machine, mapping: MappingLike) -> tuple[Workload, Mapping]:
@@ -119,7 +127,7 @@ def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
         "pipeline fill is amortised",
         f"every word takes {work.word_bytes} bytes",
         *padded,
-        *(f"{machine.name} states no energy for {what}: left out" for what in unpriced),
+        *_left_out(machine, bool(parts), unpriced),
     ]
     return Prediction(
         workload=work.name,
@@ -131,11 +139,31 @@ def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
         energy_j=sum(parts.values()) if parts else None,
         energy_by_component=parts,
         assumptions=tuple(assumptions),
+        unread=unread(machine),
         params={name: names[name] for name in mapping.params},
         plan=plan,
         groups=results,
         **fields,
     )
+
+
+def _left_out(machine: Machine, priced: bool, unpriced: tuple[str, ...]) -> list[str]:
+    if not priced:
+        return [f"{machine.name} states no energies, so that none is predicted"]
+    return [f"energy leaves out what {machine.name} does not price: {', '.join(unpriced)}"] if unpriced else []
+
+
+_READ = re.compile(
+    r"clock|launch_latency|params\..*|instances\..*"
+    r"|levels\.[^.]*\.(capacity|bandwidth|row|read_energy|write_energy)\b.*"
+    r"|units\.[^.]*\.(shape|cost|energy|drain|registers|also)\b.*"
+)
+
+
+def unread(machine: Machine) -> tuple[str, ...]:
+    """What a machine states and this engine does not read: changing it moves nothing. Parts of one block are merged."""
+    stray = [path for path in machine.fields() if not _READ.fullmatch(path)]
+    return tuple(dict.fromkeys(path.split(".")[0] if path[0] in "ol" and "levels" not in path else path for path in stray))
 
 
 def compulsory(cascade: Cascade, word_bytes: int) -> Number:

@@ -35,7 +35,7 @@ class Nests:
     def below(self, loops: tuple[For, ...]) -> Nest:
         nest = self._shared.get(loops)
         if nest is None:
-            steps = tuple(Step(loop.rank, evaluate(loop.tile, self.environment)) for loop in loops)
+            steps = tuple(Step(loop.rank, evaluate(loop.tile, self.environment), loop.if_split) for loop in loops)
             nest = self._shared[loops] = Nest(steps, self.sizes)
         return nest
 
@@ -49,9 +49,9 @@ class Nests:
             for axis, ranks in site.space.items():
                 free: Number = site.unit.shape[axis]
                 for rank in ranks:
-                    steps.append(Step(rank, maximum(1, free), implied=True))
+                    steps.append(Step(rank, maximum(1, free), if_split=True))
                     free = maximum(1, free // minimum(free, outer.extent(rank, depth)))
-            steps.extend(Step(rank, 1, implied=True) for rank in site.temporal)
+            steps.extend(Step(rank, 1, if_split=True) for rank in site.temporal)
             nest = self._site[site.einsum.name] = Nest(tuple(steps), self.sizes)
         return nest
 

@@ -1,0 +1,257 @@
+"""The mappings worth trying for a run of consecutive Einsums: which loops they can share, in which order, what is held
+where, and which unit does what. Tile sizes stay open: they are parameters that the search fills in, all at once.
+
+What may be tried follows from structure alone (ranks, passes, recurrences, levels, units), never from sizes or
+capacities, so that a larger machine or a shorter rank never takes a candidate away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+from lightbound.archs.machine import Machine, Unit
+from lightbound.base.errors import LightboundError, choose_from
+from lightbound.workloads.cascade import Cascade
+from lightbound.workloads.einsum import Einsum
+from lightbound.workloads.expression import family_of
+from lightbound.workloads.passes import passes
+
+MOST_PERMUTED = 3  # ranks whose orders are all tried; beyond, each one is tried innermost
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One group as plain data, with parameters ``T_<rank>`` for tiles, and the binds of its Einsums."""
+
+    group: dict[str, Any]
+    bind: tuple[dict[str, Any], ...]
+    tiled: tuple[str, ...]  # ranks whose tile is a parameter
+
+
+def tile_name(rank: str) -> str:
+    return f"T_{rank}"
+
+
+def candidates(cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> Iterator[Candidate]:
+    """All candidates of a segment: Einsums that are next to each other in the order of the cascade."""
+    shape = _Shape(cascade, machine, segment)
+    for bind in shape.binds():
+        for order in shape.orders():
+            for depth in shape.outer_depths(order):
+                yield shape.candidate(order, depth, bind)
+
+
+class _Shape:
+    """What the structure of a segment allows."""
+
+    def __init__(self, cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> None:
+        self.cascade = cascade
+        self.machine = machine
+        self.segment = segment
+        self.einsums = tuple(cascade.einsum(name) for name in segment)
+        self.carried = frozenset(rank for einsum in self.einsums for rank in _carried(cascade, einsum))
+        inside = set(segment)
+        self.external = tuple(
+            dict.fromkeys(a.tensor for e in self.einsums for a in e.reads if a.tensor not in inside)
+        )
+        self.kept = tuple(name for name in segment if any(r.name in inside for r in cascade.readers(name)))
+        self.batch = tuple(rank for rank in self.einsums[0].ranks if self._is_batch(rank))
+        self.shared = tuple(rank for rank in self._ranks() if rank not in self.batch and self._is_shared(rank))
+        levels = machine.levels
+        on_chip = list(range(1, len(levels)))
+        scoped = [number for number in on_chip if levels[number].scope is not None]
+        self.inner = on_chip[-1] if on_chip else None  # where intermediates and sums live
+        self.near = scoped[-2] if len(scoped) > 1 else self.inner  # where operands are brought
+        self.outer = [number for number in on_chip if levels[number].scope is None and number != self.near]
+        self.scope = next((unit.scope for unit in machine.units.values() if unit.scope is not None), None)
+
+    def _ranks(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(rank for einsum in self.einsums for rank in einsum.ranks))
+
+    def _is_batch(self, rank: str) -> bool:
+        """In every tensor that is written: such a rank is walked outside of everything, one tile after the other."""
+        if rank in self.carried or (len(self.segment) == 1 and not self._other_ranks(rank)):
+            return False
+        accesses = [a for e in self.einsums for a in (e.output, *e.reads)]
+        return all(rank in access.ranks for access in accesses) and all(rank not in e.scanned for e in self.einsums)
+
+    def _other_ranks(self, rank: str) -> bool:
+        return any(other != rank for other in self.einsums[0].ranks)
+
+    def _is_shared(self, rank: str) -> bool:
+        """Whether the segment can walk this rank once, all its Einsums together."""
+        users = [einsum for einsum in self.einsums if rank in einsum.ranks]
+        if any(rank in einsum.scanned for einsum in users):
+            return False
+        if any(other in self.carried and other != rank for other in self._family(rank)):
+            return False  # the inside of a tile that a recurrence steps over
+        if len(self.segment) == 1:
+            return True
+        analysis = passes(self.cascade, family_of(rank))
+        walked = {analysis.einsum[einsum.name] for einsum in users}
+        return len(users) > 1 and len(walked) == 1
+
+    def _family(self, rank: str) -> tuple[str, ...]:
+        return self.cascade.families.get(family_of(rank), (rank,))
+
+    def orders(self) -> Iterator[tuple[str, ...]]:
+        if len(self.shared) <= MOST_PERMUTED:
+            yield from permutations(self.shared)
+            return
+        for innermost in self.shared:
+            yield (*(rank for rank in self.shared if rank != innermost), innermost)
+
+    def outer_depths(self, order: tuple[str, ...]) -> Iterator[int | None]:
+        """Below how many loops operands are kept in the levels between the outermost and the near one."""
+        yield None
+        if self.outer:
+            yield from dict.fromkeys((0, len(self.batch), min(len(self.batch) + 1, len(self.batch) + len(order))))
+
+    def parallel(self, rank: str) -> bool:
+        return rank not in self.carried and all(
+            rank in einsum.output.ranks and rank not in einsum.scanned for einsum in self.einsums if rank in einsum.ranks
+        ) and all(rank in einsum.ranks for einsum in self.einsums)
+
+    # ---- one candidate ----------------------------------------------------------------------------------------
+
+    def candidate(self, order: tuple[str, ...], outer: int | None, bind: tuple[dict[str, Any], ...]) -> Candidate:
+        loops: list[dict[str, Any]] = [self._loop(rank, 1) for rank in self.batch]
+        loops += [self._loop(rank, 1 if rank in self.carried else tile_name(rank)) for rank in order]
+        holds: dict[int, list[dict[str, Any]]] = {}
+        if outer is not None and self.external:
+            level = self.machine.levels[self.outer[-1]].name
+            holds.setdefault(outer, []).append({"hold": list(self.external), "in": level})
+        for tensor in self.kept:
+            if self.inner is not None:
+                depth = self._home_depth(tensor, loops)
+                holds.setdefault(depth, []).append({"hold": [tensor], "in": self.machine.levels[self.inner].name})
+        branches = [self._branch(einsum, order) for einsum in self.einsums]
+        nest: list[dict[str, Any]] = []
+        for depth in range(len(loops) + 1):
+            nest += holds.get(depth, [])
+            nest += loops[depth : depth + 1]
+        tiled = [rank for rank in order if rank not in self.carried]
+        tiled += [rank for rank in self._ranks() if any(rank in private for _, private in branches)]
+        return Candidate(
+            {"einsums": list(self.segment), "nest": nest + [branch for branch, _ in branches]}, bind,
+            tuple(dict.fromkeys(tiled)),
+        )
+
+    def _loop(self, rank: str, tile: int | str) -> dict[str, Any]:
+        dealt = {"over": self.scope} if self.scope is not None and self.parallel(rank) else {}
+        return {"for": rank, "tile": tile, "if_split": True, **dealt}
+
+    def _home_depth(self, tensor: str, loops: list[dict[str, Any]]) -> int:
+        """Above the first loop that would ask for the tensor again, or for its next iterate."""
+        access = self.cascade.einsum(tensor).output
+        running = self.cascade.iterative.get(tensor, frozenset())
+        users = {r for e in (self.cascade.einsum(tensor), *self.cascade.readers(tensor)) for r in e.ranks}
+        for depth, loop in enumerate(loops):
+            rank = loop["for"]
+            if rank in running or (rank not in access.ranks and rank in users):
+                return depth
+        return len(loops)
+
+    def _branch(self, einsum: Einsum, order: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """An Einsum's own loops below the shared ones, with its operands and its result at the bottom."""
+        private = tuple(
+            rank
+            for rank in sorted(einsum.ranks, key=lambda rank: rank in einsum.reduced)
+            if rank not in self.batch and rank not in order and rank not in self.carried and rank not in einsum.scanned
+            and not any(other in self.carried for other in self._family(rank))
+        )
+        nest: list[dict[str, Any]] = [{"for": rank, "tile": tile_name(rank), "if_split": True} for rank in private]
+        operands = [a.tensor for a in einsum.reads if a.tensor in self.external]
+        if operands and self.near is not None:
+            nest.append({"hold": operands, "in": self.machine.levels[self.near].name, "copies": 2})
+        inner = [] if self.inner == self.near or self.inner is None else list(operands)
+        if einsum.name not in self.kept:
+            inner.append(einsum.name)
+        if inner and self.inner is not None:
+            nest.append({"hold": inner, "in": self.machine.levels[self.inner].name})
+        return {"do": [einsum.name], "nest": nest}, private
+
+    # ---- binding ----------------------------------------------------------------------------------------------
+
+    def binds(self) -> Iterator[tuple[dict[str, Any], ...]]:
+        """Every operation on its fastest unit; and where that is the products' unit, the others off it."""
+        fastest = self._bind(avoid=None)
+        yield fastest
+        products = {bind["unit"] for bind in fastest if any("mac" in w.ops for w in self._work(bind["einsums"][0]))}
+        if len(products) == 1 and len(self.segment) > 1:
+            spread = self._bind(avoid=next(iter(products)))
+            if spread != fastest:
+                yield spread
+
+    def _work(self, name: str) -> tuple[Any, ...]:
+        return self.cascade.einsum(name).work
+
+    def _bind(self, avoid: str | None) -> tuple[dict[str, Any], ...]:
+        made = []
+        for einsum in self.einsums:
+            units: dict[str, list[str]] = {}
+            for work in einsum.work:
+                for unit, ops in self._split(work.ops, avoid):
+                    units.setdefault(unit.name, []).extend(ops)
+            ordered = sorted(units, key=lambda name: "mac" in units[name])
+            for position, name in enumerate(ordered):
+                unit = self.machine.units[name]
+                entry: dict[str, Any] = {"einsums": [einsum.name], "unit": name, "space": self._space(einsum, unit)}
+                if position < len(ordered) - 1:
+                    entry["ops"] = list(dict.fromkeys(units[name]))
+                made.append(entry)
+            if not ordered:
+                unit = next(iter(self.machine.units.values()))
+                made.append({"einsums": [einsum.name], "unit": unit.name, "space": self._space(einsum, unit)})
+        return tuple(made)
+
+    def _split(self, ops: tuple[str, ...], avoid: str | None) -> Iterator[tuple[Unit, tuple[str, ...]]]:
+        """The longest run of operations that one unit can do, on the unit that is fastest at it, and so on."""
+        while ops:
+            for length in range(len(ops), 0, -1):
+                able = [unit for unit in self.machine.units.values() if unit.cycles(ops[:length]) is not None]
+                if avoid is not None and "mac" not in ops[:length]:
+                    able = [unit for unit in able if unit.name != avoid] or able
+                if able:
+                    yield min(able, key=lambda unit: self._time(unit, ops[:length])), ops[:length]
+                    ops = ops[length:]
+                    break
+            else:
+                known = {op for unit in self.machine.units.values() for op in unit.cost}
+                raise LightboundError(
+                    f"machine {self.machine.name}: units", ops[0], "is an operation that no unit does",
+                    f"Give a unit a cost for it. {choose_from(known, ops[0])}",
+                )
+
+    def _time(self, unit: Unit, ops: tuple[str, ...]) -> float:
+        cost = unit.cycles(ops)
+        return float(cost / (unit.lanes * self.machine.copies(unit.scope))) if cost is not None else float("inf")
+
+    def _space(self, einsum: Einsum, unit: Unit) -> dict[str, list[str]]:
+        """Ranks along the lanes, sums over lanes included: all that can lie side by side on one axis, else one each."""
+        free = [rank for rank in einsum.output.ranks if rank in einsum.ranks and rank not in einsum.scanned]
+        free = [rank for rank in free if rank not in _carried(self.cascade, einsum)]
+        axes = list(unit.shape)
+        carried = _carried(self.cascade, einsum)
+        reduced = [rank for rank in einsum.reduced if rank not in einsum.scanned and rank not in carried]
+        if len(axes) == 1:
+            return {axes[0]: [*free, *reduced]} if free or reduced else {}
+        wanted = [rank for rank in (*free, *reduced) if rank not in self.batch]
+        space: dict[str, list[str]] = {}
+        for axis in axes:
+            lanes = int(unit.shape[axis])
+            choice = max(wanted, key=lambda rank: min(int(self.cascade.size(rank)), lanes), default=None)
+            if choice is not None:
+                wanted.remove(choice)
+                space[axis] = [choice]
+        return space
+
+
+def _carried(cascade: Cascade, einsum: Einsum) -> frozenset[str]:
+    """Ranks along which an Einsum takes part in a recurrence, and so goes step by step."""
+    tensors = (einsum.name, *(access.tensor for access in einsum.reads))
+    ranks = frozenset(rank for tensor in tensors for rank in cascade.iterative.get(tensor, frozenset()))
+    return ranks & frozenset(einsum.ranks)

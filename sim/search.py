@@ -1,0 +1,294 @@
+"""A sound mapping for any cascade on any machine: `default_mapping`.
+
+The cascade is cut into groups in several ways that follow from its structure (all apart, all together, at passes,
+around matrix products), and for every piece each candidate of candidates.py is evaluated by the engine at a grid of
+tile sizes in one vectorised call. The best cut of the order of Einsums into such pieces is found by dynamic
+programming: times, bytes and joules of groups add.
+
+The choice is the best of what is tried, not of all mappings there are. What is tried does not depend on capacities or
+bandwidths, so that more of either never makes the answer worse; and tiles may be ragged, so that a longer rank is never
+faster. Ties go to less traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from lightbound.archs.machine import Machine
+from lightbound.base.errors import LightboundError, choose_from
+from lightbound.base.formula import Number, is_array
+from lightbound.workloads.cascade import Cascade
+from lightbound.workloads.passes import pass_of
+from lightbound.workloads.registry import Workload
+
+from .analytical import GroupResult, run_group
+from .candidates import Candidate, candidates, tile_name
+from .energy import energy
+from .mapping import Mapping
+from .plan import Plan, plan_groups
+from .traffic import Nests
+
+Objective = Literal["latency", "traffic", "energy"]
+LONGEST = 16  # Einsums in one group at most
+GRID = 4096  # tile combinations tried for one candidate, about
+FREE_TILES = (32, 64, 128, 256, 512)  # for a tile that the cascade itself leaves open
+TIE = 1e-12  # two times that agree this far are one
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """One candidate at all its tile sizes: arrays over the grid."""
+
+    candidate: Candidate
+    tiles: dict[str, np.ndarray]
+    latency_s: np.ndarray
+    traffic_bytes: np.ndarray
+    energy_j: np.ndarray
+    need_bytes: dict[str, np.ndarray]  # by level
+
+    def objective(self, name: Objective) -> np.ndarray:
+        return {"latency": self.latency_s, "traffic": self.traffic_bytes, "energy": self.energy_j}[name]
+
+
+def default_mapping(work: Workload, machine: Machine, objective: Objective = "latency") -> Mapping:
+    """The best mapping found for the objective. Raises LightboundError where no tile of any candidate fits."""
+    if objective not in get_args(Objective):
+        raise LightboundError("objective", objective, "does not exist", choose_from(get_args(Objective), objective))
+    if any(is_array(size) for size in work.sizes.values()):
+        raise LightboundError(
+            "sizes", "arrays", "need a mapping each", "Name a mapping, or simulate point by point for the default."
+        )
+    best: tuple[float, float, Mapping] | None = None
+    for cascade, free in sized(work.cascade):
+        found = _best_cut(cascade, machine, work.word_bytes, objective)
+        if found is None:
+            continue
+        value, traffic, chosen = found
+        if best is None or (value, traffic) < best[:2]:
+            best = value, traffic, _assemble(cascade, chosen, free)
+    if best is None:
+        raise _too_small(work, machine)
+    return best[2]
+
+
+def sized(cascade: Cascade) -> Iterator[tuple[Cascade, dict[str, int]]]:
+    """The cascade with every choice of the tile sizes that it leaves open; sizes are padded to whole tiles."""
+    free = [symbol for symbol in cascade.missing_sizes if symbol.rstrip("0123456789") in cascade.sizes]
+    if len(free) < len(cascade.missing_sizes):
+        missing = next(symbol for symbol in cascade.missing_sizes if symbol not in free)
+        raise LightboundError(f"sizes.{missing}", None, f"has no value in {cascade.name}", f"Give {missing} a size.")
+    if not free:
+        yield cascade, {}
+        return
+    for tile in FREE_TILES:
+        chosen: dict[str, int] = {}
+        padded: dict[str, int] = {}
+        for symbol in free:
+            whole = symbol.rstrip("0123456789")
+            size = int(cascade.sizes[whole])
+            chosen[symbol] = min(tile, size)
+            padded[whole] = -(-size // chosen[symbol]) * chosen[symbol]
+        yield cascade.with_sizes(**padded, **chosen), chosen
+
+
+# ---- cutting ------------------------------------------------------------------------------------------------------
+
+
+def steps_of(cascade: Cascade) -> tuple[tuple[str, ...], ...]:
+    """Einsums in order, those of one recurrence together: they cannot be cut apart."""
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    order = {einsum.name: number for number, einsum in enumerate(cascade.einsums)}
+    graph.add_nodes_from(order)
+    graph.add_edges_from((edge.producer.name, edge.consumer.name) for edge in cascade.dependencies)
+    merged = nx.condensation(graph)
+    first = {node: min(order[name] for name in data["members"]) for node, data in merged.nodes(data=True)}
+    return tuple(
+        tuple(sorted(merged.nodes[node]["members"], key=order.__getitem__))
+        for node in nx.lexicographical_topological_sort(merged, key=first.__getitem__)
+    )
+
+
+def segments(cascade: Cascade, steps: tuple[tuple[str, ...], ...]) -> frozenset[tuple[int, int]]:
+    """Runs of steps worth being a group: from every cut of the whole that its structure suggests."""
+    vectors = [tuple(analysis.einsum[names[0]] for analysis in pass_of(cascade).values()) for names in steps]
+    products = [any("mac" in work.ops for name in names for work in cascade.einsum(name).work) for names in steps]
+    count = len(steps)
+    cuts = [
+        set(range(count)),  # all apart
+        {0},  # all together
+        {i for i in range(count) if i == 0 or vectors[i] != vectors[i - 1]},  # at passes
+        {i for i in range(count) if i == 0 or products[i]},  # a product and what follows it
+        {i for i in range(count) if i == 0 or products[i - 1]},  # what leads to a product, and it
+        {i for i in range(count) if i == 0 or products[i] or products[i - 1]},  # products alone, the rest between
+    ]
+    found: set[tuple[int, int]] = set()
+    for cut in cuts:
+        starts = [*sorted(cut), count]
+        for start, end in pairwise(starts):
+            for begin in range(start, end, LONGEST):
+                found.add((begin, min(begin + LONGEST, end)))
+    return frozenset(found)
+
+
+def _best_cut(
+    cascade: Cascade, machine: Machine, word_bytes: int, objective: Objective
+) -> tuple[float, float, list[tuple[Tried, int]]] | None:
+    steps = steps_of(cascade)
+    runs = segments(cascade, steps)
+    best: list[tuple[float, float, list[tuple[Tried, int]]] | None] = [(0.0, 0.0, [])]
+    for end in range(1, len(steps) + 1):
+        options = []
+        for start in range(end):
+            before = best[start]
+            if before is None or (start, end) not in runs:
+                continue
+            names = tuple(name for step in steps[start:end] for name in step)
+            choice = _best_point(explore(cascade, machine, names, word_bytes), machine, objective)
+            if choice is not None:
+                value, traffic, tried, point = choice
+                options.append((before[0] + value, before[1] + traffic, [*before[2], (tried, point)]))
+        best.append(min(options, key=lambda option: option[:2], default=None))
+    return best[-1]
+
+
+def _best_point(
+    tried: tuple[Tried, ...], machine: Machine, objective: Objective
+) -> tuple[float, float, Tried, int] | None:
+    best: tuple[float, float, Tried, int] | None = None
+    for one in tried:
+        fits = np.ones(one.latency_s.shape, dtype=bool)
+        for name, need in one.need_bytes.items():
+            capacity = machine.level(name).capacity_bytes
+            if capacity is not None:
+                fits &= need <= capacity
+        if not fits.any():
+            continue
+        value = np.where(fits, one.objective(objective), np.inf)
+        close = np.flatnonzero(value <= value.min() * (1 + TIE))
+        point = int(close[np.argmin(one.traffic_bytes[close])])
+        found = float(value[point]), float(one.traffic_bytes[point]), one, point
+        if best is None or found[:2] < best[:2]:
+            best = found
+    return best
+
+
+# ---- evaluating ---------------------------------------------------------------------------------------------------
+
+
+def explore(
+    cascade: Cascade, machine: Machine, segment: tuple[str, ...], word_bytes: int, fine: bool = False
+) -> tuple[Tried, ...]:
+    """Every candidate of a segment at all tile sizes of the grid, whether it fits the machine or not."""
+    return _explore(cascade, machine, segment, word_bytes, fine)
+
+
+@lru_cache(maxsize=512)
+def _explore(
+    cascade: Cascade, machine: Machine, segment: tuple[str, ...], word_bytes: int, fine: bool
+) -> tuple[Tried, ...]:
+    sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
+    made = []
+    for candidate in candidates(cascade, machine, segment):
+        tiles = _grid(cascade, candidate.tiled, fine)
+        plan = _plan(cascade, machine, candidate)
+        names = {**machine.quantities, **sizes, "word_bytes": word_bytes, **tiles}
+        result = run_group(plan, plan.groups[0], Nests(sizes, names), word_bytes, strict=False)
+        made.append(_tried(plan, candidate, tiles, sizes, result, word_bytes))
+    return tuple(made)
+
+
+def _plan(cascade: Cascade, machine: Machine, candidate: Candidate) -> Plan:
+    inside = candidate.group["einsums"]
+    rest = [{"einsums": [einsum.name], "nest": []} for einsum in cascade.einsums if einsum.name not in inside]
+    mapping = Mapping.from_data({"bind": list(candidate.bind), "groups": [candidate.group, *rest]})
+    return plan_groups(cascade, mapping, machine, only=0)
+
+
+def _tried(
+    plan: Plan, candidate: Candidate, tiles: dict[str, Any], sizes: dict[str, Number], result: GroupResult,
+    word_bytes: int,
+) -> Tried:  # fmt: skip
+    points = next(iter(tiles.values())).shape if tiles else (1,)
+    words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
+    parts, _ = energy(plan, sizes, (result,), word_bytes)
+
+    def spread(value: Number) -> np.ndarray:
+        return np.broadcast_to(np.asarray(value, dtype=float), points)
+
+    return Tried(
+        candidate, tiles, spread(result.latency_s), spread(words * word_bytes), spread(sum(parts.values())),
+        {name: spread(taken) for name, taken in result.occupancy_bytes.items()},
+    )
+
+
+def _grid(cascade: Cascade, ranks: tuple[str, ...], fine: bool) -> dict[str, np.ndarray]:
+    """Tile sizes in every combination, as float arrays: each rank whole, and at powers of a ratio below."""
+    if not ranks:
+        return {}
+    each = (GRID * (8 if fine else 1)) ** (1 / len(ranks))
+    axes = []
+    for rank in ranks:
+        size = int(cascade.size(rank))
+        octaves = max(1.0, np.log2(max(size, 2)))
+        per_octave = max(1, int(each / octaves)) if each >= octaves else 1
+        step = 1 if each >= octaves else 2
+        powers = np.arange(0, 63 * per_octave, step) / per_octave
+        choices = np.unique(np.floor(2.0**powers))
+        axes.append(np.append(choices[choices < size], size).astype(float))
+    grid = np.meshgrid(*axes, indexing="ij")
+    return {tile_name(rank): values.reshape(-1) for rank, values in zip(ranks, grid, strict=True)}
+
+
+# ---- assembling ---------------------------------------------------------------------------------------------------
+
+
+def _assemble(cascade: Cascade, chosen: list[tuple[Tried, int]], free: dict[str, int]) -> Mapping:
+    """The chosen pieces as one mapping: every tile a number, and no loop that makes a single trip."""
+    groups = []
+    bind: list[dict[str, Any]] = []
+    for tried, point in chosen:
+        tiles = {name: int(values[point]) for name, values in tried.tiles.items()}
+        groups.append({**tried.candidate.group, "nest": _with_tiles(cascade, tried.candidate.group["nest"], tiles)})
+        bind += tried.candidate.bind
+    return Mapping.from_data({"name": "default", "sizes": dict(free), "bind": bind, "groups": groups})
+
+
+def _with_tiles(cascade: Cascade, nest: list[dict[str, Any]], tiles: dict[str, int]) -> list[dict[str, Any]]:
+    made = []
+    for node in nest:
+        if "do" in node:
+            made.append({**node, "nest": _with_tiles(cascade, node["nest"], tiles)})
+        elif "for" not in node:
+            made.append(node)
+        else:
+            tile = tiles.get(node["tile"], node["tile"])
+            if tile < cascade.size(node["for"]):
+                made.append({**{key: value for key, value in node.items() if key != "if_split"}, "tile": tile})
+    return made
+
+
+def _too_small(work: Workload, machine: Machine) -> LightboundError:
+    """The error of a machine on which nothing fits: which level, and how much it would take at least."""
+    cascade, _ = next(sized(work.cascade))
+    for step in steps_of(cascade):
+        for name in (level.name for level in machine.levels):
+            capacity = machine.level(name).capacity_bytes
+            needs = [one.need_bytes[name].min() for one in explore(cascade, machine, step, work.word_bytes)
+                     if name in one.need_bytes]  # fmt: skip
+            if capacity is not None and needs and min(needs) > capacity:
+                return LightboundError(
+                    f"machine.levels.{name}.capacity", f"{capacity:,} B",
+                    f"is too small for any mapping of {'+'.join(step)}, which takes {min(needs):,.0f} B at least",
+                    f"Enlarge {name} or choose smaller ranks.",
+                )
+    return LightboundError(
+        "machine", machine.name, f"has no room for any mapping of {work.name}", "Enlarge its levels."
+    )
