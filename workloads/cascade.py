@@ -46,7 +46,7 @@ class Cascade:
     structure: Structure = field(default=None, repr=False)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        if self.structure is None:
+        if self.structure is None or self.structure.einsums is not self.einsums:
             place = {einsum.name: number for number, einsum in enumerate(self.einsums)}
             initial = tuple(sorted(self.initial, key=lambda first: place.get(first.name, -1)))
             structure = Structure(self.einsums, initial, dict(self.declared), self.parameters)

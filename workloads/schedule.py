@@ -52,7 +52,8 @@ def distance(written: Access, read: Access) -> Distance:
 def schedule(lines: Sequence[Einsum]) -> tuple[Step, ...]:
     """An order of computation.
 
-    `lines` holds first values (``RM[0,p] = -inf``) before the lines that go on from them. Raises CyclicError where Einsums need each other and no rank can be stepped.
+    `lines` holds first values (``RM[0,p] = -inf``) before the lines that go on from them. Raises CyclicError where
+    Einsums need each other and no rank can be stepped.
     """
     edges: dict[tuple[int, int], list[Distance]] = {}
     latest: dict[str, list[int]] = {}

@@ -139,7 +139,8 @@ class Structure:
 
     @cached_property
     def intermediates(self) -> tuple[str, ...]:
-        return tuple(name for name in self.writers if name not in self.outputs)
+        outputs = set(self.outputs)
+        return tuple(name for name in self.writers if name not in outputs)
 
     @cached_property
     def ranks(self) -> tuple[str, ...]:
