@@ -1,1 +1,1 @@
-"""Predictions against published and measured figures."""
+"""Predictions against published and measured figures: suites, their reports, and what the figures rest on."""
