@@ -64,14 +64,14 @@ def _check_tile(plan: Plan, loop: For, sizes: Sizes, names: dict[str, Number]) -
         raise LightboundError(where, f"{loop.tile}", "is below 1", "Choose a larger tile or a larger rank.")
     if isinstance(loop.tile, int) and np.any(np.asarray(tile > sizes[loop.rank])):
         raise LightboundError(
-            where, loop.tile, f"is larger than the rank, which has {sizes[loop.rank]}",
+            where,
+            loop.tile,
+            f"is larger than the rank, which has {sizes[loop.rank]}",
             f"Write at most {sizes[loop.rank]}, or a formula such as min({loop.tile}, {loop.rank.upper()}).",
         )
 
 
-def run_group(
-    plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, strict: bool = True
-) -> GroupResult:
+def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, strict: bool = True) -> GroupResult:
     """One group. Unless `strict`, what is held may exceed a level, for a caller that compares it itself."""
     machine = plan.machine
     taken, spilled = _capacity(plan, group, nests, word_bytes, strict)
@@ -83,7 +83,14 @@ def run_group(
     latency = maximum(compute_s, *memory_s.values()) + machine.launch_latency_s
     names = {number: level.name for number, level in enumerate(machine.levels)}
     return GroupResult(
-        einsums, slots, drains, compute_s, memory_s, machine.launch_latency_s, latency, traffic.words,
+        einsums,
+        slots,
+        drains,
+        compute_s,
+        memory_s,
+        machine.launch_latency_s,
+        latency,
+        traffic.words,
         {names[number]: value for number, value in taken.items()},
         {names[number]: value for number, value in spilled.items()},
     )
@@ -108,7 +115,8 @@ def _capacity(
         if not group.group.overbook:
             largest = max(held[number].values(), key=lambda entry: np.max(entry[0]))
             raise LightboundError(
-                f"machine.levels.{level.name}.capacity", _bytes(level.capacity_bytes),
+                f"machine.levels.{level.name}.capacity",
+                _bytes(level.capacity_bytes),
                 f"is too small for mapping {plan.mapping.name!r}, which holds {_bytes(need)} there "
                 f"(the largest part is {', '.join(largest[1])})",
                 f"Enlarge {level.name}, use smaller tiles, or let the group overbook.",
@@ -144,9 +152,11 @@ def _cost(plan: Plan, site: Site, piece: Piece) -> Number:
         unable = next((op for op in piece.ops if piece.unit.cycles((op,)) is None), "+".join(piece.ops))
         able = [name for name, unit in plan.machine.units.items() if unit.cycles((unable,)) is not None]
         raise LightboundError(
-            f"mapping {plan.mapping.name!r}: bind", site.einsum.name,
+            f"mapping {plan.mapping.name!r}: bind",
+            site.einsum.name,
             f"needs {unable!r}, which unit {piece.unit.name!r} of {plan.machine.name} does not do",
-            f"Bind {unable!r} to {' or '.join(able)} (ops: [{unable}])." if able
+            f"Bind {unable!r} to {' or '.join(able)} (ops: [{unable}])."
+            if able
             else f"Give a unit of the machine a cost for {unable!r}.",
         )
     return cost
@@ -217,9 +227,7 @@ def _schedule(
     return tuple(slots), drains, total + sum(drains.values(), 0)
 
 
-def _memory_time(
-    plan: Plan, group: GroupPlan, nests: Nests, traffic: Traffic, word_bytes: int
-) -> dict[str, Number]:
+def _memory_time(plan: Plan, group: GroupPlan, nests: Nests, traffic: Traffic, word_bytes: int) -> dict[str, Number]:
     """Seconds that each level's port is busy. A level that every instance owns serves its share on each."""
     moved: dict[int, Number] = {}
     for (level, _, _), words in traffic.words.items():

@@ -109,7 +109,7 @@ def size_buffers(
     reached = _reaches(work, hardware, level) if growth else None
     if reached is not None:
         for symbol in _whole_ranks(work):
-            doubled = work.with_sizes(**{symbol: 2 * work.sizes[symbol]}) if work.given is not None else work
+            doubled = work.with_sizes(**{symbol: 2 * work.sizes[symbol]})
             larger = _reaches(doubled, hardware, level)
             if larger is not None:
                 grows[symbol] = round(float(np.log2(larger / reached)), 3) + 0.0
@@ -118,9 +118,7 @@ def size_buffers(
 
 def with_capacity(machine: Machine, level: str, capacity_bytes: Any) -> Machine:
     """The same machine with another capacity of one level (a float64 array for a sweep)."""
-    levels = tuple(
-        replace(one, capacity_bytes=capacity_bytes) if one.name == level else one for one in machine.levels
-    )
+    levels = tuple(replace(one, capacity_bytes=capacity_bytes) if one.name == level else one for one in machine.levels)
     return replace(machine, levels=levels)
 
 
@@ -130,15 +128,15 @@ def _sizing(
 ) -> BufferSizing:  # fmt: skip
     least = _compulsory(work)
     reached = next((p.capacity_bytes for p in points if p.traffic_bytes <= least * (1 + ROUNDING)), None)
-    return BufferSizing(
-        work, machine, level, mapping, tuple(points), least, points[0].capacity_bytes, reached, grows
-    )
+    return BufferSizing(work, machine, level, mapping, tuple(points), least, points[0].capacity_bytes, reached, grows)
 
 
 def _compulsory(work: Workload) -> float:
     cascade = next(cascade for cascade, _ in sized(work.cascade))
     whole = {symbol: size for symbol, size in work.cascade.sizes.items() if symbol in cascade.structure.symbols}
-    return float(compulsory(cascade.with_sizes(**whole) if not work.cascade.missing_sizes else cascade, work.word_bytes))
+    return float(
+        compulsory(cascade.with_sizes(**whole) if not work.cascade.missing_sizes else cascade, work.word_bytes)
+    )
 
 
 def _whole_ranks(work: Workload) -> list[str]:
@@ -155,7 +153,9 @@ def _frontier(work: Workload, machine: Machine, level: str, fine: bool) -> list[
         found += _frontier_of(cascade, machine, level, work.word_bytes, fine)
     if not found:
         raise LightboundError(
-            f"machine {machine.name}", level, f"lets no mapping of {work.name} run, however large it is",
+            f"machine {machine.name}",
+            level,
+            f"lets no mapping of {work.name} run, however large it is",
             "Enlarge the machine's other levels.",
         )
     return _pareto(found)
@@ -185,9 +185,7 @@ def _frontier_of(cascade: Cascade, machine: Machine, level: str, word_bytes: int
     ]
 
 
-def _staircases(
-    tried: tuple[Tried, ...], machine: Machine, level: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _staircases(tried: tuple[Tried, ...], machine: Machine, level: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Needs in rising order with the least traffic and the least latency that fit into each; others must fit."""
     needs, traffic, latency = [], [], []
     for one in tried:
@@ -264,7 +262,9 @@ def _along(work: Workload, machine: Machine, level: str, mapping: MappingLike) -
                 return None
             raise
         need = float(found.occupancy_bytes.get(level, 0))
-        return BufferPoint(need, float(found.traffic_bytes[machine.levels[0].name]), float(found.latency_s)), chosen.name
+        return BufferPoint(
+            need, float(found.traffic_bytes[machine.levels[0].name]), float(found.latency_s)
+        ), chosen.name
 
     high = 1.0
     while at(high) is None:

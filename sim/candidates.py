@@ -29,6 +29,7 @@ class Candidate:
     group: dict[str, Any]
     bind: tuple[dict[str, Any], ...]
     tiled: tuple[str, ...]  # ranks whose tile is a parameter
+    coarse: frozenset[str]  # those of them that one Einsum alone walks: few sizes are enough to try
 
 
 def tile_name(rank: str) -> str:
@@ -54,9 +55,7 @@ class _Shape:
         self.einsums = tuple(cascade.einsum(name) for name in segment)
         self.carried = frozenset(rank for einsum in self.einsums for rank in _carried(cascade, einsum))
         inside = set(segment)
-        self.external = tuple(
-            dict.fromkeys(a.tensor for e in self.einsums for a in e.reads if a.tensor not in inside)
-        )
+        self.external = tuple(dict.fromkeys(a.tensor for e in self.einsums for a in e.reads if a.tensor not in inside))
         self.kept = tuple(name for name in segment if any(r.name in inside for r in cascade.readers(name)))
         self.batch = tuple(rank for rank in self.einsums[0].ranks if self._is_batch(rank))
         self.shared = tuple(rank for rank in self._ranks() if rank not in self.batch and self._is_shared(rank))
@@ -111,9 +110,15 @@ class _Shape:
             yield from dict.fromkeys((0, len(self.batch), min(len(self.batch) + 1, len(self.batch) + len(order))))
 
     def parallel(self, rank: str) -> bool:
-        return rank not in self.carried and all(
-            rank in einsum.output.ranks and rank not in einsum.scanned for einsum in self.einsums if rank in einsum.ranks
-        ) and all(rank in einsum.ranks for einsum in self.einsums)
+        return (
+            rank not in self.carried
+            and all(
+                rank in einsum.output.ranks and rank not in einsum.scanned
+                for einsum in self.einsums
+                if rank in einsum.ranks
+            )
+            and all(rank in einsum.ranks for einsum in self.einsums)
+        )
 
     # ---- one candidate ----------------------------------------------------------------------------------------
 
@@ -134,11 +139,9 @@ class _Shape:
             nest += holds.get(depth, [])
             nest += loops[depth : depth + 1]
         tiled = [rank for rank in order if rank not in self.carried]
-        tiled += [rank for rank in self._ranks() if any(rank in private for _, private in branches)]
-        return Candidate(
-            {"einsums": list(self.segment), "nest": nest + [branch for branch, _ in branches]}, bind,
-            tuple(dict.fromkeys(tiled)),
-        )
+        private = [rank for rank in self._ranks() if any(rank in private for _, private in branches)]
+        group = {"einsums": list(self.segment), "nest": nest + [branch for branch, _ in branches]}
+        return Candidate(group, bind, tuple(dict.fromkeys((*tiled, *private))), frozenset(private) - set(tiled))
 
     def _loop(self, rank: str, tile: int | str) -> dict[str, Any]:
         dealt = {"over": self.scope} if self.scope is not None and self.parallel(rank) else {}
@@ -160,19 +163,32 @@ class _Shape:
         private = tuple(
             rank
             for rank in sorted(einsum.ranks, key=lambda rank: rank in einsum.reduced)
-            if rank not in self.batch and rank not in order and rank not in self.carried and rank not in einsum.scanned
+            if rank not in self.batch
+            and rank not in order
+            and rank not in self.carried
+            and rank not in einsum.scanned
             and not any(other in self.carried for other in self._family(rank))
         )
         nest: list[dict[str, Any]] = [{"for": rank, "tile": tile_name(rank), "if_split": True} for rank in private]
         operands = [a.tensor for a in einsum.reads if a.tensor in self.external]
         if operands and self.near is not None:
-            nest.append({"hold": operands, "in": self.machine.levels[self.near].name, "copies": 2})
+            near = self.machine.levels[self.near].name
+            split = (*self.batch, *order, *private)
+            nest += [{"hold": t, "in": near, "copies": self._copies(einsum, t, split)} for t in operands]
         inner = [] if self.inner == self.near or self.inner is None else list(operands)
         if einsum.name not in self.kept:
             inner.append(einsum.name)
         if inner and self.inner is not None:
             nest.append({"hold": inner, "in": self.machine.levels[self.inner].name})
         return {"do": [einsum.name], "nest": nest}, private
+
+    def _copies(self, einsum: Einsum, tensor: str, loops: tuple[str, ...]) -> int | str:
+        """Two, so that one fills while the other is used; one where the tensor comes whole and stays."""
+        own = {rank for access in einsum.reads if access.tensor == tensor for rank in access.ranks}
+        if own & self.carried:
+            return 2
+        splits = [f"{rank.upper()} > {1 if rank in self.batch else tile_name(rank)}" for rank in loops if rank in own]
+        return f"where({' or '.join(splits)}, 2, 1)" if splits else 1
 
     # ---- binding ----------------------------------------------------------------------------------------------
 
@@ -222,7 +238,9 @@ class _Shape:
             else:
                 known = {op for unit in self.machine.units.values() for op in unit.cost}
                 raise LightboundError(
-                    f"machine {self.machine.name}: units", ops[0], "is an operation that no unit does",
+                    f"machine {self.machine.name}: units",
+                    ops[0],
+                    "is an operation that no unit does",
                     f"Give a unit a cost for it. {choose_from(known, ops[0])}",
                 )
 

@@ -50,8 +50,7 @@ def _operations(parts: dict[str, Number], missing: dict[str, None], piece: Piece
     if unit.registers is not None and unit.registers.read_energy_j is not None:
         write = unit.registers.write_energy_j or 0
         each = sum(
-            (unit.cycles((op,)) or 1) * (OPERANDS.get(op, 1) * unit.registers.read_energy_j + write)
-            for op in piece.ops
+            (unit.cycles((op,)) or 1) * (OPERANDS.get(op, 1) * unit.registers.read_energy_j + write) for op in piece.ops
         )
         _add(parts, f"{unit.name}.registers", points * each)
 

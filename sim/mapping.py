@@ -119,7 +119,9 @@ class Group(_Document):
             listed = sorted(name for slot in self.slots for name in slot)
             if listed != sorted(self.einsums):
                 raise LightboundError(
-                    "slots", listed, f"is not each Einsum of the group once ({', '.join(sorted(self.einsums))})",
+                    "slots",
+                    listed,
+                    f"is not each Einsum of the group once ({', '.join(sorted(self.einsums))})",
                     "List every Einsum of the group in exactly one slot.",
                 )
         if isinstance(self.depth, int) and self.depth < 1:

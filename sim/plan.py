@@ -131,7 +131,9 @@ def make_plan(cascade: Cascade, mapping: Mapping, machine: Machine) -> Plan:
     unplaced = [einsum.name for einsum in cascade.einsums if einsum.name not in group_of]
     if unplaced:
         raise LightboundError(
-            f"{where}: groups", ", ".join(unplaced), "of the cascade is in no group",
+            f"{where}: groups",
+            ", ".join(unplaced),
+            "of the cascade is in no group",
             "Add it to a group" + (f", or use the cascade {mapping.variant!r}." if mapping.variant else "."),
         )
     _check_order(where, cascade, group_of)
@@ -169,7 +171,9 @@ def _check_order(where: str, cascade: Cascade, group_of: Dictionary[str, int]) -
     for producer, consumer in cascade.graph.edges:
         if group_of[producer] > group_of[consumer]:
             raise LightboundError(
-                f"{where}: groups", consumer, f"runs in group {group_of[consumer]}, before {producer}, which it needs",
+                f"{where}: groups",
+                consumer,
+                f"runs in group {group_of[consumer]}, before {producer}, which it needs",
                 "Order the groups so that values are written before they are read.",
             )
 
@@ -208,7 +212,9 @@ def _check_carried(here: str, cascade: Cascade, bind: Bind, name: str) -> None:
         clash = carried.intersection(ranks)
         if clash:
             raise LightboundError(
-                f"{here}.space.{axis}", ", ".join(clash), f"carries {name} from one step to the next",
+                f"{here}.space.{axis}",
+                ", ".join(clash),
+                f"carries {name} from one step to the next",
                 "A recurrence cannot be laid along lanes; leave the rank in time.",
             )
 
@@ -221,7 +227,9 @@ def _pieces(einsum: Einsum, binds: tuple[Bind, ...], machine: Machine) -> tuple[
         for end in range(1, len(chosen) + 1):
             if end == len(chosen) or chosen[end] is not chosen[start]:
                 bind = chosen[start]
-                space = {axis: tuple(rank for rank in ranks if rank in einsum.ranks) for axis, ranks in bind.space.items()}
+                space = {
+                    axis: tuple(rank for rank in ranks if rank in einsum.ranks) for axis, ranks in bind.space.items()
+                }
                 space = {axis: ranks for axis, ranks in space.items() if ranks}
                 made.append(Piece(work.ops[start:end], work.ranks, machine.units[bind.unit], space))
                 start = end
@@ -265,7 +273,9 @@ class _Walk:
                     stray = branch - waiting
                     if stray:
                         raise LightboundError(
-                            f"{self.where}.nest: do", ", ".join(sorted(stray)), "does not run here",
+                            f"{self.where}.nest: do",
+                            ", ".join(sorted(stray)),
+                            "does not run here",
                             choose_from(waiting, sorted(stray)[0]),
                         )
                     waiting -= branch
@@ -283,7 +293,9 @@ class _Walk:
             if not users:
                 touched = {a.tensor for name in einsums for a in _touched(self.cascade.einsum(name))}
                 raise LightboundError(
-                    f"{self.where}.nest: hold", tensor, "is used by no Einsum below this point",
+                    f"{self.where}.nest: hold",
+                    tensor,
+                    "is used by no Einsum below this point",
                     choose_from(touched, tensor),
                 )
             if not (node.alias and made):
@@ -324,9 +336,7 @@ def _plan_group(
                 einsum, unit, space, pieces, loops, chain, vectors[einsum.name], slot_of[einsum.name]
             )
     flows = _flows(where, cascade, group, number, group_of, sites)
-    return GroupPlan(
-        group, walk.shared, sites, flows, tuple(walk.holds), tuple(walk.stages), _draining(cascade, sites)
-    )
+    return GroupPlan(group, walk.shared, sites, flows, tuple(walk.holds), tuple(walk.stages), _draining(cascade, sites))
 
 
 def _first(
@@ -365,7 +375,9 @@ def _flows(
             kept = [held.level for held in writer.holds.get(tensor, ())]
             if tensor in group.spill:
                 home = 0
-            elif kept and any(held in site.holds.get(tensor, ()) for held in writer.holds[tensor] for site, _ in readers):
+            elif kept and any(
+                held in site.holds.get(tensor, ()) for held in writer.holds[tensor] for site, _ in readers
+            ):
                 home = kept[0]
         leaves = writer is not None and (elsewhere or tensor in cascade.outputs or home == 0)
         flows.append(Flow(tensor, writer, readers, home, leaves, cascade.iterative.get(tensor, frozenset())))

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum, where
-from lightbound.workloads.expression import Access, Affine
+from lightbound.workloads.expression import Access, Affine, Coefficient
 
 Sizes = Mapping[str, Number]
 """Sizes by rank (``m0``) and by symbol (``M0``): indices name ranks, their coefficients name symbols."""
@@ -96,46 +97,48 @@ class Nest:
         `ranks` are those of the Einsums that use the tensor: a loop over any other rank does not run for them.
         """
         own = access.ranks
-        result = self._moved_below(access, 0, ranks)
-        for position in range(min(depth, len(self.steps))):
-            step = self.steps[position]
-            if step.rank not in own:
-                continue
-            words = self._moved_below(access, position + 1, ranks)
-            if step.if_split:
-                result = where(self._counts[position] > self.count(step.rank, position), words, result)
-            else:
-                result = words
+        covered = self._covered(access, 0)
+        constant = _is_plain(access)
+        result = covered
+        again: Number = 1  # visits of what is there, by loops over other ranks
+        counted: dict[str, Number] = {}
+        for position, step in enumerate(self.steps[:depth]):
+            if step.rank in own:
+                words = again * (covered if constant else self._covered(access, position + 1))
+                if step.if_split:
+                    result = where(self._counts[position] > self.count(step.rank, position), words, result)
+                else:
+                    result = words
+            elif step.rank in ranks:
+                if step.rank in counted:
+                    again = again // counted[step.rank]
+                counted[step.rank] = self._counts[position]
+                again = again * self._counts[position]
         return result
 
-    def _moved_below(self, access: Access, depth: int, ranks: Collection[str]) -> Number:
-        own = access.ranks
+    def _covered(self, access: Access, depth: int) -> Number:
+        """Words of all tiles of a tensor at a depth together: a tile's halo counts again in each."""
         result: Number = 1
-        for rank in self._of_rank:
-            if rank in ranks and rank not in own:
-                result = result * self.count(rank, depth)
         for index in access.indices:
             if isinstance(index, Affine):
-                result = result * self._covered(index, depth)
+                rank = index.rank
+                result = result * (self.sizes[rank] if rank is not None else self._spanned(index, depth))
             else:  # one row a gathered index, however often it repeats
                 for rank in index.access.ranks:
                     result = result * self.sizes[rank]
         return result
 
-    def _covered(self, index: Affine, depth: int) -> Number:
-        """The extents that an index spans, summed over all tiles of its ranks (halos count again in each tile)."""
+    def _spanned(self, index: Affine, depth: int) -> Number:
+        """The extents that an index spans, summed over all tiles of its ranks."""
         if not index.terms:
             return 1
-        if len(index.terms) == 1 and index.terms[0][0] == 1:
-            return self.sizes[index.terms[0][1]]
         counts = [self.count(rank, depth) for _, rank in index.terms]
         every: Number = 1
         for count in counts:
             every = every * count
         total = every
         for (coefficient, rank), count in zip(index.terms, counts, strict=True):
-            stride = abs_number(evaluate(coefficient, self.sizes))
-            total = total + stride * (self.sizes[rank] - count) * (every // count)
+            total = total + _stride(coefficient, self.sizes) * (self.sizes[rank] - count) * (every // count)
         return total
 
     def footprint(self, access: Access, depth: int, live: Collection[str] = ()) -> Number:
@@ -143,11 +146,14 @@ class Nest:
         result: Number = 1
         for index in access.indices:
             if isinstance(index, Affine):
+                rank = index.rank
+                if rank is not None:
+                    result = result if rank in live else result * self.extent(rank, depth)
+                    continue
                 span: Number = 1
                 for coefficient, rank in index.terms:
                     if rank not in live:
-                        stride = abs_number(evaluate(coefficient, self.sizes))
-                        span = span + stride * (self.extent(rank, depth) - 1)
+                        span = span + _stride(coefficient, self.sizes) * (self.extent(rank, depth) - 1)
                 result = result * span
             else:
                 for rank in index.access.ranks:
@@ -155,5 +161,12 @@ class Nest:
         return result
 
 
-def abs_number(value: Number) -> Number:
+@lru_cache(maxsize=4096)
+def _is_plain(access: Access) -> bool:
+    """Whether every index is one rank or constant: then the tiles of any nest cover the tensor exactly once."""
+    return all(isinstance(index, Affine) and (index.rank is not None or not index.terms) for index in access.indices)
+
+
+def _stride(coefficient: Coefficient, sizes: Sizes) -> Number:
+    value = evaluate(coefficient, sizes)
     return maximum(value, -value)

@@ -22,7 +22,7 @@ import numpy as np
 
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
-from lightbound.base.formula import Number, is_array
+from lightbound.base.formula import Number, evaluate, is_array
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.passes import pass_of
 from lightbound.workloads.registry import Workload
@@ -36,8 +36,11 @@ from .traffic import Nests
 
 Objective = Literal["latency", "traffic", "energy"]
 LONGEST = 16  # Einsums in one group at most
-GRID = 4096  # tile combinations tried for one candidate, about
-FREE_TILES = (32, 64, 128, 256, 512)  # for a tile that the cascade itself leaves open
+# Octaves between the tile sizes that are tried, for each rank from the outermost loop, where 1, 2, 3... are tiled.
+COARSE = ((1 / 4,), (1 / 2, 1 / 2), (1, 1, 1), (2, 2, 2, 2), (3,))
+FINE = ((1 / 16,), (1 / 12, 1 / 12), (1 / 12, 1 / 12, 2), (1, 1, 1, 2), (2,))  # for the sizing of buffers
+ALONE = 3.0  # for ranks that one of several Einsums walks alone
+FREE_TILES = (64, 128, 256)  # for a tile that the cascade itself leaves open
 TIE = 1e-12  # two times that agree this far are one
 
 
@@ -197,7 +200,7 @@ def _explore(
     sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
     made = []
     for candidate in candidates(cascade, machine, segment):
-        tiles = _grid(cascade, candidate.tiled, fine)
+        tiles = _grid(cascade, candidate, fine)
         plan = _plan(cascade, machine, candidate)
         names = {**machine.quantities, **sizes, "word_bytes": word_bytes, **tiles}
         result = run_group(plan, plan.groups[0], Nests(sizes, names), word_bytes, strict=False)
@@ -224,27 +227,41 @@ def _tried(
         return np.broadcast_to(np.asarray(value, dtype=float), points)
 
     return Tried(
-        candidate, tiles, spread(result.latency_s), spread(words * word_bytes), spread(sum(parts.values())),
+        candidate,
+        tiles,
+        spread(result.latency_s),
+        spread(words * word_bytes),
+        spread(sum(parts.values())),
         {name: spread(taken) for name, taken in result.occupancy_bytes.items()},
     )
 
 
-def _grid(cascade: Cascade, ranks: tuple[str, ...], fine: bool) -> dict[str, np.ndarray]:
-    """Tile sizes in every combination, as float arrays: each rank whole, and at powers of a ratio below."""
+def _grid(cascade: Cascade, candidate: Candidate, fine: bool) -> dict[str, np.ndarray]:
+    """Tile sizes in every combination, as float arrays. How dense they are depends on how many ranks are tiled."""
+    ranks = candidate.tiled
     if not ranks:
         return {}
-    each = (GRID * (8 if fine else 1)) ** (1 / len(ranks))
+    main = [rank for rank in ranks if rank not in candidate.coarse]
+    spacing = (FINE if fine else COARSE)[min(len(main), len(COARSE)) - 1]
+    octaves = dict.fromkeys(candidate.coarse, ALONE) | dict(
+        zip(main, (*spacing, *[spacing[-1]] * len(main)), strict=False)
+    )
     axes = []
     for rank in ranks:
         size = int(cascade.size(rank))
-        octaves = max(1.0, np.log2(max(size, 2)))
-        per_octave = max(1, int(each / octaves)) if each >= octaves else 1
-        step = 1 if each >= octaves else 2
-        powers = np.arange(0, 63 * per_octave, step) / per_octave
-        choices = np.unique(np.floor(2.0**powers))
-        axes.append(np.append(choices[choices < size], size).astype(float))
+        tiles = _tiles(size, octaves[rank])
+        if fine:  # the least tile of every trip count takes the least room
+            tiles = np.unique(np.ceil(size / np.ceil(size / tiles)))
+        axes.append(tiles)
     grid = np.meshgrid(*axes, indexing="ij")
     return {tile_name(rank): values.reshape(-1) for rank, values in zip(ranks, grid, strict=True)}
+
+
+def _tiles(size: int, octaves: float) -> np.ndarray:
+    """Whole numbers `octaves` apart from 1 to the size, the size among them. A longer rank only adds to them."""
+    steps = np.arange(0, 64, octaves)
+    tiles = np.unique(np.floor(2.0**steps))
+    return np.append(tiles[tiles < size], size).astype(float)
 
 
 # ---- assembling ---------------------------------------------------------------------------------------------------
@@ -256,20 +273,21 @@ def _assemble(cascade: Cascade, chosen: list[tuple[Tried, int]], free: dict[str,
     bind: list[dict[str, Any]] = []
     for tried, point in chosen:
         tiles = {name: int(values[point]) for name, values in tried.tiles.items()}
-        groups.append({**tried.candidate.group, "nest": _with_tiles(cascade, tried.candidate.group["nest"], tiles)})
+        names = {**cascade.sizes, **tiles}
+        groups.append({**tried.candidate.group, "nest": _with_tiles(cascade, tried.candidate.group["nest"], names)})
         bind += tried.candidate.bind
     return Mapping.from_data({"name": "default", "sizes": dict(free), "bind": bind, "groups": groups})
 
 
-def _with_tiles(cascade: Cascade, nest: list[dict[str, Any]], tiles: dict[str, int]) -> list[dict[str, Any]]:
+def _with_tiles(cascade: Cascade, nest: list[dict[str, Any]], names: dict[str, Any]) -> list[dict[str, Any]]:
     made = []
     for node in nest:
         if "do" in node:
-            made.append({**node, "nest": _with_tiles(cascade, node["nest"], tiles)})
-        elif "for" not in node:
-            made.append(node)
+            made.append({**node, "nest": _with_tiles(cascade, node["nest"], names)})
+        elif "hold" in node:
+            made.append({**node, "copies": int(evaluate(node.get("copies", 1), names))})
         else:
-            tile = tiles.get(node["tile"], node["tile"])
+            tile = int(evaluate(node["tile"], names))
             if tile < cascade.size(node["for"]):
                 made.append({**{key: value for key, value in node.items() if key != "if_split"}, "tile": tile})
     return made
@@ -285,7 +303,8 @@ def _too_small(work: Workload, machine: Machine) -> LightboundError:
                      if name in one.need_bytes]  # fmt: skip
             if capacity is not None and needs and min(needs) > capacity:
                 return LightboundError(
-                    f"machine.levels.{name}.capacity", f"{capacity:,} B",
+                    f"machine.levels.{name}.capacity",
+                    f"{capacity:,} B",
                     f"is too small for any mapping of {'+'.join(step)}, which takes {min(needs):,.0f} B at least",
                     f"Enlarge {name} or choose smaller ranks.",
                 )

@@ -88,7 +88,9 @@ def resolve_mapping(work: Workload, machine: Machine, mapping: MappingLike) -> t
     if mapping.variant is not None and mapping.variant != work.variant:
         if mapping.variant not in work.method.cascades:
             raise LightboundError(
-                "mapping.variant", mapping.variant, f"is not a cascade of {work.name}",
+                "mapping.variant",
+                mapping.variant,
+                f"is not a cascade of {work.name}",
                 choose_from(work.method.cascades, mapping.variant),
             )
         work = work.with_variant(mapping.variant)
@@ -105,7 +107,9 @@ def _named(
     if callable(made):
         if any(is_array(size) for size in work.sizes.values()):
             raise LightboundError(
-                where, "arrays of sizes", "is another mapping at other sizes, so that one call cannot sweep it",
+                where,
+                "arrays of sizes",
+                "is another mapping at other sizes, so that one call cannot sweep it",
                 "Simulate point by point.",
             )
         return Mapping.from_data({"name": name, **made(work.sizes, machine.quantities)}, where)
@@ -163,7 +167,9 @@ _READ = re.compile(
 def unread(machine: Machine) -> tuple[str, ...]:
     """What a machine states and this engine does not read: changing it moves nothing. Parts of one block are merged."""
     stray = [path for path in machine.fields() if not _READ.fullmatch(path)]
-    return tuple(dict.fromkeys(path.split(".")[0] if path[0] in "ol" and "levels" not in path else path for path in stray))
+    return tuple(
+        dict.fromkeys(path.split(".")[0] if path[0] in "ol" and "levels" not in path else path for path in stray)
+    )
 
 
 def compulsory(cascade: Cascade, word_bytes: int) -> Number:

@@ -29,8 +29,8 @@ def environment(plan: Plan, sizes: Sizes, word_bytes: int) -> dict[str, Number]:
     names: dict[str, Number] = {**plan.machine.quantities, "word_bytes": word_bytes}
     names.update(sizes)
     for name, value in plan.mapping.params.items():
-        names[name] = _fit(plan, sizes, names, name, value, word_bytes) if isinstance(value, Fit) else evaluate(
-            value, names
+        names[name] = (
+            _fit(plan, sizes, names, name, value, word_bytes) if isinstance(value, Fit) else evaluate(value, names)
         )
     return names
 
@@ -45,9 +45,7 @@ def level_bytes(machine: Machine, plan: GroupPlan, nests: Nests, level: int, wor
     return total
 
 
-def _fit(
-    plan: Plan, sizes: Sizes, names: Mapping[str, Number], name: str, fit: Fit, word_bytes: int
-) -> Number:
+def _fit(plan: Plan, sizes: Sizes, names: Mapping[str, Number], name: str, fit: Fit, word_bytes: int) -> Number:
     number = next((n for n, level in enumerate(plan.machine.levels) if level.name == fit.fit), None)
     if number is None:
         plan.machine.level(fit.fit)  # raises with the names there are
@@ -73,7 +71,8 @@ def _fit(
         largest = _largest(need, room, cap)
         if np.any(np.asarray(largest) < 1):
             raise LightboundError(
-                f"machine.levels.{fit.fit}.capacity", _show(room),
+                f"machine.levels.{fit.fit}.capacity",
+                _show(room),
                 f"is too small for mapping {plan.mapping.name!r}, which needs {_show(need(1))} bytes there at least",
                 f"Enlarge {fit.fit}, choose smaller ranks, or use another mapping.",
             )

@@ -214,9 +214,7 @@ def _revisited(words: Number, once: Number) -> Number:
     return maximum(0, words - once)
 
 
-def footprints(
-    machine: Machine, plan: GroupPlan, nests: Nests
-) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
+def footprints(machine: Machine, plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
     """Words that each buffer of each level takes in one copy of it: level -> buffer -> (words, tensors)."""
     found: dict[int, dict[int, tuple[Number, tuple[str, ...]]]] = {}
     running = {flow.tensor: flow.running for flow in plan.flows}

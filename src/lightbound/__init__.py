@@ -1,6 +1,14 @@
 """lightbound: how fast a method can run on a machine, what stops it, and how large its buffers must be.
 
-Names are loaded on first use, so that importing lightbound costs almost nothing.
+The public names, loaded on first use, so that importing lightbound costs almost nothing::
+
+    import lightbound as lb
+
+    w = lb.workload("fusemax", preset="bert", M=16384, P=16384)
+    m = lb.machine("fusemax")
+    p = lb.simulate(w, m, mapping="binding")
+    print(p.latency_s, p.bottleneck)
+    print(p.explain())
 """
 
 from __future__ import annotations
@@ -9,23 +17,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightbound.archs.library import machine as machine
+    from lightbound.archs.library import machine_names as machine_names
+    from lightbound.archs.machine import Machine as Machine
     from lightbound.base.errors import LightboundError as LightboundError
+    from lightbound.sim.buffers import BufferSizing as BufferSizing
+    from lightbound.sim.buffers import size_buffers as size_buffers
+    from lightbound.sim.mapping import Mapping as Mapping
+    from lightbound.sim.prediction import Prediction as Prediction
+    from lightbound.sim.search import default_mapping as default_mapping
+    from lightbound.sim.simulate import simulate as simulate
+    from lightbound.validate.suite import run_suite as validate_suite
+    from lightbound.validate.suite import suite_names as suite_names
+    from lightbound.workloads.cascade import Cascade as Cascade
+    from lightbound.workloads.method import Method as Method
+    from lightbound.workloads.passes import passes as passes
+    from lightbound.workloads.registry import Workload as Workload
+    from lightbound.workloads.registry import workload as workload
+    from lightbound.workloads.registry import workload_names as workload_names
 
-_HOME = {
-    "LightboundError": "lightbound.base.errors",
-}
-__all__ = ["LightboundError"]
 __version__ = "0.1.0"
+_HOME = {
+    "BufferSizing": "sim.buffers",
+    "Cascade": "workloads.cascade",
+    "LightboundError": "base.errors",
+    "Machine": "archs.machine",
+    "Mapping": "sim.mapping",
+    "Method": "workloads.method",
+    "Prediction": "sim.prediction",
+    "Workload": "workloads.registry",
+    "default_mapping": "sim.search",
+    "machine": "archs.library",
+    "machine_names": "archs.library",
+    "passes": "workloads.passes",
+    "simulate": "sim.simulate",
+    "size_buffers": "sim.buffers",
+    "suite_names": "validate.suite",
+    "validate_suite": "validate.suite:run_suite",
+    "workload": "workloads.registry",
+    "workload_names": "workloads.registry",
+}
+__all__ = [*sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'lightbound' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    module, _, attribute = home.partition(":")
+    value = getattr(import_module(f"lightbound.{module}"), attribute or name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return [*__all__, "__version__"]

@@ -12,7 +12,7 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -40,22 +40,24 @@ def ceil_div(a: Number, b: Number) -> Number:
 
 def maximum(*values: Number) -> Number:
     """The largest, elementwise where any operand is an array."""
-    if any(is_array(value) for value in values):
-        result = values[0]
-        for value in values[1:]:
+    result = values[0]
+    for value in values[1:]:
+        if isinstance(value, np.ndarray) or isinstance(result, np.ndarray):
             result = np.maximum(result, value)
-        return result
-    return max(values)
+        elif value > result:
+            result = value
+    return result
 
 
 def minimum(*values: Number) -> Number:
     """The smallest, elementwise where any operand is an array."""
-    if any(is_array(value) for value in values):
-        result = values[0]
-        for value in values[1:]:
+    result = values[0]
+    for value in values[1:]:
+        if isinstance(value, np.ndarray) or isinstance(result, np.ndarray):
             result = np.minimum(result, value)
-        return result
-    return min(values)
+        elif value < result:
+            result = value
+    return result
 
 
 def where(condition: Number, yes: Number, no: Number) -> Number:
@@ -120,11 +122,16 @@ class Formula:
         except KeyError as error:
             name = str(error.args[0])
             raise LightboundError(
-                "formula", self.text, f"needs the quantity {name!r}, which is not known here",
+                "formula",
+                self.text,
+                f"needs the quantity {name!r}, which is not known here",
                 choose_from((key for key in environment if not key.startswith("_")), name),
             ) from error
         except ZeroDivisionError as error:
             raise LightboundError("formula", self.text, "divides by zero", "Check the sizes it uses.") from error
+        except (ArithmeticError, ValueError, TypeError) as error:
+            problem = f"cannot be computed ({error})"
+            raise LightboundError("formula", self.text, problem, "Check its functions and sizes.") from error
 
     def __repr__(self) -> str:
         return f"Formula({self.text!r})"
@@ -165,7 +172,7 @@ def _compile(node: ast.expr, text: str, names: set[str]) -> _Closure:
         case ast.BoolOp(op=op, values=values):
             parts = [_compile(value, text, names) for value in values]
             combine = np.logical_and if isinstance(op, ast.And) else np.logical_or
-            return lambda environment: combine.reduce([part(environment) for part in parts])
+            return lambda environment: reduce(combine, (part(environment) for part in parts))
         case ast.IfExp(test=test, body=body, orelse=orelse):
             condition = _compile(test, text, names)
             yes, no = _compile(body, text, names), _compile(orelse, text, names)
@@ -176,6 +183,8 @@ def _compile(node: ast.expr, text: str, names: set[str]) -> _Closure:
         case _:
             pass
     raise LightboundError(
-        "formula", text, f"has {ast.unparse(node)!r}, which formulas do not have",
+        "formula",
+        text,
+        f"has {ast.unparse(node)!r}, which formulas do not have",
         f"Use numbers, names, + - * / // % **, comparisons and {', '.join(sorted(FUNCTIONS))}.",
     )
