@@ -130,7 +130,7 @@ def _document(chain: tuple[Stamp, ...]) -> Document:
     for name, value in changes.items():
         _override(base, str(name), value, where)
     if "source" in base:  # numbers of the base that rest on it must not change their source
-        document["source"] = f"{document.get('source', '')} Extends {base['name']}: {base['source']}".strip()
+        document["source"] = f"{document.get('source', '')} Extends {base.get('name')}: {base['source']}".strip()
     return {**base, **document}
 
 
@@ -142,7 +142,9 @@ def _override(document: Document, name: str, value: object, where: str) -> None:
     def refuse(problem: str, remedy: str) -> LightboundError:
         return LightboundError(f"{where}: {name}", value, problem, remedy)
 
-    named = {key: section for section in SECTIONS for key in document.get(section) or ()}
+    named = {
+        key: section for section in SECTIONS if isinstance(document.get(section), dict) for key in document[section]
+    }
     alone = set(MachineFile.model_fields) - {*SECTIONS, *_WORDS, "name", "lacks"}
     first, *rest = name.split(".")
     if first in SECTIONS and rest:
@@ -158,7 +160,7 @@ def _override(document: Document, name: str, value: object, where: str) -> None:
     elif first in alone:
         parts = [first, *rest]
     else:
-        raise refuse("is not a field of this machine", choose_from({*named, *alone} - set(_WORDS), first))
+        raise refuse("is not a field of this machine", choose_from(map(str, {*named, *alone} - {*_WORDS}), first))
     block: Any = document
     for part in parts[:-1]:
         block = block.setdefault(part, {})

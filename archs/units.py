@@ -68,13 +68,17 @@ class Dimension:
 
     def fault(self, value: Number) -> str | None:
         """What is wrong with a value in SI units, or nothing. Arrays are judged by all of their elements."""
-        if not np.all(np.isfinite(value)):
+        try:
+            numbers = np.asarray(value, dtype=np.float64)
+        except (OverflowError, TypeError, ValueError):
+            return "is not a number of any size that a machine has"
+        if not np.all(np.isfinite(numbers)):
             return "is not a finite number"
-        if self.zero and np.any(np.less(value, 0)):
+        if self.zero and np.any(numbers < 0):
             return "is negative"
-        if not self.zero and np.any(np.less_equal(value, 0)):
+        if not self.zero and np.any(numbers <= 0):
             return "is not positive"
-        if self.whole and np.any(np.not_equal(np.floor(value), value)):
+        if self.whole and np.any(np.floor(numbers) != numbers):
             return "is not a whole number"
         return None
 
@@ -150,4 +154,6 @@ def _factor(unit: str, dimension: Dimension) -> float:
 
 def as_count(value: float) -> int | float:
     """A float that is a whole number as an int, so that counts stay exact."""
+    if isinstance(value, int):
+        return value
     return int(value) if math.isfinite(value) and value == int(value) else value

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lightbound.archs.library import machine
 from lightbound.base.errors import LightboundError
@@ -131,6 +136,7 @@ def test_energies_may_be_tabulated_by_capacity(tmp_path: Path) -> None:
         ("64 KiB", "64 KiB, read_energy: {by_capacity: {1 B: n}}", "levels.buffer.read_energy", "a table"),
         ("8 GB/s", "8 GB/s, read_energy: {by_capacity: {1 B: 1 pJ}}", "levels.dram.read_energy", "no capacity"),
         ("rows: n", "rows: m", "units.array.shape.rows = m", "not known here"),
+        ("rows: n", "rows: log2(n-4)", "units.array.shape.rows = log2(n-4)", "cannot be computed"),
         ("rows: n", "rows: n/3", "units.array.shape.rows = n/3", "not a whole number"),
         ("rows: n", "rows: 0", "units.array.shape.rows = 0", "not positive"),
         ("rows: n", "rows: n +", "units.array.shape.rows = n +", "formula"),
@@ -221,3 +227,48 @@ def test_a_circle_of_extensions_is_refused(tmp_path: Path) -> None:
 )
 def test_a_wrong_extension_is_explained(tmp_path: Path, text: str, words: str) -> None:
     assert words in str(refusal(written(tmp_path, text, "x.yaml")))
+
+
+def places(document: dict[Any, Any], path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = []
+    for key, value in document.items():
+        found.append((*path, key))
+        if isinstance(value, dict):
+            found += places(value, (*path, key))
+    return found
+
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["1 B", "1 s", "n", "source", "-1", "{", "2*n", "clock"]),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.one_of(st.text(max_size=3), st.integers(), st.sampled_from(["value", "source"])), st.none()),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_mistake_in_a_file_ends_in_anything_but_a_message(tmp_path: Path, data: st.DataObject) -> None:
+    document = copy.deepcopy(yaml.safe_load(SMALL))
+    for _ in range(data.draw(st.integers(1, 3))):
+        *outer, last = data.draw(st.sampled_from(places(document)))
+        block = document
+        for key in outer:
+            block = block[key]
+        if data.draw(st.booleans()):
+            block[last] = data.draw(JUNK)
+        else:
+            block[data.draw(st.one_of(st.text(max_size=3), st.integers()))] = block.pop(last)
+        if not document:
+            break
+    path = written(tmp_path, yaml.safe_dump(document, allow_unicode=True))
+    os.utime(path, ns=(1, data.draw(st.integers(1, 2**40))))
+    for overrides in ({}, {"n": 8}, {"dram.bandwidth": "2 GB/s"}):
+        try:
+            machine(path, **overrides)
+        except LightboundError as error:
+            assert error.field and error.problem and error.remedy

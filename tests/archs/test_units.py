@@ -128,6 +128,8 @@ def test_quantities_are_not_taken_for_formulas(text: str) -> None:
         (SIZE, -1, "is not positive"),
         (SIZE, 1.5, "is not a whole number"),
         (SIZE, math.inf, "is not a finite number"),
+        (SIZE, 10**400, "is not a number of any size that a machine has"),
+        (SIZE, 2j, "is not a number of any size that a machine has"),
         (SIZE, math.nan, "is not a finite number"),
         (SIZE, 16, None),
         (TIME, 0, None),

@@ -129,6 +129,9 @@ class Formula:
             ) from error
         except ZeroDivisionError as error:
             raise LightboundError("formula", self.text, "divides by zero", "Check the sizes it uses.") from error
+        except (ArithmeticError, IndexError, ValueError, TypeError) as error:
+            problem = f"cannot be computed ({error})"
+            raise LightboundError("formula", self.text, problem, "Check its functions and sizes.") from error
         except (ArithmeticError, ValueError, TypeError) as error:
             problem = f"cannot be computed ({error})"
             raise LightboundError("formula", self.text, problem, "Check its functions and sizes.") from error
