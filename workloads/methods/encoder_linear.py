@@ -7,7 +7,7 @@ left out: each product takes an input of its own, so that the six may run in any
 
 from __future__ import annotations
 
-from lightbound.workloads.mappings.fusemax import linear
+from ..mappings.fusemax import linear
 from ..method import Method
 
 CASCADE = """

@@ -6,7 +6,7 @@ of V. The scale 1/sqrt(E) is left out, as the paper leaves it out.
 
 from __future__ import annotations
 
-from lightbound.workloads.mappings.fusemax import MAPPINGS
+from ..mappings.fusemax import MAPPINGS
 from ..method import Method
 
 ONE_PASS = """
