@@ -1,0 +1,149 @@
+"""The closed forms of the FuseMax article and its artifact, written out by hand for tests: what the engine must equal.
+
+They share nothing with the engine: no mapping, no reuse analysis, a formula for each configuration. Sizes as in the
+article (W = B * H heads in all, M keys, P queries, E and F head dimensions), `pe` lanes a side, which divide M and P.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CLOCK = 940e6
+BANDWIDTH = 400 * 2**30
+
+
+@dataclass(frozen=True)
+class Sizes:
+    B: int
+    H: int
+    E: int
+    F: int
+    M: int
+    P: int
+
+    @property
+    def W(self) -> int:
+        return self.B * self.H
+
+    @property
+    def X(self) -> int:
+        return self.W * self.M * self.P
+
+
+@dataclass(frozen=True)
+class Figures:
+    traffic_bytes: float
+    latency_s: float
+    util_2d: float
+    util_1d: float
+    compute_cycles: float | None = None
+
+
+def resident_tiles(s: Sizes, pe: int, room: float, words_a_query: int) -> int:
+    """P1: tiles of `pe` queries on chip, the largest number that fits and divides those there are; 0 if none fits."""
+    free = room - 2 * pe * (s.E + s.F)
+    cap = min(free // (2 * pe * words_a_query), s.P // pe)
+    return max((d for d in range(1, s.P // pe + 1) if (s.P // pe) % d == 0 and d <= cap), default=0)
+
+
+def one_pass_traffic(s: Sizes, pe: int, p1: int) -> int:
+    """Queries in and results out once, keys and values once for each block of p1 tiles of queries."""
+    reloads = s.P // (pe * p1)
+    return 2 * (s.W * s.P * (s.E + s.F) + reloads * s.W * s.M * (s.E + s.F))
+
+
+def fusemax(s: Sizes, pe: int, buffer: int, interleaved: bool) -> Figures | None:
+    """+Binding (interleaved) or +Architecture; None where not even one tile fits the buffer."""
+    p1 = resident_tiles(s, pe, buffer, s.E + s.F + 2)
+    if p1 == 0:
+        return None
+    traffic = one_pass_traffic(s, pe, p1)
+    c = s.X / pe**2
+    qk, lm, sln, sld, slnv = s.E * c, c, 7 * c, c, s.F * c
+    rm, prm, spd, rd, spnv, rnv = c, 7 * c, c, c, s.F * c, s.F * c
+    av = s.W * s.P * s.F / pe
+    if interleaved:
+        first, last = max(qk + lm, rd + rnv + av), max(slnv, spnv)
+    else:
+        first, last = max(qk + lm, rd + av) + pe * lm, max(slnv, spnv + rnv)
+    cycles = first + rm + max(sln + sld, prm + spd) + last
+    latency = max(cycles / CLOCK, traffic / BANDWIDTH)
+    busy_2d = qk + lm + sln + sld + slnv
+    busy_1d = rm + prm + spd + rd + spnv + rnv + av
+    return Figures(traffic, latency, busy_2d / CLOCK / latency, busy_1d / CLOCK / latency, cycles)
+
+
+def cascade(s: Sizes, pe: int, buffer: int) -> Figures | None:
+    """+Cascade: the 1-pass cascade on FLAT's arrays, tiles chosen for half the buffer."""
+    p1 = resident_tiles(s, pe, buffer / 2, s.E + s.F + 2 + 2 * pe)
+    if p1 == 0:
+        return None
+    traffic = one_pass_traffic(s, pe, p1)
+    c = s.X / pe**2
+    busy_2d = (s.E + s.F) * c
+    scores = 4 * s.X / pe  # maximum, subtraction and exponential, sum
+    busy_1d = scores + (5 + 2 * s.F) * c + s.W * s.P * s.F / pe
+    latency = max(busy_2d / CLOCK, busy_1d / CLOCK, traffic / BANDWIDTH)
+    return Figures(traffic, latency, busy_2d / CLOCK / latency, busy_1d / CLOCK / latency)
+
+
+def unfused(s: Sizes, pe: int, buffer: int) -> Figures:
+    """Three phases one after the other; a row of scores must fit the buffer."""
+    reloads = 1 if 4 * s.P * s.E <= buffer else s.E // 8
+    c = s.X / pe**2
+    words_qk = s.X + s.W * s.P * s.E + reloads * s.W * s.M * s.E
+    words_av = s.X + reloads * s.W * s.M * s.F + s.W * s.P * s.F
+    words_softmax = 2 * s.X
+    phases = (
+        (words_qk, s.E * c),
+        (words_softmax, 4 * s.X / pe),
+        (words_av, s.F * c),
+    )
+    latency = sum(max(2 * words / BANDWIDTH, cycles / CLOCK) for words, cycles in phases)
+    traffic = 2 * (words_qk + words_softmax + words_av)
+    return Figures(
+        traffic, latency, (s.E + s.F) * c / CLOCK / latency, 4 * s.X / pe / CLOCK / latency
+    )
+
+
+_FLAT = {
+    64: {
+        1024: ({"QK", "A"}, "output", None),
+        16384: ({"QK", "A"}, "output", 1024),
+        65536: ({"QK", "A", "AV"}, "output", 256),
+        262144: ({"Q", "AV"}, "weight", 1024),
+    },
+    128: {
+        1024: ({"QK", "A", "V"}, "output", None),
+        16384: ({"Q", "QK", "A"}, "output", 1024),
+        65536: ({"Q", "QK", "A", "AV"}, "output", 256),
+        262144: ({"Q", "AV"}, "weight", 1024),
+    },
+}
+
+
+def flat(s: Sizes, pe: int, buffer: int) -> Figures:
+    """FLAT with the published choice for this length and E in (64, 128); lanes hold all of E and F."""
+    length = max(s.M, s.P)
+    row = max(start for start in _FLAT[s.E] if start <= max(length, 1024))
+    on, stationary, fused = _FLAT[s.E][row]
+    p1 = s.P if fused is None else min(fused, s.P)
+    need = 2 * p1 * s.M if "QK" in on else 0
+    for tensor, width, whole in (("Q", s.E, p1), ("K", s.E, s.M), ("V", s.F, s.M), ("AV", s.F, p1)):
+        need += 4 * width * (whole if tensor in on else pe)
+    spilled = max(0, 1 - buffer / need) if "QK" in on else 0
+    once = {"Q": s.W * s.P * s.E, "K": s.W * s.M * s.E, "V": s.W * s.M * s.F, "AV": s.W * s.P * s.F}
+    if stationary == "output":
+        array = {"Q": once["Q"] * s.M / pe, "K": once["K"] * s.P / pe, "V": once["V"] * s.P / pe, "AV": once["AV"]}
+        busy_2d = (s.E * s.X / pe**2, s.X / pe, s.F / pe)
+    else:
+        blocks = s.P / p1
+        array = {"Q": once["Q"] * s.M / pe, "K": once["K"] * blocks, "V": once["V"] * blocks, "AV": once["AV"]}
+        busy_2d = (s.X / pe * s.E / pe, s.X / pe, s.F / pe)
+    words = sum((1 - spilled) * once[t] + spilled * array[t] if t in on else array[t] for t in once)
+    words += 7 * spilled * s.X if "QK" in on else 4 * s.X
+    qk_useful, av_cycles, av_share = busy_2d
+    qk_cycles = qk_useful if stationary == "output" else s.X / pe
+    busy_1d = 4 * s.X / pe / CLOCK
+    latency = max(2 * words / BANDWIDTH, (qk_cycles + av_cycles) / CLOCK, busy_1d)
+    return Figures(2 * words, latency, (qk_useful + av_cycles * av_share) / CLOCK / latency, busy_1d / latency)
