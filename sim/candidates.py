@@ -193,24 +193,41 @@ class _Shape:
     # ---- binding ----------------------------------------------------------------------------------------------
 
     def binds(self) -> Iterator[tuple[dict[str, Any], ...]]:
-        """Every operation on its fastest unit; and where that is the products' unit, the others off it."""
-        fastest = self._bind(avoid=None)
+        """Every operation on its fastest unit; then, where that is the unit of the products, the others off it: first
+        the Einsums with the fewest points, in the end all of them. Somewhere on the way the units are balanced.
+        """
+        fastest = self._bind(None, frozenset())
         yield fastest
         products = {bind["unit"] for bind in fastest if any("mac" in w.ops for w in self._work(bind["einsums"][0]))}
-        if len(products) == 1 and len(self.segment) > 1:
-            spread = self._bind(avoid=next(iter(products)))
-            if spread != fastest:
-                yield spread
+        if len(products) != 1 or len(self.segment) == 1:
+            return
+        seen = [fastest]
+        moved: frozenset[str] = frozenset()
+        by_points: dict[int, list[str]] = {}
+        for einsum in self.einsums:
+            by_points.setdefault(self._points(einsum), []).append(einsum.name)
+        for points in sorted(by_points):
+            moved |= frozenset(by_points[points])
+            bind = self._bind(next(iter(products)), moved)
+            if bind not in seen:
+                seen.append(bind)
+                yield bind
+
+    def _points(self, einsum: Einsum) -> int:
+        points = 1
+        for rank in einsum.ranks:
+            points *= int(self.cascade.size(rank))
+        return points
 
     def _work(self, name: str) -> tuple[Any, ...]:
         return self.cascade.einsum(name).work
 
-    def _bind(self, avoid: str | None) -> tuple[dict[str, Any], ...]:
+    def _bind(self, avoid: str | None, moved: frozenset[str]) -> tuple[dict[str, Any], ...]:
         made = []
         for einsum in self.einsums:
             units: dict[str, list[str]] = {}
             for work in einsum.work:
-                for unit, ops in self._split(work.ops, avoid):
+                for unit, ops in self._split(work.ops, avoid if einsum.name in moved else None):
                     units.setdefault(unit.name, []).extend(ops)
             ordered = sorted(units, key=lambda name: "mac" in units[name])
             for position, name in enumerate(ordered):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, is_array
+from lightbound.workloads.passes import pass_of
 
 from .prediction import Prediction
 
@@ -45,7 +46,13 @@ def explain(prediction: Prediction) -> str:
         raise LightboundError(
             "explain", f"{prediction.latency_s.size} points", "is a sweep", "Explain one point: simulate it alone."
         )
-    lines = [_headline(prediction), _limits(prediction), *_groups(prediction), _traffic(prediction)]
+    lines = [
+        _headline(prediction),
+        _limits(prediction),
+        *_groups(prediction),
+        *_passes(prediction),
+        _traffic(prediction),
+    ]
     lines += [_buffers(prediction), _energy(prediction)]
     lines += [f"Assumed: {'; '.join(prediction.assumptions)}."]
     if prediction.unread:
@@ -95,6 +102,23 @@ def _groups(p: Prediction) -> list[str]:
 
 def _pass(vector: tuple[int, ...]) -> str:
     return f" (pass {max(vector)})" if vector and max(vector) > 1 else ""
+
+
+def _passes(p: Prediction) -> list[str]:
+    """Ranks that the cascade walks more than once, and what that costs: the tensors that live from pass to pass."""
+    assert p.plan is not None
+    lines = []
+    outermost = p.plan.machine.levels[0].name
+    for family, analysis in pass_of(p.plan.cascade).items():
+        whole = [name for name, live in analysis.live.items() if live.carries and name in p.plan.order]
+        if analysis.count > 1 and whole:
+            spilled = sum(float(p.traffic_by_tensor.get(outermost, {}).get(name, 0)) for name in whole)
+            cost = f"they cost {size(spilled)} of traffic there" if spilled else "they stay on chip"
+            lines.append(
+                f"{family} is walked in {analysis.count} passes: {', '.join(whole)} must be kept over all of it, "
+                f"or sent to {outermost} and back; {cost}."
+            )
+    return lines
 
 
 def _traffic(p: Prediction) -> str:

@@ -60,7 +60,7 @@ def as_workload(workload: Workload | Cascade | str) -> Workload:
 def workload_of(cascade: Cascade, word_bytes: int = 2) -> Workload:
     """A workload of a cascade that no method names."""
     method = Method(cascade.name, cascade.name, "", "", {"plain": ""})
-    return Workload(method, "plain", None, {}, cascade, word_bytes)
+    return Workload(method, "plain", None, cascade, word_bytes)
 
 
 def as_machine(machine: Machine | str) -> Machine:

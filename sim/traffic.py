@@ -100,7 +100,7 @@ def _walks(flow: Flow, nests: Nests, free_with: Site | None) -> list[tuple[Site,
 def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traffic: Traffic) -> None:
     walks = _walks(flow, nests, None)
     filled: dict[int, None] = {}
-    for site, access, unit_words in walks:
+    for site, _, unit_words in walks:
         level = 0
         for held in site.holds.get(flow.tensor, ()):
             if id(held) not in filled:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lightbound.sim.prediction import Prediction as Prediction
     from lightbound.sim.search import default_mapping as default_mapping
     from lightbound.sim.simulate import simulate as simulate
-    from lightbound.validate.suite import run_suite as validate_suite
+    from lightbound.validate.suite import run_suite as run_suite
     from lightbound.validate.suite import suite_names as suite_names
     from lightbound.workloads.cascade import Cascade as Cascade
     from lightbound.workloads.method import Method as Method
@@ -50,22 +50,40 @@ _HOME = {
     "machine": "archs.library",
     "machine_names": "archs.library",
     "passes": "workloads.passes",
+    "run_suite": "validate.suite",
     "simulate": "sim.simulate",
     "size_buffers": "sim.buffers",
     "suite_names": "validate.suite",
-    "validate_suite": "validate.suite:run_suite",
     "workload": "workloads.registry",
     "workload_names": "workloads.registry",
 }
-__all__ = [*sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "BufferSizing",
+    "Cascade",
+    "LightboundError",
+    "Machine",
+    "Mapping",
+    "Method",
+    "Prediction",
+    "Workload",
+    "default_mapping",
+    "machine",
+    "machine_names",
+    "passes",
+    "run_suite",
+    "simulate",
+    "size_buffers",
+    "suite_names",
+    "workload",
+    "workload_names",
+]
 
 
 def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'lightbound' has no attribute {name!r}")
-    module, _, attribute = home.partition(":")
-    value = getattr(import_module(f"lightbound.{module}"), attribute or name)
+    value = getattr(import_module(f"lightbound.{home}"), name)
     globals()[name] = value
     return value
 
