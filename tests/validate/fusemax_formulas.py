@@ -1,7 +1,7 @@
 """The closed forms of the FuseMax article and its artifact, written out by hand for tests: what the engine must equal.
 
 They share nothing with the engine: no mapping, no reuse analysis, a formula for each configuration. Sizes as in the
-article (W = B * H heads in all, M keys, P queries, E and F head dimensions), `pe` lanes a side, which divide M and P.
+article (B * H heads in all, M keys, P queries, E and F head dimensions), `pe` lanes a side, which divide M and P.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Sizes:
     P: int
 
     @property
-    def W(self) -> int:
+    def heads(self) -> int:
         return self.B * self.H
 
     @property
-    def X(self) -> int:
-        return self.W * self.M * self.P
+    def scores(self) -> int:
+        return self.heads * self.M * self.P
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def resident_tiles(s: Sizes, pe: int, room: float, words_a_query: int) -> int:
 def one_pass_traffic(s: Sizes, pe: int, p1: int) -> int:
     """Queries in and results out once, keys and values once for each block of p1 tiles of queries."""
     reloads = s.P // (pe * p1)
-    return 2 * (s.W * s.P * (s.E + s.F) + reloads * s.W * s.M * (s.E + s.F))
+    return 2 * (s.heads * s.P * (s.E + s.F) + reloads * s.heads * s.M * (s.E + s.F))
 
 
 def fusemax(s: Sizes, pe: int, buffer: int, interleaved: bool) -> Figures | None:
@@ -58,10 +58,10 @@ def fusemax(s: Sizes, pe: int, buffer: int, interleaved: bool) -> Figures | None
     if p1 == 0:
         return None
     traffic = one_pass_traffic(s, pe, p1)
-    c = s.X / pe**2
+    c = s.scores / pe**2
     qk, lm, sln, sld, slnv = s.E * c, c, 7 * c, c, s.F * c
     rm, prm, spd, rd, spnv, rnv = c, 7 * c, c, c, s.F * c, s.F * c
-    av = s.W * s.P * s.F / pe
+    av = s.heads * s.P * s.F / pe
     if interleaved:
         first, last = max(qk + lm, rd + rnv + av), max(slnv, spnv)
     else:
@@ -79,31 +79,29 @@ def cascade(s: Sizes, pe: int, buffer: int) -> Figures | None:
     if p1 == 0:
         return None
     traffic = one_pass_traffic(s, pe, p1)
-    c = s.X / pe**2
+    c = s.scores / pe**2
     busy_2d = (s.E + s.F) * c
-    scores = 4 * s.X / pe  # maximum, subtraction and exponential, sum
-    busy_1d = scores + (5 + 2 * s.F) * c + s.W * s.P * s.F / pe
+    softmax = 4 * s.scores / pe  # maximum, subtraction and exponential, sum
+    busy_1d = softmax + (5 + 2 * s.F) * c + s.heads * s.P * s.F / pe
     latency = max(busy_2d / CLOCK, busy_1d / CLOCK, traffic / BANDWIDTH)
     return Figures(traffic, latency, busy_2d / CLOCK / latency, busy_1d / CLOCK / latency)
 
 
 def unfused(s: Sizes, pe: int, buffer: int) -> Figures:
     """Three phases one after the other; a row of scores must fit the buffer."""
-    reloads = 1 if 4 * s.P * s.E <= buffer else s.E // 8
-    c = s.X / pe**2
-    words_qk = s.X + s.W * s.P * s.E + reloads * s.W * s.M * s.E
-    words_av = s.X + reloads * s.W * s.M * s.F + s.W * s.P * s.F
-    words_softmax = 2 * s.X
+    reloads = 1 if buffer >= 4 * s.P * s.E else s.E // 8
+    c = s.scores / pe**2
+    words_qk = s.scores + s.heads * s.P * s.E + reloads * s.heads * s.M * s.E
+    words_av = s.scores + reloads * s.heads * s.M * s.F + s.heads * s.P * s.F
+    words_softmax = 2 * s.scores
     phases = (
         (words_qk, s.E * c),
-        (words_softmax, 4 * s.X / pe),
+        (words_softmax, 4 * s.scores / pe),
         (words_av, s.F * c),
     )
     latency = sum(max(2 * words / BANDWIDTH, cycles / CLOCK) for words, cycles in phases)
     traffic = 2 * (words_qk + words_softmax + words_av)
-    return Figures(
-        traffic, latency, (s.E + s.F) * c / CLOCK / latency, 4 * s.X / pe / CLOCK / latency
-    )
+    return Figures(traffic, latency, (s.E + s.F) * c / CLOCK / latency, 4 * s.scores / pe / CLOCK / latency)
 
 
 _FLAT = {
@@ -132,18 +130,18 @@ def flat(s: Sizes, pe: int, buffer: int) -> Figures:
     for tensor, width, whole in (("Q", s.E, p1), ("K", s.E, s.M), ("V", s.F, s.M), ("AV", s.F, p1)):
         need += 4 * width * (whole if tensor in on else pe)
     spilled = max(0, 1 - buffer / need) if "QK" in on else 0
-    once = {"Q": s.W * s.P * s.E, "K": s.W * s.M * s.E, "V": s.W * s.M * s.F, "AV": s.W * s.P * s.F}
+    once = {"Q": s.heads * s.P * s.E, "K": s.heads * s.M * s.E, "V": s.heads * s.M * s.F, "AV": s.heads * s.P * s.F}
     if stationary == "output":
         array = {"Q": once["Q"] * s.M / pe, "K": once["K"] * s.P / pe, "V": once["V"] * s.P / pe, "AV": once["AV"]}
-        busy_2d = (s.E * s.X / pe**2, s.X / pe, s.F / pe)
+        busy_2d = (s.E * s.scores / pe**2, s.scores / pe, s.F / pe)
     else:
         blocks = s.P / p1
         array = {"Q": once["Q"] * s.M / pe, "K": once["K"] * blocks, "V": once["V"] * blocks, "AV": once["AV"]}
-        busy_2d = (s.X / pe * s.E / pe, s.X / pe, s.F / pe)
+        busy_2d = (s.scores / pe * s.E / pe, s.scores / pe, s.F / pe)
     words = sum((1 - spilled) * once[t] + spilled * array[t] if t in on else array[t] for t in once)
-    words += 7 * spilled * s.X if "QK" in on else 4 * s.X
+    words += 7 * spilled * s.scores if "QK" in on else 4 * s.scores
     qk_useful, av_cycles, av_share = busy_2d
-    qk_cycles = qk_useful if stationary == "output" else s.X / pe
-    busy_1d = 4 * s.X / pe / CLOCK
+    qk_cycles = qk_useful if stationary == "output" else s.scores / pe
+    busy_1d = 4 * s.scores / pe / CLOCK
     latency = max(2 * words / BANDWIDTH, (qk_cycles + av_cycles) / CLOCK, busy_1d)
     return Figures(2 * words, latency, (qk_useful + av_cycles * av_share) / CLOCK / latency, busy_1d / latency)

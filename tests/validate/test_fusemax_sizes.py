@@ -1,11 +1,12 @@
-"""At sizes that nobody published, the engine equals the article's closed forms, written out by hand beside this file."""
+"""At sizes that nobody published, the engine equals the article's closed forms, written by hand beside this file."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
 import pytest
-from hypothesis import assume, example, given, settings, strategies as st
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 
 from lightbound.archs.library import machine
 from lightbound.base.errors import LightboundError
@@ -25,9 +26,7 @@ FEW = st.integers(1, 24)
 
 @st.composite
 def sizes(draw: st.DrawFn, pe: int, width: st.SearchStrategy[int] = WIDTH) -> Sizes:
-    return Sizes(
-        B=draw(FEW), H=draw(FEW), E=draw(width), F=draw(width), M=pe * draw(TILES), P=pe * draw(TILES)
-    )
+    return Sizes(B=draw(FEW), H=draw(FEW), E=draw(width), F=draw(width), M=pe * draw(TILES), P=pe * draw(TILES))
 
 
 @st.composite
