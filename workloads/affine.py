@@ -27,9 +27,18 @@ def multiply(left: Affine, right: Affine) -> Affine | None:
     """The product, or None where it is not affine (both sides have ranks)."""
     if left.terms and right.terms:
         return None
-    index, factor = (left, right.offset) if left.terms else (right, left.offset)
+    index, factor = (right, left.offset) if right.terms else (left, right.offset)
     terms = ((_multiply(coefficient, factor), rank) for coefficient, rank in index.terms)
     return Affine(_collect(terms), _multiply(index.offset, factor))
+
+
+def is_whole(text: str) -> bool:
+    """Whether a formula is whole for whole sizes: ``2*M0 - 1`` is, ``sqrt(M0)`` and ``M0 / 2`` are not."""
+    allowed = (ast.Name, ast.Load, ast.UnaryOp, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.FloorDiv)
+    return all(
+        isinstance(node, allowed) or (isinstance(node, ast.Constant) and isinstance(node.value, int))
+        for node in ast.walk(ast.parse(text, mode="eval").body)
+    )
 
 
 def floor_divide(left: Affine, right: Affine) -> Affine | None:

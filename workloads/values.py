@@ -205,7 +205,7 @@ def _as_index(expr: Expr) -> Affine | None:
             return index
         case Number(value=int() as value):
             return affine.constant(value)
-        case Symbol(text=text):
+        case Symbol(text=text) if affine.is_whole(text):
             return affine.constant(text)
         case _:
             return None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import networkx as nx
 import numpy as np
 import pytest
 import torch
@@ -84,6 +87,17 @@ def test_the_iterates_of_a_running_tensor_are_kept_with_its_first_value() -> Non
     assert np.all(tensors["RM"][:, :, 0] == -np.inf)
     assert np.array_equal(tensors["RM"][0, 0, 1:].T, np.maximum.accumulate(scores.max(2), axis=1))
     assert set(tensors) == set(ONE_PASS.tensors)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_independent_lines_of_a_recurrence_changes_nothing(random: Any) -> None:
+    names = nx.lexicographical_topological_sort(ONE_PASS.graph, key=lambda _: random.random())
+    shuffled = Cascade("shuffled", tuple(map(ONE_PASS.einsum, names)), ONE_PASS.initial)
+    q, k, v = normal(10, (1, 2, 3, 4), (1, 2, 6, 4), (1, 2, 6, 5))
+    inputs = {"Q": q, "K": k, "V": v}
+    assert np.array_equal(shuffled.evaluate(inputs, M0=2)["AV"], ONE_PASS.evaluate(inputs, M0=2)["AV"])
+    assert shuffled.outputs == ONE_PASS.outputs and set(shuffled.graph.edges) == set(ONE_PASS.graph.edges)
 
 
 def test_a_condition_on_indices_is_a_causal_mask() -> None:
@@ -258,6 +272,11 @@ def test_every_function_is_the_one_of_the_same_name(name: str, function: object)
 def test_constants_are_numbers_sizes_and_pi() -> None:
     cascade = Cascade.parse("Y[p] = X[p] * sqrt(2 * P) - pi / P + min(P, 2) ** 2 + max(X[p], -inf)")
     assert np.allclose(cascade.evaluate({"X": [1.0, 2.0]})["Y"], np.array([1, 2]) * 2 - np.pi / 2 + 4 + [1, 2])
+
+
+def test_a_fraction_beside_a_rank_stays_a_fraction() -> None:
+    found = Cascade.parse("Y[p] = X[p] + (p + sqrt(P)) + (p * P / 4) - (P / 4 - p)").evaluate({"X": [0.0, 0.0, 0.0]})
+    assert np.allclose(found["Y"], np.arange(3) * 2.75 + np.sqrt(3) - 0.75)
 
 
 def test_index_tensors_may_hold_what_is_outside_and_read_zero_there() -> None:
