@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import networkx as nx
@@ -132,10 +133,9 @@ def test_a_window_a_block_and_a_document_are_conditions_too() -> None:
     ("op", "prefix"),
     [("sum", np.cumsum), ("prod", np.cumprod), ("max", np.maximum.accumulate), ("min", np.minimum.accumulate)],
 )
-def test_a_scan_is_an_inclusive_prefix(op: str, prefix: object) -> None:
+def test_a_scan_is_an_inclusive_prefix(op: str, prefix: Callable[..., np.ndarray]) -> None:
     cascade = Cascade.parse(f"Y[d,t] = 2 * scan({op}, X[t,d] + 1, t)")
     (x,) = normal(3, (5, 3))
-    assert callable(prefix)
     assert np.array_equal(cascade.evaluate({"X": x})["Y"], 2 * prefix(x + 1, axis=0).T)
 
 
@@ -260,10 +260,9 @@ def test_a_table_may_be_filled_along_two_ranks() -> None:
         ("erf", torch.erf),
     ],
 )  # fmt: skip
-def test_every_function_is_the_one_of_the_same_name(name: str, function: object) -> None:
+def test_every_function_is_the_one_of_the_same_name(name: str, function: Callable[..., torch.Tensor]) -> None:
     positive = name in ("log", "sqrt", "rsqrt")
     x = np.array([1e-3, 0.5, 1.0, 7.0, 30.0] if positive else [-800.0, -3.0, -0.5, 0.0, 0.5, 3.0, 19.0])
-    assert callable(function)
     expected = function(torch.from_numpy(x)).numpy()
     found = Cascade.parse(f"Y[p] = {name}(X[p])").evaluate({"X": x})["Y"]
     assert np.allclose(found, expected, rtol=1e-9, atol=1e-12)
