@@ -2,7 +2,8 @@
 
 A ``python`` block runs in one namespace a file. In a ``console`` block each ``$`` line runs in a shell, and the lines
 below it must be what it prints. ``--write`` pastes the real output instead of comparing. A block marked
-``console varies`` runs, but its output (times of this machine, say) is not compared. Other blocks are left alone.
+``console varies`` runs, but its output (times of this machine, say) is not compared. A block with the name of a file,
+```` ```yaml mine.yaml ````, is written to it for the blocks that follow. Other blocks are left alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-FENCE = re.compile(r"^```(python|console)( varies)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w+)( varies| [\w-]+\.\w+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -65,8 +66,14 @@ def run_file(path: Path, write: bool) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
 
         def one(match: re.Match[str]) -> str:
-            kind, varies, body = match.groups()
+            kind, option, body = match.groups()
             line = text[: match.start()].count("\n") + 2
+            varies = option == " varies"
+            if option and not varies:
+                Path(folder, option.strip()).write_text(body, encoding="utf-8")
+                return match.group(0)
+            if kind not in ("python", "console"):
+                return match.group(0)
             try:
                 if kind == "python":
                     with contextlib.redirect_stdout(io.StringIO()), contextlib.chdir(folder):
@@ -77,9 +84,11 @@ def run_file(path: Path, write: bool) -> list[str]:
                 failures.append(f"{path}:{line}: {type(error).__name__}: {error}")
                 return match.group(0)
             if real != body and not varies and not write:
-                delta = "\n".join(difflib.unified_diff(body.splitlines(), real.splitlines(), "shown", "real", lineterm=""))
+                delta = "\n".join(
+                    difflib.unified_diff(body.splitlines(), real.splitlines(), "shown", "real", lineterm="")
+                )
                 failures.append(f"{path}:{line}: the output is another one\n{delta}")
-            return f"```console{varies or ''}\n{real}```" if write else match.group(0)
+            return f"```console{option or ''}\n{real}```" if write else match.group(0)
 
         made = FENCE.sub(one, text)
     if write and made != text:
