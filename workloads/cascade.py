@@ -117,6 +117,11 @@ class Cascade:
         return self.structure.families
 
     @property
+    def symbols(self) -> tuple[str, ...]:
+        """The names of all sizes: of ranks, of what they partition, and of declared parameters."""
+        return self.structure.symbols
+
+    @property
     def partitions(self) -> tuple[Partition, ...]:
         """Sizes that are the product of others, such as M of M1 and M0."""
         return self.structure.partitions
