@@ -23,6 +23,7 @@ Number = Any  # int, float or float64 array: the engines are written once for al
 
 
 def is_array(value: Number) -> bool:
+    """Whether a number stands for a sweep."""
     return isinstance(value, np.ndarray)
 
 
