@@ -6,7 +6,7 @@ it, and the prediction names what was left out: a total is never invented.
 
 from __future__ import annotations
 
-from lightbound.base.formula import Number
+from lightbound.base.formula import Number, evaluate
 
 from .analytical import GroupResult
 from .plan import Piece, Plan
@@ -16,7 +16,7 @@ OPERANDS = {"mac": 3, "add": 2, "sub": 2, "mul": 2, "div": 2, "max": 2, "min": 2
 
 
 def energy(
-    plan: Plan, sizes: Sizes, results: tuple[GroupResult, ...], word_bytes: int
+    plan: Plan, sizes: Sizes, names: Sizes, results: tuple[GroupResult, ...], word_bytes: int
 ) -> tuple[dict[str, Number], tuple[str, ...]]:
     """Joules by component (``2d.mac``, ``2d.registers``, ``dram.read``), and what the machine does not price."""
     parts: dict[str, Number] = {}
@@ -24,7 +24,7 @@ def energy(
     for group in plan.groups:
         for site in group.sites.values():
             for piece in site.pieces:
-                _operations(parts, missing, piece, sizes)
+                _operations(parts, missing, piece, sizes, names)
     for result in results:
         for (number, action, _), words in result.words.items():
             level = plan.machine.levels[number]
@@ -36,9 +36,9 @@ def energy(
     return parts, tuple(missing)
 
 
-def _operations(parts: dict[str, Number], missing: dict[str, None], piece: Piece, sizes: Sizes) -> None:
+def _operations(parts: dict[str, Number], missing: dict[str, None], piece: Piece, sizes: Sizes, names: Sizes) -> None:
     unit = piece.unit
-    points: Number = 1
+    points = evaluate(piece.times, names)
     for rank in piece.ranks:
         points = points * sizes[rank]
     label = "+".join(piece.ops)

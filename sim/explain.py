@@ -69,7 +69,12 @@ def _headline(p: Prediction) -> str:
 def _resource(name: str) -> str:
     if name.endswith(" drain"):
         return f"the drain of unit {name.removesuffix(' drain')} (results that another unit needs leave it late)"
-    return name if name == "launch" else f"{name!r}"
+    known = {
+        "launch": "launches",
+        "contention": "contexts that wait for each other's units",
+        "overhead": "the start and end of tasks",
+    }
+    return known.get(name, f"{name!r}")
 
 
 def _limits(p: Prediction) -> str:

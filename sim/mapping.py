@@ -75,13 +75,16 @@ Node = For | Hold | Do | Stage
 class Bind(_Document):
     """Which unit does these Einsums, and which ranks lie along its lanes (axis of the unit: rank, or several).
 
-    With `ops`, only these operations of them: the scale after a matrix product on other lanes than the product.
+    With `ops`, only these operations of them: the scale after a matrix product on other lanes than the product. With
+    `implied`, operations that the kernel does at every point although the cascade does not write them, each so many
+    times: conversions between types, the tests of a mask.
     """
 
     einsums: Names
     unit: str
     space: dict[str, Names] = {}
     ops: Names = ()
+    implied: dict[str, Quantity] = {}
 
 
 class Fit(_Document):
@@ -104,6 +107,10 @@ class Group(_Document):
         ``full``: software pipelining hides every drain. n: n - 1 epochs of work hide it.
     spill: intermediates whose home is the outermost level although producer and consumer are in this group.
     overbook: let what is held exceed a level; the excess fraction of every held tensor is fetched on each use.
+    contexts: so many independent contexts of an instance (co-resident blocks, warp groups) contend for its units, each
+        going through its epochs in order, `delay` cycles of each epoch on no unit. Throughput is that of the closed
+        queueing network, between one context after the other and perfect overlap. 0: the units overlap as slots say.
+    overhead: cycles that a task (one iteration of the loops that are dealt `over` instances) takes beside its epochs.
     """
 
     einsums: Names
@@ -112,6 +119,9 @@ class Group(_Document):
     depth: int | Literal["full"] = "full"
     spill: Names = ()
     overbook: bool = False
+    contexts: Quantity = 0
+    delay: Quantity = 0
+    overhead: Quantity = 0
 
     @model_validator(mode="after")
     def _check_slots(self) -> Group:

@@ -37,12 +37,13 @@ class Held:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Operations of an Einsum that one unit does in a row at every point of some ranks."""
+    """Operations of an Einsum that one unit does in a row at every point of some ranks, so many `times`."""
 
     ops: tuple[str, ...]
     ranks: tuple[str, ...]
     unit: Unit
     space: Dictionary[str, tuple[str, ...]]
+    times: int | float | str = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,8 @@ class Flow:
 
 @dataclass(frozen=True, eq=False)
 class GroupPlan:
+    """A group with every name resolved: where its Einsums run, what flows between them, what is held."""
+
     group: Group
     shared: tuple[For, ...]
     sites: Dictionary[str, Site]
@@ -111,6 +114,8 @@ class GroupPlan:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
+    """A whole mapping with every name resolved; `order` numbers the group of every Einsum."""
+
     cascade: Cascade
     mapping: Mapping
     machine: Machine
@@ -200,10 +205,12 @@ def _bindings(
             _known(f"{here}.einsums", name, names)
             _check_carried(here, cascade, bind, name)
             found[name].append(bind)
-    missing = [name for name in wanted if all(bind.ops for bind in found[name])]
+    missing = [name for name in wanted if all(bind.ops or bind.implied for bind in found[name])]
     if missing:
         raise LightboundError(f"{where}: bind", ", ".join(missing), "is bound to no unit", "Bind it to a unit.")
-    return {name: tuple(sorted(binds, key=lambda bind: not bind.ops)) for name, binds in found.items()}
+    return {
+        name: tuple(sorted(binds, key=lambda bind: not (bind.ops or bind.implied))) for name, binds in found.items()
+    }
 
 
 def _check_carried(here: str, cascade: Cascade, bind: Bind, name: str) -> None:
@@ -222,18 +229,26 @@ def _check_carried(here: str, cascade: Cascade, bind: Bind, name: str) -> None:
 def _pieces(einsum: Einsum, binds: tuple[Bind, ...], machine: Machine) -> tuple[Piece, ...]:
     made: list[Piece] = []
     for work in einsum.work:
-        chosen = [next(bind for bind in binds if op in bind.ops or not bind.ops) for op in work.ops]
+        chosen = [next(bind for bind in binds if _takes(bind, op)) for op in work.ops]
         start = 0
         for end in range(1, len(chosen) + 1):
             if end == len(chosen) or chosen[end] is not chosen[start]:
-                bind = chosen[start]
-                space = {
-                    axis: tuple(rank for rank in ranks if rank in einsum.ranks) for axis, ranks in bind.space.items()
-                }
-                space = {axis: ranks for axis, ranks in space.items() if ranks}
-                made.append(Piece(work.ops[start:end], work.ranks, machine.units[bind.unit], space))
+                unit, space = _lanes(einsum, chosen[start], machine)
+                made.append(Piece(work.ops[start:end], work.ranks, unit, space))
                 start = end
+    for bind in binds:
+        unit, space = _lanes(einsum, bind, machine)
+        made += [Piece((op,), einsum.ranks, unit, space, times) for op, times in bind.implied.items()]
     return tuple(made)
+
+
+def _takes(bind: Bind, op: str) -> bool:
+    return op in bind.ops or not (bind.ops or bind.implied)
+
+
+def _lanes(einsum: Einsum, bind: Bind, machine: Machine) -> tuple[Unit, dict[str, tuple[str, ...]]]:
+    space = {axis: tuple(rank for rank in ranks if rank in einsum.ranks) for axis, ranks in bind.space.items()}
+    return machine.units[bind.unit], {axis: ranks for axis, ranks in space.items() if ranks}
 
 
 class _Walk:
@@ -343,10 +358,7 @@ def _first(
     einsum: Einsum, binds: tuple[Bind, ...], machine: Machine, pieces: tuple[Piece, ...]
 ) -> tuple[Unit, Dictionary[str, tuple[str, ...]]]:
     """Where an Einsum's operands go: to its first operations; one that computes nothing only moves words."""
-    if pieces:
-        return pieces[0].unit, pieces[0].space
-    space = {axis: tuple(rank for rank in ranks if rank in einsum.ranks) for axis, ranks in binds[-1].space.items()}
-    return machine.units[binds[-1].unit], {axis: ranks for axis, ranks in space.items() if ranks}
+    return (pieces[0].unit, pieces[0].space) if pieces else _lanes(einsum, binds[-1], machine)
 
 
 def _flows(

@@ -154,8 +154,8 @@ def _decompose(clock_hz: Number, results: tuple[GroupResult, ...]) -> dict[str, 
                 here = (cycles >= longest) & np.logical_not(taken)
                 add(unit, here * computes * cycles / clock_hz)
                 taken = taken | here
-        for unit, cycles in result.drain_cycles.items():
-            add(f"{unit} drain", computes * cycles / clock_hz)
+        for what, cycles in result.wait_cycles.items():
+            add(what, computes * cycles / clock_hz)
         taken = computes
         for level, seconds in result.memory_s.items():
             here = (seconds >= work_s) & np.logical_not(taken)

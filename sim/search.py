@@ -204,7 +204,7 @@ def _explore(
         plan = _plan(cascade, machine, candidate)
         names = {**machine.quantities, **sizes, "word_bytes": word_bytes, **tiles}
         result = run_group(plan, plan.groups[0], Nests(sizes, names), word_bytes, strict=False)
-        made.append(_tried(plan, candidate, tiles, sizes, result, word_bytes))
+        made.append(_tried(plan, candidate, tiles, names, result, word_bytes))
     return tuple(made)
 
 
@@ -221,7 +221,7 @@ def _tried(
 ) -> Tried:  # fmt: skip
     points = next(iter(tiles.values())).shape if tiles else (1,)
     words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
-    parts, _ = energy(plan, sizes, (result,), word_bytes)
+    parts, _ = energy(plan, names, names, (result,), word_bytes)
 
     def spread(value: Number) -> np.ndarray:
         return np.broadcast_to(np.asarray(value, dtype=float), points)

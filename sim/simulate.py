@@ -125,7 +125,7 @@ def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
     sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
     plan = _plan(cascade, mapping, machine)
     names, results = run(plan, sizes, work.word_bytes)
-    parts, unpriced = energy(plan, sizes, results, work.word_bytes)
+    parts, unpriced = energy(plan, sizes, names, results, work.word_bytes)
     fields = summarise(plan, sizes, results, work.word_bytes)
     assumptions = [
         "pipeline fill is amortised",

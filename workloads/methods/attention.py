@@ -6,6 +6,7 @@ of V. Every head has its own keys and values (no grouped queries), and every que
 
 from __future__ import annotations
 
+from ..mappings.attention import MAPPINGS
 from ..method import Method
 
 THREE_PASS = """
@@ -30,10 +31,10 @@ ONE_PASS = """
 RM[b,h,p,0]     = -inf
 RD[b,h,p,0]     = 0
 RO[b,h,p,f,0]   = 0
-S[b,h,p,m1,m0]  = sum(Q[b,h,p,e] * K[b,h,m1*M0+m0,e], e) / sqrt(E)
+S[b,h,p,m1,m0]  = sum(Q[b,h,p,e] * K[b,h,m1*M0+m0,e], e)
 LM[b,h,p,m1]    = max(S[b,h,p,m1,m0], m0)
-RM[b,h,p,m1+1]  = max(RM[b,h,p,m1], LM[b,h,p,m1])                     # running maximum
-N[b,h,p,m1,m0]  = exp(S[b,h,p,m1,m0] - RM[b,h,p,m1+1])
+RM[b,h,p,m1+1]  = max(RM[b,h,p,m1], LM[b,h,p,m1] / sqrt(E))           # running maximum
+N[b,h,p,m1,m0]  = exp(S[b,h,p,m1,m0] / sqrt(E) - RM[b,h,p,m1+1])      # scale and subtraction: one multiply-add
 LD[b,h,p,m1]    = sum(N[b,h,p,m1,m0], m0)
 LO[b,h,p,f,m1]  = sum(N[b,h,p,m1,m0] * V[b,h,m1*M0+m0,f], m0)
 C[b,h,p,m1]     = exp(RM[b,h,p,m1] - RM[b,h,p,m1+1])                  # rescales what was summed before
@@ -64,4 +65,5 @@ METHOD = Method(
         "llama2_7b": "Touvron et al. 2023, arXiv 2307.09288: 32 heads of 128, context of 4096",
         "llama2_7b_decode": "as llama2_7b, one new token for each of 16 sequences (the batch is our choice)",
     },
+    mappings=MAPPINGS,
 )

@@ -1,0 +1,27 @@
+"""Contexts that contend for the units of one instance: a closed queueing network, solved exactly.
+
+Warps or warp groups that share an SM are interleaved instruction by instruction, so that each unit serves all contexts
+that want it at once, each more slowly. Such networks do not depend on how service times are spread, only on their
+means, and exact mean-value analysis gives their throughput (Reiser and Lavenberg, J. ACM 27(2), 1980). It lies between
+one context after the other (n = 1) and perfect overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightbound.base.formula import Number
+
+
+def cycle_time(demands: Sequence[Number], contexts: int, delay: Number = 0) -> Number:
+    """Mean cycles between two finished epochs, when `contexts` go round through units with these demands.
+
+    demands: cycles an epoch takes on each unit, alone. delay: cycles of an epoch that no unit is busy with.
+    """
+    waiting: list[Number] = [0.0] * len(demands)
+    result: Number = 0.0
+    for population in range(1, contexts + 1):
+        stays = [demand * (1 + queue) for demand, queue in zip(demands, waiting, strict=True)]
+        result = (sum(stays, 0.0) + delay) / population
+        waiting = [stay / result for stay in stays] if population < contexts else waiting
+    return result

@@ -1,0 +1,57 @@
+"""Fused attention on a GPU: one mapping for the warp-specialised kernels of Hopper and Blackwell.
+
+A block of threads takes BR queries of one head and walks the keys in tiles of M0. Its warp groups of ROWS queries each
+are the contexts that contend for the SM's tensor cores, special function units and FP32 lanes. Tiles are those of
+FlashAttention-3 for a head dimension of 128; every one is a parameter.
+"""
+
+from __future__ import annotations
+
+_ROWS = {"lanes": ["p"]}
+_SCORES = {"lanes": ["p", "m0"]}
+_OUTPUT = {"lanes": ["p", "f"]}
+
+FLASH = {
+    "source": (
+        "FlashAttention-3, arXiv 2407.08608, and Dao-AILab/flash-attention, hopper/tile_size.h: a tile of 128 x 128 "
+        "(causal) by two consumer warp groups. 260 cycles of barriers, shuffles and dependent instructions in an "
+        "iteration and 3500 at the start and end of a block are sums of published latencies, assumed"
+    ),
+    "variant": "1-pass",
+    "sizes": {"M0": "min(M, 128)"},
+    "params": {"BR": 128, "ROWS": 64, "CONTEXTS": "ceil_div(BR, ROWS)", "STAGES": 2},
+    "bind": [
+        {"einsums": ["S"], "unit": "tensor", "space": _SCORES},
+        {"einsums": ["LO"], "unit": "tensor", "space": _OUTPUT},
+        {"einsums": ["LM", "LD"], "unit": "alu", "space": _SCORES},
+        {"einsums": ["N"], "unit": "sfu", "space": _SCORES},
+        {"einsums": ["N"], "unit": "alu", "space": _SCORES, "implied": {"cast": 1}},
+        {"einsums": ["RM", "RD"], "unit": "alu", "space": _ROWS},
+        {"einsums": ["C"], "unit": "sfu", "space": _ROWS},
+        {"einsums": ["RO"], "unit": "alu", "space": _OUTPUT},
+        {"einsums": ["O"], "unit": "sfu", "space": _OUTPUT},
+    ],
+    "groups": [
+        {
+            "einsums": ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"],
+            "nest": [
+                {"for": "b", "over": "sm"},
+                {"for": "h", "over": "sm"},
+                {"hold": ["K", "V"], "in": "l2"},
+                {"for": "p", "tile": "BR", "over": "sm"},
+                {"hold": ["Q"], "in": "shared"},
+                {"hold": ["RM", "RD", "RO"], "in": "registers"},
+                {"for": "m1"},
+                {"hold": ["K", "V"], "in": "shared", "copies": "STAGES"},
+                {"for": "p", "tile": "ROWS"},
+                {"do": ["S"], "nest": [{"for": "e", "tile": 16}, {"hold": ["Q", "K"], "in": "registers"}]},
+                {"do": ["LO"], "nest": [{"hold": ["V"], "in": "registers"}]},
+            ],
+            "contexts": "CONTEXTS",
+            "delay": 260,
+            "overhead": 3500,
+        }
+    ],
+}
+
+MAPPINGS = {"flash": FLASH}
