@@ -72,6 +72,9 @@ class Cascade:
         sizes = frozenset(item for item in self.sizes.items() if isinstance(item[1], int))
         return hash((self.structure.digest, sizes))
 
+    def __repr__(self) -> str:
+        return f"Cascade({self.name!r}, {len(self.einsums)} Einsums, sizes={dict(self.sizes)})"
+
     def __str__(self) -> str:
         return self.text
 

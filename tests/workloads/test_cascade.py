@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 
 import networkx as nx
 import pytest
@@ -121,6 +123,19 @@ def test_a_cascade_travels_to_other_processes(one_pass: Cascade) -> None:
     assert sized.shape("K") == (2, 64, 3)
     copy = pickle.loads(pickle.dumps(sized))
     assert copy == sized and copy.shape("RM") == (2, 9, 4)
+
+
+def test_its_representation_is_one_line(one_pass: Cascade) -> None:
+    assert repr(one_pass.with_sizes(P=4)) == "Cascade('one_pass', 12 Einsums, sizes={'P': 4})"
+
+
+def test_reading_and_sizing_a_cascade_loads_neither_networkx_nor_torch() -> None:
+    program = (
+        "import sys; from lightbound.workloads.cascade import Cascade; Cascade.parse('Y[p] = X[p]', {'P': 3});"
+        "print([name for name in ('networkx', 'torch', 'matplotlib', 'pint') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize(
