@@ -1,4 +1,6 @@
-"""How fast lightbound itself is, beside the bars it is held to. Figures of one machine at one moment: no test reads them.
+"""How fast lightbound itself is, beside the bars it is held to.
+
+Figures of one machine at one moment: no test reads them.
 
 Run it with `make bench` or `python benchmarks/engine.py`.
 """
