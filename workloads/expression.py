@@ -50,7 +50,7 @@ class Affine:
     terms: tuple[tuple[Coefficient, str], ...] = ()
     offset: Coefficient = 0
 
-    @property
+    @cached_property
     def ranks(self) -> tuple[str, ...]:
         return tuple(rank for _, rank in self.terms)
 
@@ -60,7 +60,7 @@ class Affine:
         shift = self.shift
         return shift[0] if shift is not None and shift[1] == 0 else None
 
-    @property
+    @cached_property
     def shift(self) -> tuple[str, int] | None:
         """``("m1", 1)`` for ``m1+1``: the rank and the distance, where one rank is moved by a number."""
         if len(self.terms) == 1 and self.terms[0][0] == 1 and isinstance(self.offset, int):
@@ -71,7 +71,7 @@ class Affine:
     def is_constant(self) -> bool:
         return not self.terms
 
-    @property
+    @cached_property
     def radix(self) -> tuple[str, ...] | None:
         """The ranks, outer to inner, where the index counts through them without a gap: ``m1*M0+m0``."""
         if self.offset != 0 or not self.terms:
