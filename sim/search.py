@@ -221,7 +221,7 @@ def _tried(
 ) -> Tried:  # fmt: skip
     points = next(iter(tiles.values())).shape if tiles else (1,)
     words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
-    parts, _ = energy(plan, names, names, (result,), word_bytes)
+    parts, _ = energy(plan, sizes, sizes, (result,), word_bytes)
 
     def spread(value: Number) -> np.ndarray:
         return np.broadcast_to(np.asarray(value, dtype=float), points)
