@@ -15,19 +15,11 @@ from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
 
 from .mapping import For
-from .contention import cycle_time
 from .plan import GroupPlan, Piece, Plan, Site
 from .reuse import Nest, Sizes, tiles
+from .schedule import EinsumTime, Schedule, make_schedule
 from .sizing import environment
 from .traffic import Nests, Traffic, footprints, group_traffic
-
-
-@dataclass(frozen=True)
-class EinsumTime:
-    """Busy time of one Einsum by unit: cycles of the busiest worker, and lane-cycles of useful work in all."""
-
-    cycles: dict[str, Number]
-    lane_cycles: dict[str, Number]
 
 
 @dataclass(frozen=True)
@@ -35,8 +27,7 @@ class GroupResult:
     """What one group takes. Times in seconds, footprints in bytes of one copy of the level, words as counted."""
 
     einsums: dict[str, EinsumTime]
-    slots: tuple[dict[str, Number], ...]  # for each slot, cycles by unit
-    wait_cycles: dict[str, Number]  # by what is waited for: drains, contention, overhead
+    schedule: Schedule
     compute_s: Number
     memory_s: dict[str, Number]  # by level
     launch_s: Number
@@ -78,15 +69,14 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
     taken, spilled = _capacity(plan, group, nests, word_bytes, strict)
     traffic = group_traffic(group, nests, spilled)
     einsums = {name: _einsum_time(plan, site, nests) for name, site in group.sites.items()}
-    slots, waits, cycles = _schedule(plan, group, nests, einsums)
-    compute_s = cycles / machine.clock_hz
+    schedule = make_schedule(machine, group, nests, einsums)
+    compute_s = schedule.cycles / machine.clock_hz
     memory_s = _memory_time(plan, group, nests, traffic, word_bytes)
     latency = maximum(compute_s, *memory_s.values()) + machine.launch_latency_s
     names = {number: level.name for number, level in enumerate(machine.levels)}
     return GroupResult(
         einsums,
-        slots,
-        waits,
+        schedule,
         compute_s,
         memory_s,
         machine.launch_latency_s,
@@ -204,52 +194,6 @@ def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests)
         if loop.over is not None and loop.rank in ranks:
             tasks = tasks * ceil_div(outer.extent(loop.rank, depth), outer.extent(loop.rank, depth + 1))
     return ceil_div(tasks, instances) / tasks
-
-
-def _schedule(
-    plan: Plan, group: GroupPlan, nests: Nests, einsums: dict[str, EinsumTime]
-) -> tuple[tuple[dict[str, Number], ...], dict[str, Number], Number]:
-    """Cycles of each slot by unit, of drains and waiting, and of the whole group on its busiest instance."""
-    count = 1 + max(site.slot for site in group.sites.values())
-    slots: list[dict[str, Number]] = [{} for _ in range(count)]
-    for name, site in group.sites.items():
-        busy = slots[site.slot]
-        for unit, cycles in einsums[name].cycles.items():
-            busy[unit] = busy.get(unit, 0) + cycles
-    total: Number = sum((maximum(*busy.values()) for busy in slots if busy), 0)
-    document = group.group
-    shared = nests.below(group.shared)
-    ranks = frozenset().union(*(site.ranks for site in group.sites.values()))
-    epochs = shared.visits(ranks, len(group.shared))
-    waits: dict[str, Number] = {}
-    if document.depth != "full":
-        hidden = (document.depth - 1) * (total / epochs)
-        for _, unit in group.draining:
-            exposed = maximum(0, unit.drain_cycles - hidden) * epochs
-            waits[f"{unit.name} drain"] = waits.get(f"{unit.name} drain", 0) + exposed
-    contexts, delay, overhead = (
-        evaluate(value, nests.environment) for value in (document.contexts, document.delay, document.overhead)
-    )
-    if isinstance(contexts, int) and contexts or isinstance(overhead, int | float) and overhead:
-        tasks, busiest = _tasks(plan, group, nests)
-        mine = epochs * busiest / tasks
-        if contexts:
-            demands = [sum((busy.get(unit, 0) for busy in slots), 0) / mine for unit in plan.machine.units]
-            waits["contention"] = maximum(0, mine * cycle_time(demands, int(contexts), delay) - total)
-        waits["overhead"] = busiest * overhead
-    return tuple(slots), waits, total + sum(waits.values(), 0)
-
-
-def _tasks(plan: Plan, group: GroupPlan, nests: Nests) -> tuple[Number, Number]:
-    """Iterations dealt over instances in all, and how many the busiest one gets."""
-    shared = nests.below(group.shared)
-    tasks: Number = 1
-    instances: Number = 1
-    for depth, loop in enumerate(group.shared):
-        if loop.over is not None:
-            tasks = tasks * ceil_div(shared.extent(loop.rank, depth), shared.extent(loop.rank, depth + 1))
-            instances = plan.machine.copies(loop.over)
-    return tasks, ceil_div(tasks, instances)
 
 
 def _memory_time(plan: Plan, group: GroupPlan, nests: Nests, traffic: Traffic, word_bytes: int) -> dict[str, Number]:

@@ -147,14 +147,14 @@ def _decompose(clock_hz: Number, results: tuple[GroupResult, ...]) -> dict[str, 
     for result in results:
         work_s = result.latency_s - result.launch_s
         computes = result.compute_s >= work_s
-        for slot in result.slots:
+        for slot in result.schedule.slots:
             longest = slot and maximum(*slot.values())
             taken: Number = False
             for unit, cycles in sorted(slot.items(), key=lambda item: -float(np.mean(busy[item[0]]))):
                 here = (cycles >= longest) & np.logical_not(taken)
                 add(unit, here * computes * cycles / clock_hz)
                 taken = taken | here
-        for what, cycles in result.wait_cycles.items():
+        for what, cycles in result.schedule.waits.items():
             add(what, computes * cycles / clock_hz)
         taken = computes
         for level, seconds in result.memory_s.items():

@@ -54,7 +54,7 @@ class Affine:
     def ranks(self) -> tuple[str, ...]:
         return tuple(rank for _, rank in self.terms)
 
-    @property
+    @cached_property
     def rank(self) -> str | None:
         """The rank, where the index is that rank and nothing else."""
         shift = self.shift

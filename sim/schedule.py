@@ -1,0 +1,93 @@
+"""When the Einsums of a group run: slots, drains, and contexts that contend for units. Cycles only; no bytes.
+
+The compute schedule of a group is the sum of its slots, each as long as its busiest unit over the whole group, plus
+what is waited for: drains that the pipeline depth does not hide, contention between contexts, and the start and end
+of tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lightbound.archs.machine import Machine
+from lightbound.base.formula import Number, ceil_div, evaluate, maximum
+
+from .contention import cycle_time
+from .plan import GroupPlan
+from .traffic import Nests
+
+
+@dataclass(frozen=True)
+class EinsumTime:
+    """Busy time of one Einsum by unit: cycles of the busiest instance, and lane-cycles of useful work in all."""
+
+    cycles: dict[str, Number]
+    lane_cycles: dict[str, Number]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The cycles of a group on its busiest instance.
+
+    slots: for each slot, cycles by unit. waits: by what is waited for (``2d drain``, ``contention``, ``overhead``).
+    epochs: iterations of the shared loops in all; tasks: iterations that are dealt over instances, `busiest` of them
+    to the busiest one. An epoch takes `epoch_cycles` there, a task `overhead_cycles` beside its epochs.
+    """
+
+    slots: tuple[dict[str, Number], ...]
+    waits: dict[str, Number]
+    cycles: Number
+    epochs: Number
+    tasks: Number
+    busiest: Number
+    epoch_cycles: Number
+    overhead_cycles: Number
+
+
+def make_schedule(machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict[str, EinsumTime]) -> Schedule:
+    """The schedule of a group whose Einsums take these times."""
+    slots = _slots(plan, einsums)
+    total: Number = sum((maximum(*busy.values()) for busy in slots if busy), 0)
+    shared = nests.below(plan.shared)
+    ranks = frozenset().union(*(site.ranks for site in plan.sites.values()))
+    epochs = shared.visits(ranks, len(plan.shared))
+    tasks, busiest = _tasks(machine, plan, nests)
+    mine = epochs * busiest / tasks
+    group = plan.group
+    waits: dict[str, Number] = {}
+    if group.depth != "full":
+        hidden = (group.depth - 1) * (total / epochs)
+        for _, unit in plan.draining:
+            exposed = maximum(0, unit.drain_cycles - hidden) * epochs
+            waits[f"{unit.name} drain"] = waits.get(f"{unit.name} drain", 0) + exposed
+    contexts = evaluate(group.contexts, nests.environment)
+    overhead = evaluate(group.overhead, nests.environment)
+    if group.contexts != 0:
+        demands = [sum((busy.get(unit, 0) for busy in slots), 0) / mine for unit in machine.units]
+        delay = evaluate(group.delay, nests.environment)
+        waits["contention"] = maximum(0, mine * cycle_time(demands, int(contexts), delay) - total)
+    epoch_cycles = (total + sum(waits.values(), 0)) / mine
+    if group.overhead != 0:
+        waits["overhead"] = busiest * overhead
+    return Schedule(slots, waits, total + sum(waits.values(), 0), epochs, tasks, busiest, epoch_cycles, overhead)
+
+
+def _slots(plan: GroupPlan, einsums: dict[str, EinsumTime]) -> tuple[dict[str, Number], ...]:
+    slots: list[dict[str, Number]] = [{} for _ in range(1 + max(site.slot for site in plan.sites.values()))]
+    for name, site in plan.sites.items():
+        busy = slots[site.slot]
+        for unit, cycles in einsums[name].cycles.items():
+            busy[unit] = busy.get(unit, 0) + cycles
+    return tuple(slots)
+
+
+def _tasks(machine: Machine, plan: GroupPlan, nests: Nests) -> tuple[Number, Number]:
+    """Iterations that are dealt over instances, in all and for the busiest instance."""
+    shared = nests.below(plan.shared)
+    tasks: Number = 1
+    instances: Number = 1
+    for depth, loop in enumerate(plan.shared):
+        if loop.over is not None:
+            tasks = tasks * ceil_div(shared.extent(loop.rank, depth), shared.extent(loop.rank, depth + 1))
+            instances = machine.copies(loop.over)
+    return tasks, ceil_div(tasks, instances)
