@@ -14,8 +14,9 @@ import numpy as np
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
 
+from .binding import Piece
 from .mapping import For
-from .plan import GroupPlan, Piece, Plan, Site
+from .plan import GroupPlan, Plan, Site
 from .reuse import Nest, Sizes, tiles
 from .schedule import EinsumTime, Schedule, make_schedule
 from .sizing import environment

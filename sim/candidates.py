@@ -266,12 +266,14 @@ class _Shape:
         return float(cost / (unit.lanes * self.machine.copies(unit.scope))) if cost is not None else float("inf")
 
     def _space(self, einsum: Einsum, unit: Unit) -> dict[str, list[str]]:
-        """Ranks along the lanes, sums over lanes included: all that can lie side by side on one axis, else one each."""
-        free = [rank for rank in einsum.output.ranks if rank in einsum.ranks and rank not in einsum.scanned]
-        free = [rank for rank in free if rank not in _carried(self.cascade, einsum)]
+        """Ranks along the lanes, sums over lanes included: all that can lie side by side on one axis, else one each.
+
+        A rank that any Einsum here carries on is walked step by step by all of them: lanes along it would idle.
+        """
+        stepped = {*einsum.scanned, *self.carried}
+        free = [rank for rank in einsum.output.ranks if rank in einsum.ranks and rank not in stepped]
         axes = list(unit.shape)
-        carried = _carried(self.cascade, einsum)
-        reduced = [rank for rank in einsum.reduced if rank not in einsum.scanned and rank not in carried]
+        reduced = [rank for rank in einsum.reduced if rank not in stepped]
         if len(axes) == 1:
             return {axes[0]: [*free, *reduced]} if free or reduced else {}
         wanted = [rank for rank in (*free, *reduced) if rank not in self.batch]

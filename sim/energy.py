@@ -9,7 +9,8 @@ from __future__ import annotations
 from lightbound.base.formula import Number, evaluate
 
 from .analytical import GroupResult
-from .plan import Piece, Plan
+from .binding import Piece
+from .plan import Plan
 from .reuse import Sizes
 
 OPERANDS = {"mac": 3, "add": 2, "sub": 2, "mul": 2, "div": 2, "max": 2, "min": 2, "pow": 2, "compare": 2, "select": 3}

@@ -6,7 +6,6 @@ time or traffic; reuse.py and analytical.py do the arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +17,7 @@ from lightbound.workloads.einsum import Einsum
 from lightbound.workloads.expression import Access
 from lightbound.workloads.passes import passes
 
+from .binding import Piece, bindings, check_known, operand_lanes, pieces_of
 from .mapping import Bind, Do, For, Group, Hold, Mapping, Node, Stage
 
 PassVector = tuple[int, ...]
@@ -33,17 +33,6 @@ class Held:
     copies: int | float | str
     buffer: int  # holds with one number share a buffer (alias)
     users: frozenset[str]
-
-
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """Operations of an Einsum that one unit does in a row at every point of some ranks, so many `times`."""
-
-    ops: tuple[str, ...]
-    ranks: tuple[str, ...]
-    unit: Unit
-    space: Dictionary[str, tuple[str, ...]]
-    times: int | float | str = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +118,7 @@ def make_plan(cascade: Cascade, mapping: Mapping, machine: Machine) -> Plan:
     group_of: dict[str, int] = {}
     for number, group in enumerate(mapping.groups):
         for name in group.einsums:
-            _known(f"{where}: groups.{number}.einsums", name, (einsum.name for einsum in cascade.einsums))
+            check_known(f"{where}: groups.{number}.einsums", name, (einsum.name for einsum in cascade.einsums))
             if name in group_of:
                 raise LightboundError(f"{where}: groups.{number}.einsums", name, "is in two groups", "Keep one.")
             group_of[name] = number
@@ -155,7 +144,7 @@ def _planned(
     cascade: Cascade, mapping: Mapping, machine: Machine, group_of: dict[str, int], wanted: range, where: str
 ) -> Plan:
     names = [name for number in wanted for name in mapping.groups[number].einsums]
-    bound = _bindings(where, cascade, mapping, machine, names)
+    bound = bindings(where, cascade, mapping, machine, names)
     vectors = _pass_vectors(cascade)
     groups = tuple(
         _plan_group(
@@ -164,12 +153,6 @@ def _planned(
         for number in wanted
     )
     return Plan(cascade, mapping, machine, groups, group_of)
-
-
-def _known(where: str, name: str, names: Iterable[str]) -> None:
-    names = tuple(names)
-    if name not in names:
-        raise LightboundError(where, name, "does not exist", choose_from(names, name))
 
 
 def _check_order(where: str, cascade: Cascade, group_of: Dictionary[str, int]) -> None:
@@ -188,69 +171,6 @@ def _pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
     return {einsum.name: tuple(one.einsum[einsum.name] for one in analyses) for einsum in cascade.einsums}
 
 
-def _bindings(
-    where: str, cascade: Cascade, mapping: Mapping, machine: Machine, wanted: list[str]
-) -> dict[str, tuple[Bind, ...]]:
-    """The binds of every Einsum that is wanted, those of single operations first."""
-    names = [einsum.name for einsum in cascade.einsums]
-    found: dict[str, list[Bind]] = {name: [] for name in names}
-    for number, bind in enumerate(mapping.bind):
-        here = f"{where}: bind.{number}"
-        _known(f"{here}.unit", bind.unit, machine.units)
-        for axis, ranks in bind.space.items():
-            _known(f"{here}.space", axis, machine.units[bind.unit].shape)
-            for rank in ranks:
-                _known(f"{here}.space.{axis}", rank, cascade.ranks)
-        for name in bind.einsums:
-            _known(f"{here}.einsums", name, names)
-            _check_carried(here, cascade, bind, name)
-            found[name].append(bind)
-    missing = [name for name in wanted if all(bind.ops or bind.implied for bind in found[name])]
-    if missing:
-        raise LightboundError(f"{where}: bind", ", ".join(missing), "is bound to no unit", "Bind it to a unit.")
-    return {
-        name: tuple(sorted(binds, key=lambda bind: not (bind.ops or bind.implied))) for name, binds in found.items()
-    }
-
-
-def _check_carried(here: str, cascade: Cascade, bind: Bind, name: str) -> None:
-    carried = cascade.iterative.get(name, frozenset())
-    for axis, ranks in bind.space.items():
-        clash = carried.intersection(ranks)
-        if clash:
-            raise LightboundError(
-                f"{here}.space.{axis}",
-                ", ".join(clash),
-                f"carries {name} from one step to the next",
-                "A recurrence cannot be laid along lanes; leave the rank in time.",
-            )
-
-
-def _pieces(einsum: Einsum, binds: tuple[Bind, ...], machine: Machine) -> tuple[Piece, ...]:
-    made: list[Piece] = []
-    for work in einsum.work:
-        chosen = [next(bind for bind in binds if _takes(bind, op)) for op in work.ops]
-        start = 0
-        for end in range(1, len(chosen) + 1):
-            if end == len(chosen) or chosen[end] is not chosen[start]:
-                unit, space = _lanes(einsum, chosen[start], machine)
-                made.append(Piece(work.ops[start:end], work.ranks, unit, space))
-                start = end
-    for bind in binds:
-        unit, space = _lanes(einsum, bind, machine)
-        made += [Piece((op,), einsum.ranks, unit, space, times) for op, times in bind.implied.items()]
-    return tuple(made)
-
-
-def _takes(bind: Bind, op: str) -> bool:
-    return op in bind.ops or not (bind.ops or bind.implied)
-
-
-def _lanes(einsum: Einsum, bind: Bind, machine: Machine) -> tuple[Unit, dict[str, tuple[str, ...]]]:
-    space = {axis: tuple(rank for rank in ranks if rank in einsum.ranks) for axis, ranks in bind.space.items()}
-    return machine.units[bind.unit], {axis: ranks for axis, ranks in space.items() if ranks}
-
-
 class _Walk:
     """Reads a nest from top to bottom and notes the loops and holds above every Einsum."""
 
@@ -267,7 +187,7 @@ class _Walk:
         self.shared = tuple(node for node in group.nest if isinstance(node, For))
 
     def level(self, name: str) -> int:
-        _known(f"{self.where}.nest: in", name, self.levels)
+        check_known(f"{self.where}.nest: in", name, self.levels)
         return self.levels[name]
 
     def nest(
@@ -277,7 +197,7 @@ class _Walk:
         for node in nodes:
             match node:
                 case For():
-                    _known(f"{self.where}.nest: for", node.rank, self.cascade.ranks)
+                    check_known(f"{self.where}.nest: for", node.rank, self.cascade.ranks)
                     loops = (*loops, node)
                 case Hold():
                     holds = (*holds, *self.hold(node, loops, frozenset(waiting)))
@@ -345,20 +265,13 @@ def _plan_group(
             for held in holds:
                 if einsum.name in held.users:
                     chain[held.tensor] = (*chain.get(held.tensor, ()), held)
-            pieces = _pieces(einsum, bound[einsum.name], machine)
-            unit, space = _first(einsum, bound[einsum.name], machine, pieces)
+            pieces = pieces_of(einsum, bound[einsum.name], machine)
+            unit, space = operand_lanes(einsum, bound[einsum.name], machine, pieces)
             sites[einsum.name] = Site(
                 einsum, unit, space, pieces, loops, chain, vectors[einsum.name], slot_of[einsum.name]
             )
     flows = _flows(where, cascade, group, number, group_of, sites)
     return GroupPlan(group, walk.shared, sites, flows, tuple(walk.holds), tuple(walk.stages), _draining(cascade, sites))
-
-
-def _first(
-    einsum: Einsum, binds: tuple[Bind, ...], machine: Machine, pieces: tuple[Piece, ...]
-) -> tuple[Unit, Dictionary[str, tuple[str, ...]]]:
-    """Where an Einsum's operands go: to its first operations; one that computes nothing only moves words."""
-    return (pieces[0].unit, pieces[0].space) if pieces else _lanes(einsum, binds[-1], machine)
 
 
 def _flows(
@@ -374,7 +287,7 @@ def _flows(
         for access in (*site.einsum.reads, site.einsum.output):
             tensors.setdefault(access.tensor)
     for tensor in group.spill:
-        _known(f"{where}.spill", tensor, (name for name in tensors if name in sites))
+        check_known(f"{where}.spill", tensor, (name for name in tensors if name in sites))
     flows = []
     for tensor in tensors:
         writer = sites.get(tensor)
