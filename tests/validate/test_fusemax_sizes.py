@@ -12,6 +12,7 @@ from lightbound.archs.library import machine
 from lightbound.base.errors import LightboundError
 from lightbound.sim.prediction import Prediction
 from lightbound.sim.simulate import simulate
+from lightbound.validate.configurations import artifact_energy_pj, predict_point
 from lightbound.workloads.registry import workload
 
 from . import fusemax_formulas as formulas
@@ -117,6 +118,18 @@ def test_flat_equals_its_formula_also_where_the_buffer_overflows(
 ) -> None:
     s = Sizes(b, h, e, f, 256 * key_tiles, queries)
     assert_equal(predicted("flat", "flat", s, 256, mebibytes << 20), formulas.flat(s, 256, mebibytes << 20))
+
+
+@pytest.mark.parametrize("name", ["cascade", "architecture", "binding"])
+@given(sizes(256, st.integers(4, 256)), st.integers(0, 6))
+@example(Sizes(64, 12, 64, 64, 1 << 20, 1 << 20), 0)
+@example(Sizes(64, 12, 64, 64, 1 << 18, 1 << 18), 0)  # a third of the running values wraps
+@settings(deadline=None, max_examples=60)
+def test_energy_under_the_artifact_s_accounting_equals_its_formula(name: str, s: Sizes, doublings: int) -> None:
+    s = Sizes(s.B, s.H, s.E, s.F, s.M << doublings, s.P << doublings)
+    prediction = predict_point(name, "BERT", s.M, asdict(s))
+    expected = formulas.one_pass_energy_pj(name, s, int(prediction.params["P1"]), prediction.traffic_bytes["dram"])
+    assert artifact_energy_pj(name, prediction) == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_buffer_that_holds_no_tile_is_an_error_with_a_remedy() -> None:

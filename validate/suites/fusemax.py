@@ -94,7 +94,7 @@ def score_file(path: Path) -> SuiteReport:
     scores: list[Score] = []
     for case in read_cases(path, COLUMNS):
         scores.extend(_scores(case.cells, _figures(case)))
-    return _report(_checks(f"points of {path}", scores, ENERGY_LONG), scores, (_NOTES[0], _NOTES[2]))
+    return _report(_checks(f"points of {path.name}", scores, ENERGY_LONG), scores, (_NOTES[0], _NOTES[2]))
 
 
 def _report(checks: Iterable[Check], scores: Sequence[Score], notes: tuple[str, ...]) -> SuiteReport:
@@ -224,11 +224,11 @@ def _ratio(figures: Figures, scope: str, quantity: str, baseline: str, model: st
 
 def _headline(score: Score) -> str:
     scope = "encoder layer" if score.keys["scope"] == "encoder_layer" else "attention"
-    where = "" if score.keys["seq_len"] == "all" else f" at {int(score.keys['seq_len']) // 1024}K tokens"
+    where = "" if score.keys["seq_len"] == "all" else f" at {int(score.keys['seq_len']):,} tokens"
     baseline = CONFIGURATIONS[score.keys["baseline"]].title
-    what = f"speedup over {baseline}" if score.metric == "speedup" else f"energy relative to {baseline}"
-    numbers = f"{score.predicted:.4g} (published {score.published:.4g}, printed {score.keys['printed']:g})"
-    return f"mean {scope} {what}{where}: {numbers}, its error"
+    what = f"speedup over {baseline}" if score.metric == "speedup" else f"energy over that of {baseline}"
+    numbers = f"{score.predicted:.4g}, published {score.published:.4g} (printed {score.keys['printed']:g})"
+    return f"mean {scope} {what}{where}: {numbers}"
 
 
 SUITE = Suite(
