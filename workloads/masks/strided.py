@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .axis import Axis, Progressions
 from .layout import Integers, Layout, plain
 from .separable import Separable
 from .shape import FlagsLike, Shape, ShapeLike, flags, shape
 
-CHUNK = 1 << 20  # (Q tile, KV tile) pairs looked at together
+CHUNK = 1 << 20  # pairs of phase and KV tile looked at together
 
 
 @dataclass(frozen=True, init=False)
@@ -70,29 +71,42 @@ class StridedAxis(Axis):
 
     def tile_visits(self, q_tile: int, kv_tile: int, dynamic: bool) -> tuple[Integers, Integers]:
         _, first, last = self.query_layout.tiles(q_tile)
-        wraps = (last - 1) // self.stride > (first - 1) // self.stride
-        origin = np.where(wraps, 0, first % self.stride) if dynamic else np.zeros_like(first)
-        columns = -(-self.extent // kv_tile)
-        visits, full = np.empty_like(first), np.empty_like(first)
+        # Q tiles of one phase (where they begin modulo the stride) attend the same keys, up to causality.
+        phases, phase = np.unique(np.stack([first % self.stride, last - first]), axis=1, return_inverse=True)
+        phase, columns = phase.ravel(), -(-self.extent // kv_tile)
+        visits, full = np.zeros_like(first), np.zeros_like(first)
         step = max(1, CHUNK // columns)
-        for low in range(0, len(first), step):
-            part = slice(low, low + step)
-            some, every = self._classify(first[part], last[part], origin[part], kv_tile, columns)
-            visits[part], full[part] = some.sum(axis=1), every.sum(axis=1)
+        for low in range(0, phases.shape[1], step):
+            begin, length = phases[:, low : low + step]
+            origin = np.where(begin + length > self.stride, 0, begin) if dynamic else np.zeros_like(begin)
+            pattern = self._tiles(begin, begin + length, origin, np.arange(columns)[None, :], kv_tile, False)
+            of_chunk = np.flatnonzero((phase >= low) & (phase < low + step))
+            row = phase[of_chunk] - low
+            whole = np.full_like(row, columns)
+            if self.causal:
+                # KV tiles wholly behind the Q tile are the pattern's; those that it reaches into are looked at.
+                start, end, from_key = first[of_chunk], last[of_chunk], origin[row]
+                whole = np.clip((start + 1 - from_key) // kv_tile, 0, columns)
+                near = whole[:, None] + np.arange(q_tile // kv_tile + 2)
+                some, every = self._tiles(start, end, from_key, near, kv_tile, True)
+                visits[of_chunk] += some.sum(axis=1)
+                full[of_chunk] += every.sum(axis=1)
+            for counts, marks in zip((visits, full), pattern, strict=True):
+                before = np.pad(np.cumsum(marks, axis=1), ((0, 0), (1, 0)))
+                counts[of_chunk] += before[row, whole]
         return visits, full
 
-    def _classify(
-        self, first: Integers, last: Integers, origin: Integers, kv_tile: int, columns: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Which KV tiles hold some, and which only attended pairs; shape (Q tiles, columns).
+    def _tiles(
+        self, first: Integers, last: Integers, origin: Integers, column: Integers, kv_tile: int, causal: bool
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which KV tiles hold some attended pair, and which none but attended pairs; shape (Q tiles, columns).
 
-        The differences i - j of a tile pair are one interval, and only differences matter.
+        Only differences i - j matter, and those of two tiles are one interval.
         """
-        begin = origin[:, None] + np.arange(columns) * kv_tile
+        begin = origin[:, None] + column * kv_tile
         end = np.minimum(begin + kv_tile, self.extent)
         lowest, highest = first[:, None] - (end - 1), last[:, None] - 1 - begin
         exists = begin < end
-        least = np.maximum(lowest, 0) if self.causal else lowest
-        some = exists & (highest // self.stride * self.stride >= least)
-        single = (lowest == highest) & (lowest % self.stride == 0) | (self.stride == 1)
-        return some, exists & single & ((lowest >= 0) if self.causal else True)
+        some = exists & (highest // self.stride * self.stride >= (np.maximum(lowest, 0) if causal else lowest))
+        alike = (self.stride == 1) | ((lowest == highest) & (lowest % self.stride == 0))
+        return some, exists & alike & (lowest >= 0 if causal else True)

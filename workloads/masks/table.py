@@ -21,7 +21,8 @@ class SparseRows(NamedTuple):
 
 def sparse_rows(rows: Integers, columns: Integers, row_count: int, column_count: int) -> SparseRows:
     """Pairs in any order, with repetitions, as sorted rows."""
-    flat = np.unique(rows.astype(np.int64) * column_count + columns)
+    flat = np.sort(rows.astype(np.int64) * column_count + columns)
+    flat = flat[np.diff(flat, prepend=-1) > 0]
     offsets = np.searchsorted(flat, np.arange(row_count + 1, dtype=np.int64) * column_count)
     return SparseRows(offsets, flat % column_count)
 
