@@ -20,7 +20,11 @@ _JOULES = ((1e-12, "pJ"), (1e-9, "nJ"), (1e-6, "uJ"), (1e-3, "mJ"), (1.0, "J"), 
 
 
 def seconds(value: float) -> str:
-    """Three or four significant digits with the unit that suits: ``3.14 ms``."""
+    """Three or four significant digits with the unit that suits: ``3.14 ms``, ``4.51 h``."""
+    if abs(value) >= 7200:
+        return f"{value / 3600:,.4g} h"
+    if abs(value) >= 120:
+        return f"{value / 60:.4g} min"
     scale, unit = next(((s, u) for s, u in reversed(_SCALES) if abs(value) >= s), _SCALES[0])
     return f"{value / scale:.4g} {unit}"
 
@@ -32,6 +36,11 @@ def size(value: float) -> str:
         value /= 1024
         power += 1
     return f"{value:.4g} {_BYTES[power]}"
+
+
+def times(value: float) -> str:
+    """A ratio: ``1.25x``, ``4,133x``."""
+    return f"{value:,.0f}x" if value >= 1000 else f"{value:.3g}x"
 
 
 def joules(value: float) -> str:
@@ -133,7 +142,7 @@ def _traffic(p: Prediction) -> str:
     tensors = _largest(p.traffic_by_tensor.get(outermost, {}))
     parts = ", ".join(f"{name} {size(value)}" for name, value in tensors)
     ratio = total / p.compulsory_bytes
-    return f"Traffic at {outermost}: {size(total)}, {ratio:.3g}x the compulsory {size(p.compulsory_bytes)}: {parts}."
+    return f"Traffic at {outermost}: {size(total)}, {times(ratio)} the compulsory {size(p.compulsory_bytes)}: {parts}."
 
 
 def _largest(values: Mapping[str, Number], count: int = 5) -> list[tuple[str, Number]]:
@@ -162,13 +171,13 @@ def explain_sizing(sizing: BufferSizing) -> str:
     first, last = sizing.points[0], sizing.points[-1]
     lines = [
         f"{sizing.workload.name} on {sizing.machine.name}: at least {size(first.capacity_bytes)} of {sizing.level} "
-        f"are needed; the traffic is then {first.traffic_bytes / sizing.compulsory_bytes:.3g}x the compulsory "
+        f"are needed; the traffic is then {times(first.traffic_bytes / sizing.compulsory_bytes)} the compulsory "
         f"{size(sizing.compulsory_bytes)}.",
     ]
     if sizing.smallest_compulsory_bytes is None:
         lines.append(
             f"No mapping tried reaches compulsory traffic; {size(last.capacity_bytes)} bring it to "
-            f"{last.traffic_bytes / sizing.compulsory_bytes:.3g}x."
+            f"{times(last.traffic_bytes / sizing.compulsory_bytes)}."
         )
     else:
         lines.append(f"{size(sizing.smallest_compulsory_bytes)} reach compulsory traffic.")

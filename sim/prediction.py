@@ -28,6 +28,7 @@ class Prediction:
     mapping: str
     engine: str
     sizes: Mapping[str, Number]
+    word_bytes: int
     latency_s: Number
     traffic_bytes: Mapping[str, Number]
     traffic_by_tensor: Mapping[str, Mapping[str, Number]]
@@ -68,6 +69,7 @@ class Prediction:
             "mapping": self.mapping,
             "engine": self.engine,
             "sizes": _plain(self.sizes),
+            "word_bytes": self.word_bytes,
             "params": _plain(self.params),
             "latency_s": _plain(self.latency_s),
             "bottleneck": _plain(self.bottleneck),

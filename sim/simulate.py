@@ -139,6 +139,7 @@ def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
         mapping=mapping.name,
         engine="analytical",
         sizes=dict(cascade.sizes),
+        word_bytes=work.word_bytes,
         compulsory_bytes=compulsory(cascade, work.word_bytes),
         energy_j=sum(parts.values()) if parts else None,
         energy_by_component=parts,
