@@ -74,10 +74,6 @@ def layer_speedup(model: str, tokens: int) -> float:
     return layer_s(FLAT, model, tokens) / layer_s(LAST, model, tokens)
 
 
-def latency(value: float) -> str:
-    return seconds(value) if value < 1000 else f"{value:,.0f} s" if value < 3600 else f"{value / 3600:.3g} h"
-
-
 def thousands(tokens: int) -> str:
     return f"{tokens // 1024}K" if tokens < 2**20 else f"{tokens // 2**20}M"
 
@@ -102,7 +98,7 @@ def results() -> Table:
     for model, title in MODELS.items():
         for tokens in LENGTHS:
             flat = attention(FLAT, model, tokens)
-            cells = [f"{latency(flat.latency_s)} {flat.bottleneck:<4}"]
+            cells = [f"{seconds(flat.latency_s)} {flat.bottleneck:<4}"]
             for step in others:
                 waits = attention(step, model, tokens).bottleneck.removeprefix("2d ")
                 cells.append(f"{speedup(step, model, tokens):.2f}x {waits}")
@@ -210,7 +206,7 @@ def draw_bars(axes: Any, model: str, tokens: int) -> None:
     for title, end, prediction in zip(titles, start, predictions, strict=True):
         times = start[titles.index(FLAT.title)] / end
         axes.annotate(
-            f"{latency(prediction.latency_s)}, {times:.2f}x",
+            f"{seconds(prediction.latency_s)}, {times:.2f}x",
             (end, title),
             xytext=(5, 0),
             textcoords="offset points",
@@ -252,7 +248,7 @@ def alt_text() -> str:
 def bar_words(prediction: lb.Prediction) -> str:
     parts = sorted(prediction.decomposition_s.items(), key=lambda part: part[1], reverse=True)
     shares = " and ".join(f"{value / prediction.latency_s:.0%} {RESOURCES[name][0]}" for name, value in parts)
-    return f"{latency(prediction.latency_s)} ({shares})"
+    return f"{seconds(prediction.latency_s)} ({shares})"
 
 
 def main() -> None:

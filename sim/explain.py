@@ -23,10 +23,8 @@ def seconds(value: float) -> str:
     """Three or four significant digits with the unit that suits: ``3.14 ms``, ``4.51 h``."""
     if abs(value) >= 7200:
         return f"{value / 3600:,.4g} h"
-    if abs(value) >= 120:
-        return f"{value / 60:.4g} min"
     scale, unit = next(((s, u) for s, u in reversed(_SCALES) if abs(value) >= s), _SCALES[0])
-    return f"{value / scale:.4g} {unit}"
+    return f"{value / scale:,.4g} {unit}"
 
 
 def size(value: float) -> str:

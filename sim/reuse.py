@@ -91,20 +91,21 @@ class Nest:
                 result = result * self.count(rank, depth)
         return result
 
-    def moved(self, access: Access, depth: int, ranks: Collection[str]) -> Number:
+    def moved(self, access: Access, depth: int, ranks: Collection[str], also: tuple[Access, ...] = ()) -> Number:
         """Words brought to this depth over the whole nest: the tile at each change of it.
 
-        `ranks` are those of the Einsums that use the tensor: a loop over any other rank does not run for them.
+        `ranks` are those of the Einsums that use the tensor: a loop over any other rank does not run for them. `also`
+        are accesses that differ from the first in their offsets alone (`windows`) and move with it.
         """
         own = access.ranks
-        covered = self._covered(access, 0)
-        constant = _is_plain(access)
+        covered = self._covered(access, 0, also)
+        constant = not also and _is_plain(access)
         result = covered
         again: Number = 1  # visits of what is there, by loops over other ranks
         counted: dict[str, Number] = {}
         for position, step in enumerate(self.steps[:depth]):
             if step.rank in own:
-                words = again * (covered if constant else self._covered(access, position + 1))
+                words = again * (covered if constant else self._covered(access, position + 1, also))
                 if step.if_split:
                     result = where(self._counts[position] > self.count(step.rank, position), words, result)
                 else:
@@ -116,55 +117,84 @@ class Nest:
                 again = again * self._counts[position]
         return result
 
-    def _covered(self, access: Access, depth: int) -> Number:
+    def _covered(self, access: Access, depth: int, also: tuple[Access, ...]) -> Number:
         """Words of all tiles of a tensor at a depth together: a tile's halo counts again in each."""
-        result: Number = 1
-        for index in access.indices:
+        points: Number = 1 + len(also)  # a word counts no more often than there are points that need it
+        for rank in access.ranks:
+            points = points * self.sizes[rank]
+        if not also and _is_plain(access):
+            return points
+        reached: Number = 1
+        for index, spread in zip(access.indices, self._spreads(access, also), strict=True):
             if isinstance(index, Affine):
-                rank = index.rank
-                result = result * (self.sizes[rank] if rank is not None else self._spanned(index, depth))
+                reached = reached * self._spanned(index, depth, spread)
             else:  # one row a gathered index, however often it repeats
                 for rank in index.access.ranks:
-                    result = result * self.sizes[rank]
-        return result
+                    reached = reached * self.sizes[rank]
+        return minimum(points, reached)
 
-    def _spanned(self, index: Affine, depth: int) -> Number:
+    def _spanned(self, index: Affine, depth: int, spread: Number) -> Number:
         """The extents that an index spans, summed over all tiles of its ranks."""
-        if not index.terms:
-            return 1
         counts = [self.count(rank, depth) for _, rank in index.terms]
         every: Number = 1
         for count in counts:
             every = every * count
-        total = every
+        total = every * (1 + spread)
         for (coefficient, rank), count in zip(index.terms, counts, strict=True):
             total = total + _stride(coefficient, self.sizes) * (self.sizes[rank] - count) * (every // count)
         return total
 
-    def footprint(self, access: Access, depth: int, live: Collection[str] = ()) -> Number:
+    def _spreads(self, access: Access, also: tuple[Access, ...]) -> tuple[Number, ...]:
+        """How far the offsets of accesses lie apart, for each of their indices."""
+        if not also:
+            return (0,) * len(access.indices)
+        spreads: list[Number] = []
+        for together in zip(*(one.indices for one in (access, *also)), strict=True):
+            offsets = [evaluate(index.offset, self.sizes) for index in together if isinstance(index, Affine)]
+            spreads.append(maximum(*offsets) - minimum(*offsets) if offsets else 0)
+        return tuple(spreads)
+
+    def footprint(
+        self, access: Access, depth: int, live: Collection[str] = (), also: tuple[Access, ...] = ()
+    ) -> Number:
         """Words of the largest tile of the tensor at this depth. Along a `live` rank only one iterate exists."""
-        result: Number = 1
-        for index in access.indices:
+        points: Number = 1 + len(also)
+        for rank in access.ranks:
+            if rank not in live:
+                points = points * self.extent(rank, depth)
+        if not also and _is_plain(access):
+            return points
+        reached: Number = 1
+        for index, spread in zip(access.indices, self._spreads(access, also), strict=True):
             if isinstance(index, Affine):
-                rank = index.rank
-                if rank is not None:
-                    result = result if rank in live else result * self.extent(rank, depth)
-                    continue
-                span: Number = 1
+                span = 1 + spread
                 for coefficient, rank in index.terms:
                     if rank not in live:
                         span = span + _stride(coefficient, self.sizes) * (self.extent(rank, depth) - 1)
-                result = result * span
+                reached = reached * span
             else:
                 for rank in index.access.ranks:
-                    result = result * self.extent(rank, depth)
-        return result
+                    reached = reached * self.extent(rank, depth)
+        return minimum(points, reached)
+
+
+@lru_cache(maxsize=4096)
+def windows(accesses: tuple[Access, ...]) -> tuple[tuple[Access, ...], ...]:
+    """Accesses of one tensor, those together that differ in offsets alone: X[t] beside X[t+1], apart from X[s]."""
+    found: dict[object, dict[Access, None]] = {}
+    for access in accesses:
+        key = tuple(index.terms if isinstance(index, Affine) else index for index in access.indices)
+        found.setdefault(key, {})[access] = None
+    return tuple(tuple(window) for window in found.values())
 
 
 @lru_cache(maxsize=4096)
 def _is_plain(access: Access) -> bool:
-    """Whether every index is one rank or constant: then the tiles of any nest cover the tensor exactly once."""
-    return all(isinstance(index, Affine) and (index.rank is not None or not index.terms) for index in access.indices)
+    """Whether every index is constant or one rank, each rank once: then the tiles of any nest cover the tensor exactly
+    once."""
+    ranks = [rank for index in access.indices for rank in index.ranks]
+    plain = all(isinstance(index, Affine) and (index.rank is not None or not index.terms) for index in access.indices)
+    return plain and len(set(ranks)) == len(ranks)
 
 
 def _stride(coefficient: Coefficient, sizes: Sizes) -> Number:

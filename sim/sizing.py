@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from math import isqrt
 
 import numpy as np
 
@@ -105,10 +106,10 @@ def _largest(need: Callable[[Number], Number], room: Number, cap: Number) -> Num
 
 @lru_cache(maxsize=65536)
 def _divisor(whole: int, cap: int) -> int:
-    pieces = -(-whole // cap)
-    while whole % pieces:
-        pieces += 1
-    return whole // pieces
+    for pieces in range(-(-whole // cap), isqrt(whole) + 1):
+        if whole % pieces == 0:
+            return whole // pieces
+    return next(divisor for divisor in range(min(cap, isqrt(whole)), 0, -1) if whole % divisor == 0)
 
 
 def _largest_divisor(whole: Number, cap: Number) -> Number:
