@@ -1,0 +1,74 @@
+"""From arguments to an exit code: 0 done, 1 a suite failed, 2 bad input, 130 interrupted.
+
+Bad input is one message on standard error, ``error: field = value: problem. remedy``, whoever found it: the library,
+or typer reading the arguments. An error that is not bad input is a fault of lightbound and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+
+from lightbound.base.errors import LightboundError, choose_from
+
+from .commands import app
+
+# What typer raises on arguments that it cannot read. The class has lived in different packages over typer's
+# versions; its exported child leads to it in all of them.
+_USAGE: type[BaseException] = typer.BadParameter.__mro__[2]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command (of the process' own arguments if none are given) and return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        given = None if arguments is None else list(arguments)
+        code = command.main(args=given, prog_name="lightbound", standalone_mode=False)
+        sys.stdout.flush()
+    except LightboundError as error:
+        return _refuse(error)
+    except _USAGE as error:
+        return _refuse(_as_error(error))
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:  # the reader, `head` say, has seen enough; Python must not complain of it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(error: LightboundError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def _as_error(error: Any) -> LightboundError:
+    """typer's complaint about the arguments, said as all other errors are."""
+    context = error.ctx
+    path = context.command_path if context is not None else "lightbound"
+    remedy = f"See '{path} --help'."
+    message = error.format_message().rstrip(".")
+    unknown = re.fullmatch(r"No such command '(.*?)'.*", message, re.DOTALL)
+    if unknown and context is not None:
+        return LightboundError(
+            "command", unknown[1], "does not exist", choose_from(context.command.commands, unknown[1])
+        )
+    option = getattr(error, "option_name", None)
+    if option is not None and "requires an argument" in message:
+        return LightboundError(option, None, "needs a value", remedy)
+    if option is not None:
+        return LightboundError("option", option, "does not exist", choose_from(_options(context), option))
+    parameter = getattr(error, "param", None)
+    if parameter is not None and type(error).__name__ == "MissingParameter":
+        wanted = parameter.opts[0] if parameter.param_type_name == "option" else parameter.make_metavar_name()
+        return LightboundError(wanted, None, "is missing", f"Give it. {remedy}")
+    return LightboundError("arguments", None, message[:1].lower() + message[1:], remedy)
+
+
+def _options(context: Any) -> Iterable[str]:
+    return [name for parameter in context.command.params for name in parameter.opts if name.startswith("-")]

@@ -1,0 +1,111 @@
+"""Printing an Answer: tables for people, JSON and csv for programs, these alone on standard output.
+
+All tables of the command line are drawn here. Colour and width follow the terminal (NO_COLOR, COLUMNS); where
+nothing tells the width, it is 110.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from lightbound.base.errors import LightboundError, choose_from
+
+from .answer import Answer, Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FORMATS = ("table", "json", "csv")
+WIDTH = 110
+
+
+def check_format(form: str) -> None:
+    """Refuse a format that does not exist, before any work is done for it."""
+    if form not in FORMATS:
+        raise LightboundError("--format", form, "is not a format", choose_from(FORMATS, form))
+
+
+def publish(answer: Answer, form: str) -> None:
+    """Print an answer on standard output as a ``table``, ``json`` or ``csv``."""
+    if form == "json":
+        print(json.dumps(_plain(answer.data), indent=2, ensure_ascii=False, allow_nan=False))
+    elif form == "csv":
+        _write_csv(answer.rows())
+    else:
+        _draw(answer)
+
+
+def note(text: str) -> None:
+    """A remark beside the answer, on standard error."""
+    console(sys.stderr).print(text)
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A console that takes text as it is: brackets are ranks here, not markup."""
+    from rich.console import Console
+
+    file: Any = sys.stdout if stream is None else stream
+    told = file.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(
+        file=file, width=None if told else WIDTH, markup=False, highlight=False, emoji=False, soft_wrap=False
+    )
+
+
+def _draw(answer: Answer) -> None:
+    screen = console()
+    for number, block in enumerate(answer.blocks):
+        if number:
+            screen.print()
+        if block.title:
+            screen.print(block.title, style="bold")
+        if isinstance(block, Table):
+            _draw_table(screen, block)
+        else:
+            screen.print(block.text, soft_wrap=block.verbatim)
+
+
+def _draw_table(screen: Console, table: Table) -> None:
+    """Columns that hold nothing are left out."""
+    from rich import box
+    from rich.table import Table as Drawn
+
+    drawn = Drawn(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    filled = [place for place in range(len(table.columns)) if any(row[place] for row in table.rows)]
+    for place in filled:
+        name = table.columns[place]
+        drawn.add_column(name, justify="right" if name in table.right else "left", overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(row[place] for place in filled))
+    screen.print(drawn)
+
+
+def _write_csv(records: Sequence[Mapping[str, Any]]) -> None:
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        writer.writerow({name: _cell(value) for name, value in record.items()})
+
+
+def _cell(value: Any) -> Any:
+    plain = _plain(value)
+    return json.dumps(plain) if isinstance(plain, dict | list) else plain
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types. JSON has no infinity and no NaN: both become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # a numpy number or array
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

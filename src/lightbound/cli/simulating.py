@@ -1,0 +1,111 @@
+"""``lightbound simulate``: one prediction, as a summary, tables of resources and traffic, and an explanation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightbound.archs.machine import Machine
+from lightbound.sim.explain import joules, seconds, size
+from lightbound.sim.mapping import Mapping
+from lightbound.sim.prediction import Prediction
+from lightbound.sim.simulate import resolve_mapping, simulate
+from lightbound.workloads.registry import Workload
+
+from .answer import Answer, Block, Table, Text, flat
+from .progress import progress
+
+
+def answer(work: Workload, machine: Machine, mapping: Mapping | str | None, engine: str, explained: bool) -> Answer:
+    """The prediction, with its explanation in words where that is wanted."""
+    with progress(f"Simulating {work.name} on {machine.name}"):
+        work, chosen = resolve_mapping(work, machine, mapping)
+        prediction = simulate(work, machine, chosen, engine)
+    words = prediction.explain() if explained else None
+    data = {"preset": work.preset, "variant": work.variant, **prediction.to_dict(), "lacks": list(machine.lacks)}
+    record = dict(flat({name: value for name, value in data.items() if name not in ("assumptions", "lacks")}))
+    if words is not None:
+        data["explanation"] = words
+    blocks = [_summary(prediction, work), _resources(prediction), _levels(prediction, machine), _tensors(prediction)]
+    if words is not None:
+        blocks.append(Text("\n".join((words, *machine.lacks)), title="Why"))
+    return Answer([block for block in blocks if block is not None], data, [record])
+
+
+def _summary(p: Prediction, work: Workload) -> Block:
+    sizes = " ".join(f"{symbol}={value}" for symbol, value in p.sizes.items())
+    chosen = ", ".join(f"{name}={_number(value)}" for name, value in p.params.items())
+    outermost = next(iter(p.traffic_bytes))
+    total = p.traffic_bytes[outermost]
+    rows = [
+        ("workload", p.workload + (f", preset {work.preset}" if work.preset else "")),
+        ("sizes", sizes),
+        ("machine", p.machine),
+        ("mapping", p.mapping + (f" ({chosen})" if chosen else "")),
+        ("latency", seconds(p.latency_s)),
+        ("bottleneck", f"{p.bottleneck}, {_share(p.decomposition_s[p.bottleneck], p.latency_s)} of the latency"),
+        (f"{outermost} traffic", f"{size(total)}, {_ratio(total, p.compulsory_bytes)}"),
+    ]
+    if p.energy_j is not None:
+        rows.append(("energy", joules(p.energy_j)))
+    return Table(("prediction", p.engine), rows)
+
+
+def _resources(p: Prediction) -> Block:
+    """What the latency waits for adds up to it; busy times overlap and do not."""
+    names = dict.fromkeys((*p.busy_s, *p.decomposition_s))
+    rows = [
+        (
+            name,
+            seconds(p.busy_s[name]) if name in p.busy_s else "",
+            _share(p.busy_s[name], p.latency_s) if name in p.busy_s else "",
+            f"{p.utilization[name]:.1%}" if name in p.utilization else "",
+            _share(p.decomposition_s.get(name, 0), p.latency_s),
+        )
+        for name in names
+    ]
+    columns = ("resource", "busy", "busy of latency", "utilization", "latency waits")
+    return Table(columns, rows, title="Where the time goes", right=frozenset(columns[1:]))
+
+
+def _levels(p: Prediction, machine: Machine) -> Block:
+    rows = []
+    for level in machine.levels:
+        held, capacity = p.occupancy_bytes.get(level.name), level.capacity_bytes
+        rows.append(
+            (
+                level.name,
+                size(p.traffic_bytes.get(level.name, 0)),
+                size(capacity) if capacity is not None else "",
+                size(held) if held is not None else "",
+                _share(held, capacity) if held is not None and capacity is not None else "",
+            )
+        )
+    columns = ("level", "traffic", "capacity", "held", "of capacity")
+    return Table(columns, rows, title="Storage", right=frozenset(columns[1:]))
+
+
+def _tensors(p: Prediction) -> Block | None:
+    """Traffic at the outermost level by tensor, the largest first."""
+    outermost = next(iter(p.traffic_bytes))
+    tensors = p.traffic_by_tensor.get(outermost, {})
+    total = p.traffic_bytes[outermost]
+    ranked = sorted(((name, value) for name, value in tensors.items() if value), key=lambda item: -item[1])
+    if not ranked:
+        return None
+    rows = [(name, size(value), _share(value, total)) for name, value in ranked]
+    columns = ("tensor", "traffic", "share")
+    return Table(columns, rows, title=f"Traffic at {outermost}", right=frozenset(columns[1:]))
+
+
+def _share(part: Any, whole: Any) -> str:
+    return f"{part / whole:.1%}" if whole else ""
+
+
+def _ratio(traffic: Any, compulsory: Any) -> str:
+    if abs(traffic - compulsory) <= 1e-9 * compulsory:
+        return "the compulsory traffic and no more"
+    return f"{traffic / compulsory:.3g}x the compulsory traffic"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,75 @@
+"""``lightbound validate``: suites run, each with its checks against their bars and its errors by group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightbound.base.errors import LightboundError, choose_from
+from lightbound.validate.suite import Check, SuiteReport, run_suite, suite_names
+
+from .answer import Answer, Block, Table, Text
+from .progress import progress
+
+
+def answer(names: Sequence[str], cases: Path | None) -> tuple[Answer, bool]:
+    """The reports of these suites (of all without names), and whether every one passed."""
+    known = suite_names()
+    for name in names:
+        if name not in known:
+            raise LightboundError("suite", name, "does not exist", choose_from(known, name))
+    chosen = list(dict.fromkeys(names)) or list(known)
+    if cases is not None and len(chosen) > 1:
+        remedy = f"Name one: lightbound validate {chosen[0]} --cases {cases}."
+        raise LightboundError("--cases", str(cases), "scores one suite", remedy)
+    reports: list[SuiteReport] = []
+    with progress("Validating", total=len(chosen)) as advance:
+        for name in chosen:
+            reports.append(run_suite(name, cases))
+            advance(1)
+    passed = all(report.passed for report in reports)
+    blocks = [block for report in reports for block in _blocks(report)]
+    data = {"passed": passed, "suites": [report.to_dict() for report in reports]}
+    records = [{"suite": report.name, **row} for report in reports for row in report.rows]
+    return Answer(blocks, data, records), passed
+
+
+def _blocks(report: SuiteReport) -> list[Block]:
+    verdict = "PASS" if report.passed else "FAIL"
+    checks = [
+        (check.what, _fraction(check.value), "" if check.bar is None else _fraction(check.bar), _verdict(check))
+        for check in report.checks
+    ]
+    blocks: list[Block] = [
+        Text(f"{report.title}\nSource: {report.source}", title=f"{report.name}: {verdict}"),
+        Table(("check", "value", "bar", "verdict"), checks, right=frozenset({"value", "bar"})),
+    ]
+    if report.groups:
+        columns = ("group", "metric", "n", "MAPE", "median", "maximum", "bias", "rank correlation")
+        rows = [
+            (
+                one.group,
+                one.metric,
+                str(one.n),
+                *(_fraction(value) for value in (one.mape, one.median, one.max, one.bias)),
+                "" if one.rank_correlation is None else f"{one.rank_correlation:.4f}",
+            )
+            for one in report.groups
+        ]
+        blocks.append(Table(columns, rows, title="Relative errors", right=frozenset(columns[2:])))
+    if report.notes:
+        blocks.append(Text("\n".join(report.notes), title="Notes"))
+    return blocks
+
+
+def _verdict(check: Check) -> str:
+    if check.bar is None:
+        return "reported"
+    return "PASS" if check.passed else "FAIL"
+
+
+def _fraction(value: float) -> str:
+    """A fraction as a percentage, or with an exponent where that would read 0.00 %."""
+    if value == 0:
+        return "0"
+    return f"{value:.2%}" if abs(value) >= 1e-4 else f"{value:.1e}"
