@@ -16,7 +16,7 @@ from lightbound.archs.machine import Machine, Unit
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.einsum import Einsum
-from lightbound.workloads.expression import family_of
+from lightbound.workloads.expression import Access, Affine, family_of
 from lightbound.workloads.passes import passes
 
 MOST_PERMUTED = 3  # ranks whose orders are all tried; beyond, each one is tried innermost
@@ -75,7 +75,7 @@ class _Shape:
         if rank in self.carried or (len(self.segment) == 1 and not self._other_ranks(rank)):
             return False
         accesses = [a for e in self.einsums for a in (e.output, *e.reads)]
-        return all(rank in access.ranks for access in accesses) and all(rank not in e.scanned for e in self.einsums)
+        return all(_is_row_of(rank, access) for access in accesses) and all(rank not in e.scanned for e in self.einsums)
 
     def _other_ranks(self, rank: str) -> bool:
         return any(other != rank for other in self.einsums[0].ranks)
@@ -285,6 +285,14 @@ class _Shape:
                 wanted.remove(choice)
                 space[axis] = [choice]
         return space
+
+
+def _is_row_of(rank: str, access: Access) -> bool:
+    """Whether steps along the rank touch different words: neighbouring windows (``X[t+1]`` beside ``X[t]``) share
+    some.
+    """
+    indices = [index for index in access.indices if rank in index.ranks]
+    return bool(indices) and all(not isinstance(index, Affine) or index.rank == rank for index in indices)
 
 
 def _carried(cascade: Cascade, einsum: Einsum) -> frozenset[str]:

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lightbound.archs.machine import Machine
-from lightbound.base.formula import Number, ceil_div, evaluate, maximum, minimum
+from lightbound.base.formula import Number, ceil_div, evaluate, maximum, minimum, where
 from lightbound.workloads.expression import Access, Affine
 
 from .mapping import For
 from .plan import Flow, GroupPlan, Held, Site
-from .reuse import Nest, Sizes, Step
+from .reuse import Nest, Sizes, Step, windows
 
 READ, WRITE = "read", "write"
 Action = tuple[int, str, str]  # level, READ or WRITE, tensor
@@ -83,32 +83,40 @@ def group_traffic(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) 
     return traffic
 
 
-def _walks(flow: Flow, nests: Nests, free_with: Site | None) -> list[tuple[Site, Access, Number]]:
+def _walks(flow: Flow, nests: Nests, free_with: Site | None) -> list[tuple[tuple[Site, ...], Number]]:
     """One read of the tensor for each (branch, unit, pass) that needs it, with the words that the unit takes."""
-    walks: dict[tuple[object, ...], tuple[Site, Access, Number]] = {}
+    walks: dict[tuple[object, ...], list[tuple[Site, Access]]] = {}
     for site, access in flow.readers:
-        if free_with is not None and site.together_with(free_with):
-            continue
-        key = (site.loops, site.unit.name, site.passes)
-        nest = nests.inside(site)
-        words = nest.moved(access, len(nest.steps), site.ranks)
-        known = walks.get(key)
-        walks[key] = (site, access, words if known is None else maximum(known[2], words))
-    return list(walks.values())
+        if free_with is None or not site.together_with(free_with):
+            key = (site.loops, site.holds.get(flow.tensor), site.unit.name, site.passes)
+            walks.setdefault(key, []).append((site, access))
+    return [(tuple(site for site, _ in reads), _taken(reads, nests)) for reads in walks.values()]
+
+
+def _taken(reads: list[tuple[Site, Access]], nests: Nests) -> Number:
+    """Words that Einsums of one walk take of a tensor: what several of them read alike is read once."""
+    words: Number = 0
+    for window in windows(tuple(dict.fromkeys(access for _, access in reads))):
+        taking = {id(site): site for site, access in reads if access in window}.values()
+        inside = [(nests.inside(site), site) for site in taking]
+        words = words + maximum(
+            *(nest.moved(window[0], len(nest.steps), site.ranks, window[1:]) for nest, site in inside)
+        )
+    return words
 
 
 def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traffic: Traffic) -> None:
     walks = _walks(flow, nests, None)
     filled: dict[int, None] = {}
-    for site, _, unit_words in walks:
+    for sites, unit_words in walks:
         level = 0
-        for held in site.holds.get(flow.tensor, ()):
+        for held in sites[0].holds.get(flow.tensor, ()):
             if id(held) not in filled:
                 filled[id(held)] = None
                 moved = _filled(flow, held, nests)
                 missing = spilled.get(held.level, 0)
                 if level == 0 and _present(missing):
-                    wanted = sum(words for other, _, words in walks if held in other.holds.get(flow.tensor, ()))
+                    wanted = sum(words for others, words in walks if held in others[0].holds.get(flow.tensor, ()))
                     moved = (1 - missing) * moved + missing * wanted
                 traffic.add(level, READ, flow.tensor, moved)
                 traffic.add(held.level, WRITE, flow.tensor, moved)
@@ -117,11 +125,22 @@ def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], 
 
 
 def _filled(flow: Flow, held: Held, nests: Nests) -> Number:
-    """Words brought into a hold: by the loops that run for any reader below it, at the widest access."""
+    """Words brought into a hold: by the loops that run for any reader below it, for all that they read."""
     below = [(site, access) for site, access in flow.readers if site.einsum.name in held.users]
     ranks = frozenset().union(*(site.ranks for site, _ in below))
     nest = nests.below(held.loops)
-    return maximum(*(nest.moved(access, len(held.loops), ranks) for _, access in below))
+    depth = len(held.loops)
+    if flow.running:
+        return maximum(*(nest.moved(access, depth, ranks) for _, access in below))
+    several = windows(tuple(dict.fromkeys(access for _, access in below)))
+    moved = [nest.moved(window[0], depth, ranks, window[1:]) for window in several]
+    if len(several) == 1:
+        return moved[0]
+    whole = maximum(*(nest.footprint(window[0], 0, (), window[1:]) for window in several))
+    total = sum(moved, 0)
+    for window, words in zip(several, moved, strict=True):  # one that is all there has the others in it
+        total = where(nest.footprint(window[0], depth, (), window[1:]) >= whole, words, total)
+    return total
 
 
 def _present(value: Number) -> bool:
@@ -139,7 +158,7 @@ def _read_at_home(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traff
             return
         nest = nests.inside(flow.writer)
         writes = nest.moved(flow.writer.einsum.output, len(nest.steps), flow.writer.ranks)
-        reads = sum(words for _, _, words in walks) + (writes - _once(flow, nests))
+        reads = sum(words for _, words in walks) + (writes - _once(flow, nests))
     traffic.add(home, WRITE, flow.tensor, writes)
     traffic.add(home, READ, flow.tensor, reads)
     missing = spilled.get(home, 0)
@@ -220,14 +239,7 @@ def footprints(machine: Machine, plan: GroupPlan, nests: Nests) -> dict[int, dic
     running = {flow.tensor: flow.running for flow in plan.flows}
     for held in plan.holds:
         nest = nests.below(held.loops)
-        accesses = {
-            access
-            for name in held.users
-            for access in (*plan.sites[name].einsum.reads, plan.sites[name].einsum.output)
-            if access.tensor == held.tensor
-        }
-        live = running.get(held.tensor, frozenset())
-        words = maximum(*(nest.footprint(access, len(held.loops), live) for access in accesses))
+        words = _room(plan, held, nest, running.get(held.tensor, frozenset()))
         words = words * evaluate(held.copies, nests.environment)
         if machine.levels[held.level].scope is None:
             words = words * _concurrent(machine, plan, held, nests)
@@ -235,6 +247,21 @@ def footprints(machine: Machine, plan: GroupPlan, nests: Nests) -> dict[int, dic
         known, tensors = buffers.get(held.buffer, (0, ()))
         buffers[held.buffer] = (maximum(known, words), (*tensors, held.tensor))
     return found
+
+
+def _room(plan: GroupPlan, held: Held, nest: Nest, live: frozenset[str]) -> Number:
+    """Words of what is held: of the tile that is written, or of those that are read together; the whole at most."""
+    depth = len(held.loops)
+    users = [plan.sites[name].einsum for name in sorted(held.users)]
+    reads = tuple(dict.fromkeys(a for einsum in users for a in einsum.reads if a.tensor == held.tensor))
+    written = [nest.footprint(einsum.output, depth, live) for einsum in users if einsum.name == held.tensor]
+    if live:
+        return maximum(*written, *(nest.footprint(access, depth, live) for access in reads))
+    several = windows(reads)
+    room = sum((nest.footprint(window[0], depth, (), window[1:]) for window in several), 0)
+    if len(several) > 1:
+        room = minimum(room, maximum(*(nest.footprint(window[0], 0, (), window[1:]) for window in several)))
+    return maximum(*written, room)
 
 
 def _concurrent(machine: Machine, plan: GroupPlan, held: Held, nests: Nests) -> Number:
