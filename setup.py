@@ -6,4 +6,6 @@ from pybind11.setup_helpers import Pybind11Extension
 from setuptools import setup
 
 sources = sorted(str(path) for path in Path("csrc").glob("*.cpp"))
-setup(ext_modules=[Pybind11Extension("lightbound._core", sources, cxx_std=17, extra_compile_args=["-O3"])])
+headers = sorted(str(path) for path in Path("csrc").glob("*.hpp"))
+core = Pybind11Extension("lightbound._core", sources, depends=headers, cxx_std=17, extra_compile_args=["-O3"])
+setup(ext_modules=[core])

@@ -63,6 +63,7 @@ SeparableRows::SeparableRows(Indices query_grid, Indices key_grid, std::vector<P
     for (std::size_t a = 0; fits && a < axes_.size(); ++a) {
         const auto extent = static_cast<std::size_t>(query_grid_[a]);
         fits = axes_[a].first.size() == extent && axes_[a].last.size() == extent && axes_[a].step >= 1;
+        axes_[a].step = std::min(axes_[a].step, std::max<Index>(key_grid_[a], 1));  // a longer step could overflow
         for (std::size_t i = 0; fits && i < extent; ++i)
             fits = axes_[a].first[i] >= 0 && axes_[a].last[i] <= key_grid_[a];
     }

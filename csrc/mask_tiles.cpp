@@ -21,7 +21,7 @@ class Axis {
 public:
     explicit Axis(const KeyAxis& axis) : axis_(axis), base_(axis.length.size() + 1, 0), tile_of_(axis.group.size()) {
         for (std::size_t g = 0; g < axis.length.size(); ++g) {
-            const Index count = (axis.length[g] + axis.tile - 1) / axis.tile;
+            const auto count = static_cast<Index>((std::int64_t{axis.length[g]} + axis.tile - 1) / axis.tile);
             base_[g + 1] = base_[g] + count;
             group_of_tile_.insert(group_of_tile_.end(), static_cast<std::size_t>(count), static_cast<Index>(g));
         }

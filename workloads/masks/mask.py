@@ -161,9 +161,10 @@ class Mask(ABC):
             _, first, last = layout.tiles(tile)
             query_axes.append((layout.order(), np.concatenate(([0], np.cumsum(last - first)))))
         key_axes = [
-            (*layout.numbering(), np.asarray(layout.lengths), tile)
+            (*layout.numbering(), np.asarray(layout.lengths), min(tile, layout.extent))
             for layout, tile in zip(keys, asked.kv_tile, strict=True)
         ]
+        extra_tile = min(asked.kv_tile_size, max(self.extra_keys, 1))
         return _core.count_mask_tiles(
-            self.rows, query_axes, key_axes, self.extra_keys, asked.kv_tile_size, asked.dynamic, list_tiles
+            self.rows, query_axes, key_axes, self.extra_keys, extra_tile, asked.dynamic, list_tiles
         )

@@ -72,7 +72,7 @@ class Separable(Mask):
         if list_tiles or len(asked.q_tile) == len(self.grid):
             return super()._native(asked, list_tiles)
         pairs, visits, full, kv_tiles, tile_pairs = _core.count_flat_mask_tiles(
-            self.rows, asked.q_tile_size, asked.kv_tile_size, asked.dynamic
+            self.rows, min(asked.q_tile_size, self.queries), min(asked.kv_tile_size, self.keys), asked.dynamic
         )
         extra_tiles = -(-self.extra_keys // asked.kv_tile_size)
         pairs += self.queries * self.extra_keys

@@ -41,6 +41,16 @@ def test_padding_is_counted_on_both_sides() -> None:
     assert (uneven.q_tiles, uneven.launched_q_tiles) == (3 + 2 + 2 + 2, 12)
 
 
+def test_a_tile_larger_than_the_grid_is_one_tile_of_padding() -> None:
+    huge = 2**31 - 1
+    for mask in (GNA((5, 6), 4, 2), GNA((5, 6), 4, 2) & Dense((5, 6)), Strided((5, 6), huge), Blocked((5, 6), huge)):
+        for tile in ((huge, huge), huge):
+            for kv_tiling in ("static", "dynamic"):
+                count = mask.count(tile, tile, kv_tiling)
+                assert (count.q_tiles, count.dense_kv_tiles, count.visits_total) == (1, 1, 1)
+    assert [mask.row(0).tolist() for mask in (Strided(8, huge), Strided(8, 7))] == [[0], [0, 7]]
+
+
 def test_extra_keys_add_whole_tiles_that_every_query_attends() -> None:
     without, with_text = (GNA((30, 48, 80), (18, 24, 24), (16, 8, 8), extra_keys=n) for n in (0, 256 + 1))
     a, b = (mask.count((4, 8, 8), (2, 8, 8)) for mask in (without, with_text))
