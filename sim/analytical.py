@@ -15,6 +15,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
 
 from .binding import Piece
+from .loading import with_loading
 from .mapping import For
 from .plan import GroupPlan, Plan, Site
 from .reuse import Nest, Sizes, tiles
@@ -69,7 +70,11 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
     machine = plan.machine
     taken, spilled = _capacity(plan, group, nests, word_bytes, strict)
     traffic = group_traffic(group, nests, spilled)
-    einsums = {name: _einsum_time(plan, site, nests) for name, site in group.sites.items()}
+    shared = nests.below(group.shared)
+    einsums = {
+        name: _einsum_time(plan, site, nests, shared.visits(site.ranks, len(group.shared)), word_bytes)
+        for name, site in group.sites.items()
+    }
     schedule = make_schedule(machine, group, nests, einsums)
     compute_s = schedule.cycles / machine.clock_hz
     memory_s = _memory_time(plan, group, nests, traffic, word_bytes)
@@ -121,7 +126,7 @@ def _bytes(value: Number) -> str:
     return f"{float(np.max(value)):,.0f} B"
 
 
-def _einsum_time(plan: Plan, site: Site, nests: Nests) -> EinsumTime:
+def _einsum_time(plan: Plan, site: Site, nests: Nests, epochs: Number, word_bytes: int) -> EinsumTime:
     cycles: dict[str, Number] = {}
     useful: dict[str, Number] = {}
     for piece in site.pieces:
@@ -135,6 +140,10 @@ def _einsum_time(plan: Plan, site: Site, nests: Nests) -> EinsumTime:
             lanes = plan.machine.units[other].lanes
             cycles[other] = cycles.get(other, 0) + ceil_div(points, lanes) * extra * share
             useful[other] = useful.get(other, 0) + points * extra
+    if site.loads:
+        name, share = site.unit.name, _busiest_share(plan, site, site.einsum.ranks, nests)
+        work = cycles.get(name, 0)
+        cycles[name] = with_loading(plan.machine, site, nests, epochs, work, share, word_bytes)
     return EinsumTime(cycles, useful)
 
 

@@ -46,13 +46,15 @@ class Hold(_Document):
     """Tensors kept in a storage level from this point of the nest on: one tile of each, at the extents left here.
 
     An intermediate that is held has its home there: it never goes further out. `copies` is 2 for double buffering.
-    With `alias`, the tensors share one buffer as large as the largest of them.
+    With `alias`, the tensors share one buffer as large as the largest of them. With `wait`, the unit's own threads
+    bring them: work and refills form a pipeline of two stages, and each refill takes so many cycles beside its words.
     """
 
     tensors: Names = Field(alias="hold")
     level: str = Field(alias="in")
     copies: Quantity = 1
     alias: bool = False
+    wait: Quantity | None = None
 
 
 class Do(_Document):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 
 from lightbound.archs.machine import Machine, Unit
 from lightbound.base.errors import LightboundError, choose_from
@@ -33,11 +34,14 @@ class Held:
     copies: int | float | str
     buffer: int  # holds with one number share a buffer (alias)
     users: frozenset[str]
+    wait: int | float | str | None = None  # cycles of a refill by the unit's own threads
 
 
 @dataclass(frozen=True, eq=False)
 class Site:
     """Where an Einsum runs: its loops from outermost to innermost, its unit, and what is held on the way to it.
+
+    The first `shared` of its loops are those of the group.
 
     `unit` and `space` are those of its first operations, whose operands are what the unit reads; `pieces` are all.
     """
@@ -46,6 +50,7 @@ class Site:
     unit: Unit
     space: Dictionary[str, tuple[str, ...]]
     pieces: tuple[Piece, ...]
+    shared: int
     loops: tuple[For, ...]
     holds: Dictionary[str, tuple[Held, ...]]
     passes: PassVector
@@ -65,6 +70,11 @@ class Site:
         ranks = [rank for rank in self.einsum.ranks if rank not in self.spatial]
         reduced = set(self.einsum.reduced)
         return tuple(sorted(ranks, key=lambda rank: rank in reduced))
+
+    @cached_property
+    def loads(self) -> bool:
+        """Whether its unit's own threads bring operands."""
+        return any(held.wait is not None for chain in self.holds.values() for held in chain)
 
     def together_with(self, other: Site) -> bool:
         """Whether the two are done in one walk on one unit, so that a value passes between them for free."""
@@ -235,7 +245,7 @@ class _Walk:
                 )
             if not (node.alias and made):
                 self.buffers += 1
-            made.append(Held(tensor, level, loops, node.copies, self.buffers, users))
+            made.append(Held(tensor, level, loops, node.copies, self.buffers, users, node.wait))
         self.holds.extend(made)
         return made
 
@@ -267,8 +277,9 @@ def _plan_group(
                     chain[held.tensor] = (*chain.get(held.tensor, ()), held)
             pieces = pieces_of(einsum, bound[einsum.name], machine)
             unit, space = operand_lanes(einsum, bound[einsum.name], machine, pieces)
+            shared = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(loops, walk.shared, strict=False)))
             sites[einsum.name] = Site(
-                einsum, unit, space, pieces, loops, chain, vectors[einsum.name], slot_of[einsum.name]
+                einsum, unit, space, pieces, shared, loops, chain, vectors[einsum.name], slot_of[einsum.name]
             )
     flows = _flows(where, cascade, group, number, group_of, sites)
     return GroupPlan(group, walk.shared, sites, flows, tuple(walk.holds), tuple(walk.stages), _draining(cascade, sites))

@@ -1,1 +1,1 @@
-"""Named mappings: what papers chose, as plain data in the vocabulary of docs/mapping.md. No engine reads a name here."""
+"""Named mappings: what papers chose, as plain data (docs/mapping.md). No engine reads a name here."""

@@ -54,4 +54,51 @@ FLASH = {
     ],
 }
 
-MAPPINGS = {"flash": FLASH}
+# Two blocks of threads share an SM and contend for it; a block's warps load their own operands from shared memory for
+# every step of 16 along the sum (ldmatrix), and march together.
+FLASH_SYNC = {
+    "source": (
+        "FlashAttention-2, arXiv 2307.08691, and Dao-AILab/flash-attention, csrc/flash_attn, forward launch templates: "
+        "128 x 64 for a head dimension of 128, 128 x 128 for 64, 4 warps, two blocks of threads on an SM. 33 cycles "
+        "of ldmatrix latency, 260 of an iteration and 3500 of a block are sums of published latencies, assumed"
+    ),
+    "variant": "1-pass",
+    "sizes": {"M0": "min(M, where(E > 64, 64, 128))"},
+    "params": {"BR": 128, "WARPS": 4, "CONTEXTS": 2},
+    "bind": FLASH["bind"],
+    "groups": [
+        {
+            "einsums": ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"],
+            "nest": [
+                {"for": "b", "over": "sm"},
+                {"for": "h", "over": "sm"},
+                {"hold": ["K", "V"], "in": "l2"},
+                {"for": "p", "tile": "BR", "over": "sm"},
+                {"hold": ["Q"], "in": "shared"},
+                {"hold": ["RM", "RD", "RO"], "in": "registers"},
+                {"for": "m1"},
+                {"hold": ["K", "V"], "in": "shared"},
+                {
+                    "do": ["S"],
+                    "nest": [
+                        {"for": "p", "tile": "BR // WARPS"},
+                        {"for": "e", "tile": 16},
+                        {"hold": ["Q", "K"], "in": "registers", "wait": 33},
+                    ],
+                },
+                {
+                    "do": ["LO"],
+                    "nest": [
+                        {"for": "p", "tile": "BR // WARPS"},
+                        {"for": "m0", "tile": 16},
+                        {"hold": ["V"], "in": "registers", "wait": 33},
+                    ],
+                },
+            ],
+            "contexts": "CONTEXTS",
+            "delay": "260 + 3500 / M1",
+        }
+    ],
+}
+
+MAPPINGS = {"flash": FLASH, "flash_sync": FLASH_SYNC}
