@@ -98,7 +98,7 @@ def _capacity(
 ) -> tuple[dict[int, Number], dict[int, Number]]:
     taken: dict[int, Number] = {}
     spilled: dict[int, Number] = {}
-    held = footprints(plan.machine, group, nests)
+    held = footprints(group, nests)
     for number, level in enumerate(plan.machine.levels):
         need: Number = sum((words for words, _ in held.get(number, {}).values()), 0) * word_bytes
         for where_, stage in group.stages:

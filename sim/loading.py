@@ -39,7 +39,7 @@ def with_loading(
 
 
 def _steps(site: Site, held: Held, nests: Nests) -> Number:
-    """Refills of an epoch: loops of the Einsum's own branch, except those whose iterations lie side by side in lanes."""
+    """Refills of an epoch: loops of the Einsum's own branch, but for iterations that lie side by side in lanes."""
     nest = nests.below(held.loops)
     steps: Number = 1
     for depth in range(site.shared, len(held.loops)):

@@ -13,6 +13,7 @@ from itertools import takewhile
 
 from lightbound.archs.machine import Machine, Unit
 from lightbound.base.errors import LightboundError, choose_from
+from lightbound.base.formula import Number
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.einsum import Einsum
 from lightbound.workloads.expression import Access
@@ -35,6 +36,7 @@ class Held:
     buffer: int  # holds with one number share a buffer (alias)
     users: frozenset[str]
     wait: int | float | str | None = None  # cycles of a refill by the unit's own threads
+    instances: Number = 1  # workers that share it, where the level is one for all and iterations are dealt over them
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +247,10 @@ class _Walk:
                 )
             if not (node.alias and made):
                 self.buffers += 1
-            made.append(Held(tensor, level, loops, node.copies, self.buffers, users, node.wait))
+            dealt = [loop.over for loop in loops if loop.over is not None]
+            shared = dealt and self.machine.levels[level].scope is None
+            instances = self.machine.copies(dealt[0]) if shared else 1
+            made.append(Held(tensor, level, loops, node.copies, self.buffers, users, node.wait, instances))
         self.holds.extend(made)
         return made
 

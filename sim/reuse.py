@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum, where
 from lightbound.workloads.expression import Access, Affine, Coefficient
@@ -91,21 +92,31 @@ class Nest:
                 result = result * self.count(rank, depth)
         return result
 
-    def moved(self, access: Access, depth: int, ranks: Collection[str], also: tuple[Access, ...] = ()) -> Number:
+    def moved(
+        self,
+        access: Access,
+        depth: int,
+        ranks: Collection[str],
+        also: tuple[Access, ...] = (),
+        rounds: Mapping[int, Number] = MappingProxyType({}),
+    ) -> Number:
         """Words brought to this depth over the whole nest: the tile at each change of it.
 
         `ranks` are those of the Einsums that use the tensor: a loop over any other rank does not run for them. `also`
-        are accesses that differ from the first in their offsets alone (`windows`) and move with it.
+        are accesses that differ from the first in their offsets alone (`windows`) and move with it. `rounds` gives, by
+        position, the part of a loop's iterations that come one after the other, where several run side by side on the
+        same tile.
         """
         own = access.ranks
         covered = self._covered(access, 0, also)
         constant = not also and _is_plain(access)
         result = covered
         again: Number = 1  # visits of what is there, by loops over other ranks
+        together: Number = 1
         counted: dict[str, Number] = {}
         for position, step in enumerate(self.steps[:depth]):
             if step.rank in own:
-                words = again * (covered if constant else self._covered(access, position + 1, also))
+                words = again * together * (covered if constant else self._covered(access, position + 1, also))
                 if step.if_split:
                     result = where(self._counts[position] > self.count(step.rank, position), words, result)
                 else:
@@ -115,6 +126,8 @@ class Nest:
                     again = again // counted[step.rank]
                 counted[step.rank] = self._counts[position]
                 again = again * self._counts[position]
+                if position in rounds:
+                    together = together * rounds[position]
         return result
 
     def _covered(self, access: Access, depth: int, also: tuple[Access, ...]) -> Number:

@@ -13,7 +13,6 @@ from math import isqrt
 
 import numpy as np
 
-from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, evaluate, is_array, minimum, where
 
@@ -36,9 +35,9 @@ def environment(plan: Plan, sizes: Sizes, word_bytes: int) -> dict[str, Number]:
     return names
 
 
-def level_bytes(machine: Machine, plan: GroupPlan, nests: Nests, level: int, word_bytes: int) -> Number:
+def level_bytes(plan: GroupPlan, nests: Nests, level: int, word_bytes: int) -> Number:
     """Bytes that a group takes of one copy of a level."""
-    held = footprints(machine, plan, nests).get(level, {})
+    held = footprints(plan, nests).get(level, {})
     total: Number = sum(words for words, _ in held.values()) * word_bytes
     for where_, stage in plan.stages:
         if where_ == level:
@@ -65,7 +64,7 @@ def _fit(plan: Plan, sizes: Sizes, names: Mapping[str, Number], name: str, fit: 
             environment_ = {**names, name: value}
             total: Number = 0
             for group in groups:
-                taken = level_bytes(plan.machine, group, Nests(sizes, environment_), number, word_bytes)
+                taken = level_bytes(group, Nests(sizes, environment_), number, word_bytes)
                 total = np.maximum(total, taken) if is_array(taken) else max(total, taken)
             return total
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lightbound.archs.machine import Machine
-from lightbound.base.formula import Number, ceil_div, evaluate, maximum, minimum, where
+from lightbound.base.formula import Number, ceil_div, divide, evaluate, maximum, minimum, where
 from lightbound.workloads.expression import Access, Affine
 
 from .mapping import For
@@ -133,7 +132,11 @@ def _filled(flow: Flow, held: Held, nests: Nests) -> Number:
     if flow.running:
         return maximum(*(nest.moved(access, depth, ranks) for _, access in below))
     several = windows(tuple(dict.fromkeys(access for _, access in below)))
-    moved = [nest.moved(window[0], depth, ranks, window[1:]) for window in several]
+    rounds = {
+        position: divide(ceil_div(trips, at_once), trips)
+        for position, (trips, at_once) in _side_by_side(held, below[0][0], nests).items()
+    }
+    moved = [nest.moved(window[0], depth, ranks, window[1:], rounds) for window in several]
     if len(several) == 1:
         return moved[0]
     whole = maximum(*(nest.footprint(window[0], 0, (), window[1:]) for window in several))
@@ -233,7 +236,7 @@ def _revisited(words: Number, once: Number) -> Number:
     return maximum(0, words - once)
 
 
-def footprints(machine: Machine, plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
+def footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
     """Words that each buffer of each level takes in one copy of it: level -> buffer -> (words, tensors)."""
     found: dict[int, dict[int, tuple[Number, tuple[str, ...]]]] = {}
     running = {flow.tensor: flow.running for flow in plan.flows}
@@ -241,8 +244,7 @@ def footprints(machine: Machine, plan: GroupPlan, nests: Nests) -> dict[int, dic
         nest = nests.below(held.loops)
         words = _room(plan, held, nest, running.get(held.tensor, frozenset()))
         words = words * evaluate(held.copies, nests.environment)
-        if machine.levels[held.level].scope is None:
-            words = words * _concurrent(machine, plan, held, nests)
+        words = words * _tiles_at_once(plan, held, nests)
         buffers = found.setdefault(held.level, {})
         known, tensors = buffers.get(held.buffer, (0, ()))
         buffers[held.buffer] = (maximum(known, words), (*tensors, held.tensor))
@@ -264,26 +266,34 @@ def _room(plan: GroupPlan, held: Held, nest: Nest, live: frozenset[str]) -> Numb
     return maximum(*written, room)
 
 
-def _concurrent(machine: Machine, plan: GroupPlan, held: Held, nests: Nests) -> Number:
-    """How many tiles of a tensor a shared level holds at once, for instances that work on different iterations.
+def _tiles_at_once(plan: GroupPlan, held: Held, nests: Nests) -> Number:
+    """How many tiles of a tensor a shared level holds at once, for instances that work on different iterations."""
+    site = next(plan.sites[name] for name in sorted(held.users))
+    accesses = (*site.einsum.reads, site.einsum.output)
+    own = {rank for access in accesses if access.tensor == held.tensor for rank in access.ranks}
+    result: Number = 1
+    for position, (_, at_once) in _side_by_side(held, site, nests).items():
+        if position < len(held.loops) and held.loops[position].rank in own:
+            result = result * at_once
+    return result
 
-    Iterations are dealt in loop order: instances that differ only in loops below the hold share one tile.
+
+def _side_by_side(held: Held, site: Site, nests: Nests) -> dict[int, tuple[Number, Number]]:
+    """For loops dealt over the instances that share a level, by position: their trips, and how many run at once.
+
+    Iterations are dealt in loop order, so that the innermost loops fill the instances first. Instances at the same
+    tile are taken to be near each other in time, so that one fetch serves them all.
     """
-    dealt = [loop for loop in held.loops if loop.over is not None]
-    if not dealt:
-        return 1
-    own = {rank for name in held.users for rank in plan.sites[name].einsum.ranks}
-    instances: Number = machine.copies(dealt[0].over)
-    site = next(site for name, site in plan.sites.items() if name in held.users)
+    if isinstance(held.instances, int) and held.instances == 1:
+        return {}
     nest = nests.below(site.loops)
-    above: Number = 1
-    below: Number = 1
-    for depth, loop in enumerate(site.loops):
-        if loop.over is None or loop.rank not in own:
-            continue
-        trips = ceil_div(nest.extent(loop.rank, depth), nest.extent(loop.rank, depth + 1))
-        if depth < len(held.loops):
-            above = above * trips
-        else:
-            below = below * trips
-    return maximum(1, minimum(above, ceil_div(instances, below)))
+    found: dict[int, tuple[Number, Number]] = {}
+    free: Number = held.instances
+    for position in reversed(range(len(site.loops))):
+        loop = site.loops[position]
+        if loop.over is not None and loop.rank in site.ranks:
+            trips = ceil_div(nest.extent(loop.rank, position), nest.extent(loop.rank, position + 1))
+            at_once = minimum(trips, free)
+            found[position] = trips, at_once
+            free = ceil_div(free, at_once)
+    return found

@@ -37,11 +37,11 @@ FLASH = {
             "nest": [
                 {"for": "b", "over": "sm"},
                 {"for": "h", "over": "sm"},
-                {"hold": ["K", "V"], "in": "l2"},
                 {"for": "p", "tile": "BR", "over": "sm"},
                 {"hold": ["Q"], "in": "shared"},
                 {"hold": ["RM", "RD", "RO"], "in": "registers"},
                 {"for": "m1"},
+                {"hold": ["K", "V"], "in": "l2"},
                 {"hold": ["K", "V"], "in": "shared", "copies": "STAGES"},
                 {"for": "p", "tile": "ROWS"},
                 {"do": ["S"], "nest": [{"for": "e", "tile": 16}, {"hold": ["Q", "K"], "in": "registers"}]},
@@ -72,11 +72,11 @@ FLASH_SYNC = {
             "nest": [
                 {"for": "b", "over": "sm"},
                 {"for": "h", "over": "sm"},
-                {"hold": ["K", "V"], "in": "l2"},
                 {"for": "p", "tile": "BR", "over": "sm"},
                 {"hold": ["Q"], "in": "shared"},
                 {"hold": ["RM", "RD", "RO"], "in": "registers"},
                 {"for": "m1"},
+                {"hold": ["K", "V"], "in": "l2"},
                 {"hold": ["K", "V"], "in": "shared"},
                 {
                     "do": ["S"],
