@@ -36,10 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(_as_error(error))
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except BrokenPipeError:  # the reader, `head` say, has seen enough; Python must not complain of it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except (BrokenPipeError, SystemExit):  # the reader, `head` say, has seen enough; typer and rich exit on it
+        return _silenced()
     return code if isinstance(code, int) else 0
+
+
+def _silenced() -> int:
+    """What a shell reports of a program whose reader left; nothing more is written, not even when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 def _refuse(error: LightboundError) -> int:
@@ -65,7 +70,7 @@ def _as_error(error: Any) -> LightboundError:
         return LightboundError("option", option, "does not exist", choose_from(_options(context), option))
     parameter = getattr(error, "param", None)
     if parameter is not None and type(error).__name__ == "MissingParameter":
-        wanted = parameter.opts[0] if parameter.param_type_name == "option" else parameter.make_metavar_name()
+        wanted = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
         return LightboundError(wanted, None, "is missing", f"Give it. {remedy}")
     return LightboundError("arguments", None, message[:1].lower() + message[1:], remedy)
 

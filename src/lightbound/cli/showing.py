@@ -69,7 +69,8 @@ def _kind_of_file(path: str) -> str:
     """A workload has a cascade; a machine has levels, or extends another."""
     from lightbound.base.document import read_yaml
 
-    fields = set(read_yaml(path, "file") or ())
+    data = read_yaml(path, "file")
+    fields = set(data) if isinstance(data, dict) else set[str]()
     if fields & {"cascade", "cascades"}:
         return "workload"
     if fields & {"levels", "units", "extends"}:

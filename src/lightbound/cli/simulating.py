@@ -51,7 +51,7 @@ def _summary(p: Prediction, work: Workload) -> Block:
 
 
 def _resources(p: Prediction) -> Block:
-    """What the latency waits for adds up to it; busy times overlap and do not."""
+    """Busy times overlap; the shares of the latency during which each resource binds add up to all of it."""
     names = dict.fromkeys((*p.busy_s, *p.decomposition_s))
     rows = [
         (
@@ -63,7 +63,7 @@ def _resources(p: Prediction) -> Block:
         )
         for name in names
     ]
-    columns = ("resource", "busy", "busy of latency", "utilization", "latency waits")
+    columns = ("resource", "busy", "busy of latency", "utilization", "binds")
     return Table(columns, rows, title="Where the time goes", right=frozenset(columns[1:]))
 
 
