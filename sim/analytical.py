@@ -56,6 +56,8 @@ def _check_tile(plan: Plan, loop: For, sizes: Sizes, names: dict[str, Number]) -
     where = f"mapping {plan.mapping.name!r}: tile of {loop.rank}"
     if np.any(np.asarray(tile) < 1):
         raise LightboundError(where, f"{loop.tile}", "is below 1", "Choose a larger tile or a larger rank.")
+    if np.any(np.asarray(tile % 1) != 0):
+        raise LightboundError(where, f"{loop.tile}", "is no whole number", "Round it: ceil_div(a, b) or a // b.")
     if isinstance(loop.tile, int) and np.any(np.asarray(tile > sizes[loop.rank])):
         raise LightboundError(
             where,
