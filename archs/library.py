@@ -82,7 +82,7 @@ def _chain(path: Path) -> tuple[Stamp, ...]:
         base = _file(stamp).get("extends")
         if base is None:
             return tuple(chain)
-        beside = path.with_name(str(base))
+        beside = path.parent / str(base)
         path = beside if beside.suffix in (".yaml", ".yml") else _find(base)
 
 
@@ -116,7 +116,10 @@ def _build(chain: tuple[Stamp, ...], overrides: Mapping[str, Any]) -> Machine:
 
 
 def _document(chain: tuple[Stamp, ...]) -> Document:
-    """A copy of the file's content; where it extends a machine, of that one's with the file's ``changes``."""
+    """A copy of the file's content; where it extends another, of that one's with the file's ``changes``, and
+    with the file's own levels, units and other things by name added to it, or in place of those it has."""
+    from .schema import SECTIONS
+
     document = copy.deepcopy(_file(chain[0]))
     if len(chain) == 1:
         return document
@@ -131,6 +134,10 @@ def _document(chain: tuple[Stamp, ...]) -> Document:
         _override(base, str(name), value, where)
     if "source" in base:  # numbers of the base that rest on it must not change their source
         document["source"] = f"{document.get('source', '')} Extends {base.get('name')}: {base['source']}".strip()
+    for section in SECTIONS:
+        own, inherited = document.get(section), base.get(section)
+        if isinstance(own, dict) and isinstance(inherited, dict):
+            document[section] = {**own, **{name: item for name, item in inherited.items() if name not in own}}
     return {**base, **document}
 
 

@@ -79,7 +79,7 @@ class Unit:
     into one (``sub+exp``); `energy_j` is joules per operation, by the same names; `drain_cycles` pass
     between the last operand and the last result. `operands` names the level that an operand is read from,
     `multicast` the axis over which one read serves all lanes, `also` the cycles an operation takes of other
-    units besides.
+    units besides, `blocks` the part of another unit's work that cannot run beside this one's.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Unit:
     operands: Mapping[str, str] = field(default_factory=Fixed)
     multicast: Mapping[str, str] = field(default_factory=Fixed)
     also: Mapping[str, Mapping[str, Number]] = field(default_factory=Fixed)
+    blocks: Mapping[str, Number] = field(default_factory=Fixed)
 
     @property
     def lanes(self) -> Number:
@@ -134,6 +135,20 @@ class Link:
 
 
 @dataclass(frozen=True, eq=False)
+class SustainedLoad:
+    """The load under which a machine holds its sustained clock: `unit` busy for the share `utilization` of all cycles.
+
+    A run of more than `after_s` is limited by power: at another share u the clock is the sustained one times
+    (utilization / u) ** (1 / exponent), and never above the machine's clock.
+    """
+
+    unit: str
+    utilization: Number
+    exponent: Number
+    after_s: Number
+
+
+@dataclass(frozen=True, eq=False)
 class Occupancy:
     """What bounds how many blocks of threads (CTAs) a multiprocessor holds at once. None: not stated."""
 
@@ -166,6 +181,7 @@ class Machine:
     links: Mapping[str, Link] = field(default_factory=Fixed)
     launch_latency_s: Number = 0.0
     sustained_clock_hz: Number | None = None
+    sustained_load: SustainedLoad | None = None
     occupancy: Occupancy | None = None
     sources: Mapping[str, Source] = field(default_factory=Fixed, repr=False)
     stated: Mapping[str, Number] = field(default_factory=Fixed, repr=False)

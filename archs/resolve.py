@@ -17,7 +17,7 @@ from lightbound.base.errors import LightboundError, choose_from
 from lightbound.base.formula import Number, evaluate, is_array
 
 from .lacks import lacks
-from .machine import Fixed, Level, Link, Machine, Occupancy, Registers, Source, Unit
+from .machine import Fixed, Level, Link, Machine, Occupancy, Registers, Source, SustainedLoad, Unit
 from .schema import Block, LevelBlock, MachineFile, UnitBlock
 from .units import as_count
 from .values import ByCapacity, Stated
@@ -39,6 +39,10 @@ def resolve(file: MachineFile, where: str) -> Machine:
     if file.occupancy is not None:
         r.known("occupancy.scope", file.occupancy.scope, file.instances, "an instance axis")
         occupancy = Occupancy(file.occupancy.scope, **r.block("occupancy", file.occupancy, r.env))
+    load = None
+    if file.sustained_load is not None:
+        r.known("sustained_load.unit", file.sustained_load.unit, units, "a unit")
+        load = SustainedLoad(file.sustained_load.unit, **r.block("sustained_load", file.sustained_load, r.env))
     return Machine(
         name=file.name,
         title=file.title,
@@ -54,6 +58,7 @@ def resolve(file: MachineFile, where: str) -> Machine:
             }
         ),
         occupancy=occupancy,
+        sustained_load=load,
         **r.block("", file, r.env),
         sources=Fixed(r.sources),
         stated=Fixed(r.stated),
@@ -76,6 +81,8 @@ def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:
     for ops, taken in block.also.items():
         for other in taken:
             r.known(f"{path}.also.{ops}", other, r.file.units, "a unit")
+    for other in block.blocks:
+        r.known(f"{path}.blocks", other, r.file.units, "a unit")
     shape = r.table(f"{path}.shape", block.shape, r.env, block)
     env = {**r.env, **shape}
     registers = None
@@ -93,6 +100,7 @@ def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:
         operands=Fixed(block.operands),
         multicast=Fixed(block.multicast),
         also=Fixed(also),
+        blocks=r.table(f"{path}.blocks", block.blocks, env, block),
         **r.block(path, block, env),
     )
 

@@ -32,7 +32,7 @@ Kind = Literal["datasheet", "microbenchmark", "paper", "derived", "assumed", "ov
 _FUNCTIONS = (
     "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu", "softplus", "erf", "sin", "cos",
 )  # fmt: skip
-_ARITHMETIC = ("mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast")
+_ARITHMETIC = ("mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast", "iadd")
 OPERATIONS = frozenset((*_ARITHMETIC, *_FUNCTIONS))
 """Operations that a unit may state a cost and an energy of, alone or fused with ``+``."""
 
@@ -139,6 +139,7 @@ class UnitBlock(Block):
     operands: dict[str, str] = {}
     multicast: dict[str, str] = {}
     also: dict[Operations, Annotated[dict[Name, Factor], Shared]] = {}
+    blocks: Annotated[dict[Name, Factor], Shared] = {}
 
 
 class LinkBlock(Block):
@@ -162,6 +163,15 @@ class OccupancyBlock(Block):
     shared_per_cta: Size | None = None
 
 
+class LoadBlock(Block):
+    """``sustained_load``: how busy which unit is at the sustained clock, and how the clock follows that share."""
+
+    unit: str
+    utilization: Factor
+    exponent: Factor
+    after: Time
+
+
 class MachineFile(Block):
     """A whole file. ``params`` are numbers that formulas and mappings may use, and overrides may set."""
 
@@ -175,6 +185,7 @@ class MachineFile(Block):
     occupancy: OccupancyBlock | None = None
     launch_latency: Time | None = None
     sustained_clock: Frequency | None = None
+    sustained_load: LoadBlock | None = None
     lacks: tuple[str, ...] = ()
 
     @model_validator(mode="after")

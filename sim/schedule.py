@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lightbound.archs.machine import Machine
-from lightbound.base.formula import Number, ceil_div, evaluate, maximum
+from lightbound.base.formula import Number, ceil_div, evaluate, maximum, where
 
 from .contention import cycle_time
 from .plan import GroupPlan
@@ -43,6 +43,15 @@ class Schedule:
     epoch_cycles: Number
     overhead_cycles: Number
 
+    @property
+    def busy(self) -> dict[str, Number]:
+        """Cycles by unit over all slots."""
+        total: dict[str, Number] = {}
+        for slot in self.slots:
+            for unit, cycles in slot.items():
+                total[unit] = total.get(unit, 0) + cycles
+        return total
+
 
 def make_schedule(machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict[str, EinsumTime]) -> Schedule:
     """The schedule of a group whose Einsums take these times."""
@@ -63,13 +72,24 @@ def make_schedule(machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict
     contexts = evaluate(group.contexts, nests.environment)
     overhead = evaluate(group.overhead, nests.environment)
     if group.contexts != 0:
-        demands = [sum((busy.get(unit, 0) for busy in slots), 0) / mine for unit in machine.units]
+        demands = list(_demands(machine, slots, mine).values())
         delay = evaluate(group.delay, nests.environment)
         waits["contention"] = maximum(0, mine * cycle_time(demands, int(contexts), delay) - total)
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
     if group.overhead != 0:
         waits["overhead"] = busiest * overhead
     return Schedule(slots, waits, total + sum(waits.values(), 0), epochs, tasks, busiest, epoch_cycles, overhead)
+
+
+def _demands(machine: Machine, slots: tuple[dict[str, Number], ...], epochs: Number) -> dict[str, Number]:
+    """Cycles of one epoch on each unit. What a unit blocks of another one's work counts as its own."""
+    demands = {unit: sum((busy.get(unit, 0) for busy in slots), 0) / epochs for unit in machine.units}
+    for name, unit in machine.units.items():
+        for other, part in unit.blocks.items():
+            blocked = where(demands[name] > 0, part * demands[other], 0)
+            demands[name] = demands[name] + blocked
+            demands[other] = demands[other] - blocked
+    return demands
 
 
 def _slots(plan: GroupPlan, einsums: dict[str, EinsumTime]) -> tuple[dict[str, Number], ...]:

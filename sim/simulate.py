@@ -159,9 +159,9 @@ def _left_out(machine: Machine, priced: bool, unpriced: tuple[str, ...]) -> list
 
 
 _READ = re.compile(
-    r"clock|launch_latency|params\..*|instances\..*"
+    r"clock|sustained_clock|sustained_load\..*|launch_latency|params\..*|instances\..*"
     r"|levels\.[^.]*\.(capacity|bandwidth|row|read_energy|write_energy)\b.*"
-    r"|units\.[^.]*\.(shape|cost|energy|drain|registers|also)\b.*"
+    r"|units\.[^.]*\.(shape|cost|energy|drain|registers|also|blocks)\b.*"
 )
 
 
