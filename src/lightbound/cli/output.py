@@ -79,7 +79,8 @@ def _draw_table(screen: Console, table: Table) -> None:
     filled = [place for place in range(len(table.columns)) if any(row[place] for row in table.rows)]
     for place in filled:
         name = table.columns[place]
-        drawn.add_column(name, justify="right" if name in table.right else "left", overflow="fold")
+        number = name in table.right  # a number is never broken over lines
+        drawn.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in table.rows:
         drawn.add_row(*(row[place] for place in filled))
     screen.print(drawn)

@@ -122,10 +122,10 @@ def _mappings(method: Method) -> Block:
 
 
 def _count(value: Any) -> str:
-    """Operations in four digits: exact counts are in the JSON."""
+    """Operations, rounded where there are many: exact counts are in the JSON."""
     if not value:
         return ""
-    return f"{value:,}" if value < 100_000 else f"{value:.4g}"
+    return f"{value:,}" if value < 100_000 else f"{value:.3g}".replace("e+", "e")
 
 
 def _data(

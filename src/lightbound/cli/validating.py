@@ -45,7 +45,7 @@ def _blocks(report: SuiteReport) -> list[Block]:
         Table(("check", "value", "bar", "verdict"), checks, right=frozenset({"value", "bar"})),
     ]
     if report.groups:
-        columns = ("group", "metric", "n", "MAPE", "median", "maximum", "bias", "rank correlation")
+        columns = ("group", "metric", "n", "MAPE", "median", "maximum", "bias", "rank corr.")
         rows = [
             (
                 one.group,
