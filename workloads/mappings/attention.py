@@ -1,8 +1,9 @@
-"""Fused attention on a GPU: one mapping for the warp-specialised kernels of Hopper and Blackwell.
+"""Fused attention on a GPU: `flash` for the warp-specialised kernels of Hopper and Blackwell, `flash_sync` for those of
+Ampere, whose warps load operands themselves.
 
-A block of threads takes BR queries of one head and walks the keys in tiles of M0. Its warp groups of ROWS queries each
-are the contexts that contend for the SM's tensor cores, special function units and FP32 lanes. Tiles are those of
-FlashAttention-3 for a head dimension of 128; every one is a parameter.
+A block of threads takes BR queries of one head and walks the keys in tiles of M0. What contends for the SM's tensor
+cores, special function units and FP32 lanes (its contexts) are a block's warp groups of ROWS queries in `flash`, and
+the blocks on an SM in `flash_sync`. Every tile is a parameter.
 """
 
 from __future__ import annotations
@@ -10,6 +11,20 @@ from __future__ import annotations
 _ROWS = {"lanes": ["p"]}
 _SCORES = {"lanes": ["p", "m0"]}
 _OUTPUT = {"lanes": ["p", "f"]}
+
+_EVERY = ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"]
+
+# A block of threads: BR queries and their running values stay, keys and values come by; blocks that run at once on the
+# same head find them in the cache.
+_BLOCK = [
+    {"for": "b", "over": "sm"},
+    {"for": "h", "over": "sm"},
+    {"for": "p", "tile": "BR", "over": "sm"},
+    {"hold": ["Q"], "in": "shared"},
+    {"hold": ["RM", "RD", "RO"], "in": "registers"},
+    {"for": "m1"},
+    {"hold": ["K", "V"], "in": "l2"},
+]
 
 FLASH = {
     "source": (
@@ -33,15 +48,9 @@ FLASH = {
     ],
     "groups": [
         {
-            "einsums": ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"],
+            "einsums": _EVERY,
             "nest": [
-                {"for": "b", "over": "sm"},
-                {"for": "h", "over": "sm"},
-                {"for": "p", "tile": "BR", "over": "sm"},
-                {"hold": ["Q"], "in": "shared"},
-                {"hold": ["RM", "RD", "RO"], "in": "registers"},
-                {"for": "m1"},
-                {"hold": ["K", "V"], "in": "l2"},
+                *_BLOCK,
                 {"hold": ["K", "V"], "in": "shared", "copies": "STAGES"},
                 {"for": "p", "tile": "ROWS"},
                 {"do": ["S"], "nest": [{"for": "e", "tile": 16}, {"hold": ["Q", "K"], "in": "registers"}]},
@@ -68,15 +77,9 @@ FLASH_SYNC = {
     "bind": FLASH["bind"],
     "groups": [
         {
-            "einsums": ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"],
+            "einsums": _EVERY,
             "nest": [
-                {"for": "b", "over": "sm"},
-                {"for": "h", "over": "sm"},
-                {"for": "p", "tile": "BR", "over": "sm"},
-                {"hold": ["Q"], "in": "shared"},
-                {"hold": ["RM", "RD", "RO"], "in": "registers"},
-                {"for": "m1"},
-                {"hold": ["K", "V"], "in": "l2"},
+                *_BLOCK,
                 {"hold": ["K", "V"], "in": "shared"},
                 {
                     "do": ["S"],
