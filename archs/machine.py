@@ -79,7 +79,8 @@ class Unit:
     into one (``sub+exp``); `energy_j` is joules per operation, by the same names; `drain_cycles` pass
     between the last operand and the last result. `operands` names the level that an operand is read from,
     `multicast` the axis over which one read serves all lanes, `also` the cycles an operation takes of other
-    units besides, `blocks` the part of another unit's work that cannot run beside this one's.
+    units besides, `blocks` the part of another unit's work that cannot run beside this one's. `shares` names
+    a unit that is the same hardware under other instructions: while the one works, the other cannot.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Unit:
     multicast: Mapping[str, str] = field(default_factory=Fixed)
     also: Mapping[str, Mapping[str, Number]] = field(default_factory=Fixed)
     blocks: Mapping[str, Number] = field(default_factory=Fixed)
+    shares: str | None = None
 
     @property
     def lanes(self) -> Number:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from keyword import iskeyword
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -32,7 +32,7 @@ Kind = Literal["datasheet", "microbenchmark", "paper", "derived", "assumed", "ov
 _FUNCTIONS = (
     "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu", "softplus", "erf", "sin", "cos",
 )  # fmt: skip
-_ARITHMETIC = ("mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast", "iadd")
+_ARITHMETIC = ("mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast", "iadd", "shuffle")
 OPERATIONS = frozenset((*_ARITHMETIC, *_FUNCTIONS))
 """Operations that a unit may state a cost and an energy of, alone or fused with ``+``."""
 
@@ -128,9 +128,14 @@ class RegistersBlock(Block):
 
 
 class UnitBlock(Block):
-    """``units.<name>``: lanes by axis, and what each operation costs a lane in cycles and in energy."""
+    """``units.<name>``: lanes by axis, and what each operation costs a lane in cycles and in energy.
+
+    One that `shares` the hardware of another is that unit under other instructions: what it does not state itself
+    is as there.
+    """
 
     scope: str | None = None
+    shares: str | None = None
     shape: Annotated[dict[FormulaName, Count], Shared] = Field(min_length=1)
     cost: Annotated[dict[Operations, Factor], Shared] = Field(min_length=1)
     energy: Annotated[dict[Operations, Energy], Shared] = {}
@@ -140,6 +145,14 @@ class UnitBlock(Block):
     multicast: dict[str, str] = {}
     also: dict[Operations, Annotated[dict[Name, Factor], Shared]] = {}
     blocks: Annotated[dict[Name, Factor], Shared] = {}
+
+
+def _completed(unit: object, units: Mapping[Any, Any]) -> object:
+    """A unit with what it does not state as in the unit whose hardware it shares, if it names one there is."""
+    if not isinstance(unit, Mapping) or not isinstance(unit.get("shares"), str):
+        return unit
+    other = units.get(unit["shares"])
+    return {**other, **unit} if isinstance(other, Mapping) and "shares" not in other else unit
 
 
 class LinkBlock(Block):
@@ -187,6 +200,14 @@ class MachineFile(Block):
     sustained_clock: Frequency | None = None
     sustained_load: LoadBlock | None = None
     lacks: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shared_units_are_complete(cls, given: Any) -> Any:
+        units = given.get("units") if isinstance(given, Mapping) else None
+        if not isinstance(units, Mapping):
+            return given
+        return {**given, "units": {name: _completed(unit, units) for name, unit in units.items()}}
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> MachineFile:

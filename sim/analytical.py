@@ -15,6 +15,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
 
 from .binding import Piece
+from .clock import clock_hz
 from .loading import with_loading
 from .mapping import For
 from .plan import GroupPlan, Plan, Site
@@ -30,6 +31,7 @@ class GroupResult:
 
     einsums: dict[str, EinsumTime]
     schedule: Schedule
+    clock_hz: Number  # that it runs at
     compute_s: Number
     memory_s: dict[str, Number]  # by level
     launch_s: Number
@@ -78,13 +80,15 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
         for name, site in group.sites.items()
     }
     schedule = make_schedule(machine, group, nests, einsums)
-    compute_s = schedule.cycles / machine.clock_hz
+    clock = clock_hz(machine, schedule.busy, schedule.cycles)
+    compute_s = schedule.cycles / clock
     memory_s = _memory_time(plan, group, nests, traffic, word_bytes)
     latency = maximum(compute_s, *memory_s.values()) + machine.launch_latency_s
     names = {number: level.name for number, level in enumerate(machine.levels)}
     return GroupResult(
         einsums,
         schedule,
+        clock,
         compute_s,
         memory_s,
         machine.launch_latency_s,
@@ -202,10 +206,13 @@ def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests)
     instances = plan.machine.copies(site.unit.scope)
     outer = nests.below(site.loops)
     tasks: Number = 1
+    whole: Number = 1  # in tasks of full length: a ragged one is shorter, but then others are not
     for depth, loop in enumerate(site.loops):
         if loop.over is not None and loop.rank in ranks:
-            tasks = tasks * ceil_div(outer.extent(loop.rank, depth), outer.extent(loop.rank, depth + 1))
-    return ceil_div(tasks, instances) / tasks
+            above, below = outer.extent(loop.rank, depth), outer.extent(loop.rank, depth + 1)
+            tasks = tasks * ceil_div(above, below)
+            whole = whole * (above / below)
+    return minimum(1, ceil_div(tasks, instances) / whole)
 
 
 def _memory_time(plan: Plan, group: GroupPlan, nests: Nests, traffic: Traffic, word_bytes: int) -> dict[str, Number]:

@@ -97,7 +97,7 @@ def _groups(p: Prediction) -> list[str]:
     many = len(p.groups) > 1
     for group, result in zip(p.plan.groups, p.groups, strict=True):
         spent = [(cycles, name, unit) for name, time in result.einsums.items() for unit, cycles in time.cycles.items()]
-        clock = p.plan.machine.clock_hz
+        clock = result.clock_hz
         work = ", ".join(
             f"{name} {seconds(cycles / clock)} on {unit}{_pass(group.sites[name].passes)}"
             for cycles, name, unit in sorted(spent, reverse=True)[:3]

@@ -106,8 +106,8 @@ def summarise(
     for result in results:
         for time in result.einsums.values():
             for unit, cycles in time.cycles.items():
-                busy[unit] = busy[unit] + cycles / machine.clock_hz
-                useful[unit] = useful[unit] + time.lane_cycles[unit]
+                busy[unit] = busy[unit] + cycles / result.clock_hz
+                useful[unit] = useful[unit] + time.lane_cycles[unit] * (machine.clock_hz / result.clock_hz)
     by_tensor: dict[str, dict[str, Number]] = {level.name: {} for level in machine.levels}
     for result in results:
         for (number, _, tensor), words in result.words.items():
@@ -130,7 +130,7 @@ def summarise(
         },
         "busy_s": {**busy, **memory},
         "occupancy_bytes": {name: _scalar(value) for name, value in occupancy.items()},
-        "decomposition_s": _decompose(machine.clock_hz, results),
+        "decomposition_s": _decompose(results),
     }
 
 
@@ -138,7 +138,7 @@ def _scalar(value: Number) -> Number:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _decompose(clock_hz: Number, results: tuple[GroupResult, ...]) -> dict[str, Number]:
+def _decompose(results: tuple[GroupResult, ...]) -> dict[str, Number]:
     """The latency by what it waits for: in each group its slowest resource, and in each slot its slowest unit."""
     parts: dict[str, Number] = {}
 
@@ -147,17 +147,17 @@ def _decompose(clock_hz: Number, results: tuple[GroupResult, ...]) -> dict[str, 
 
     busy = _busy_cycles(results)  # where units tie in a slot, the busier one of the whole run is named
     for result in results:
-        work_s = result.latency_s - result.launch_s
+        work_s = maximum(result.compute_s, *result.memory_s.values())
         computes = result.compute_s >= work_s
         for slot in result.schedule.slots:
             longest = slot and maximum(*slot.values())
             taken: Number = False
             for unit, cycles in sorted(slot.items(), key=lambda item: -float(np.mean(busy[item[0]]))):
                 here = (cycles >= longest) & np.logical_not(taken)
-                add(unit, here * computes * cycles / clock_hz)
+                add(unit, here * computes * cycles / result.clock_hz)
                 taken = taken | here
         for what, cycles in result.schedule.waits.items():
-            add(what, computes * cycles / clock_hz)
+            add(what, computes * cycles / result.clock_hz)
         taken = computes
         for level, seconds in result.memory_s.items():
             here = (seconds >= work_s) & np.logical_not(taken)
