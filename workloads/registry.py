@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,9 @@ from .methods import load_method, method_names
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from .masks.mask import Mask
+    from .method import EndToEnd
+
 __all__ = ["Method", "Workload", "method", "workload", "workload_names"]
 
 ENTRY_POINTS = "lightbound.methods"
@@ -37,7 +40,9 @@ class Workload:
     """A method at given sizes: what `simulate` takes beside a machine.
 
     `cascade` is the variant's cascade with its sizes; tile sizes (the ``M0`` of ``m1*M0+m0``) may be left
-    open, for a mapping to choose. `word_bytes` is the size of one element of every tensor.
+    open, for a mapping to choose. `word_bytes` is the size of one element of every tensor. Of a method with a mask,
+    `options` are what its `mask` is made of: the cascade says what is done for a pair of a query and a key, the mask
+    for which pairs.
     """
 
     method: Method
@@ -45,6 +50,8 @@ class Workload:
     preset: str | None
     cascade: Cascade
     word_bytes: int = 2
+    options: Mapping[str, Any] = field(default_factory=dict)
+    mask: Mask | None = None
 
     @property
     def name(self) -> str:
@@ -55,15 +62,29 @@ class Workload:
         """Every size that is known, by its symbol."""
         return dict(self.cascade.sizes)
 
+    @property
+    def end_to_end(self) -> EndToEnd | None:
+        """What share of a model's run this is, where the preset says so."""
+        return self.method.end_to_end.get(self.preset or "")
+
     def with_variant(self, variant: str) -> Workload:
         """The same method and sizes in another variant; sizes that it does not have are dropped."""
-        other = _build(self.method, self.preset, variant, {}, self.word_bytes)
+        other = _build(self.method, self.preset, variant, self.options, self.word_bytes)
         kept = {symbol: size for symbol, size in self.sizes.items() if symbol in other.cascade.structure.symbols}
         return replace(other, cascade=other.cascade.with_sizes(**kept))
 
     def with_sizes(self, **sizes: int) -> Workload:
         """The same workload with some sizes changed; what follows from them (M1 of M, M0) follows again."""
+        if self.mask is not None:
+            _refuse_mask_sizes(self.method, sizes)
         return replace(self, cascade=self.cascade.with_sizes(**sizes))
+
+    def with_options(self, **options: Any) -> Workload:
+        """The same workload with another mask: some of its options changed."""
+        sizes = {symbol: size for symbol, size in self.sizes.items() if symbol not in _mask_symbols(self.method)}
+        kept = {symbol: size for symbol, size in sizes.items() if symbol not in _parts(self)}
+        given = {**self.options, **options, **kept}
+        return _build(self.method, self.preset, self.variant, given, self.word_bytes)
 
 
 def workload(
@@ -72,14 +93,14 @@ def workload(
     variant: str | None = None,
     *,
     word_bytes: int = 2,
-    **sizes: int,
+    **sizes: Any,
 ) -> Workload:
     """A workload by the name of its method, or from a ``.txt``, ``.einsum`` or ``.yaml`` file.
 
     Sizes are named by symbol (``M=4096``); they go over those of the preset, and these over the method's
-    defaults. Sizes that are equal in a preset (M and P of self-attention) are not coupled: set both. Raises
-    LightboundError for a name, preset, variant or size symbol that does not exist, and for a file that
-    cannot be read or parsed.
+    defaults. Sizes that are equal in a preset (M and P of self-attention) are not coupled: set both. Options of a
+    mask are named in lower case (``window=(18, 24, 24)``) and layered alike. Raises LightboundError for a name,
+    preset, variant, size or option that does not exist, and for a file that cannot be read or parsed.
     """
     return _build(method(name_or_path), preset, variant, sizes, word_bytes)
 
@@ -110,19 +131,48 @@ def method(name_or_path: str | os.PathLike[str]) -> Method:
 
 
 def _build(
-    method: Method, preset: str | None, variant: str | None, given: Mapping[str, int], word_bytes: int
+    method: Method, preset: str | None, variant: str | None, given: Mapping[str, Any], word_bytes: int
 ) -> Workload:
     name = _variant(method, variant)
     if preset is not None and preset not in method.presets:
         problem = f"is not one of {method.name}'s presets"
         raise LightboundError("preset", preset, problem, choose_from(method.presets, preset))
+    layer = method.presets.get(preset or "", {})
     cascade = _parsed(method, name)
-    for where, sizes in (
-        ("sizes", method.sizes),
-        (f"presets.{preset}", method.presets.get(preset or "", {})),
-    ):
-        cascade = cascade.with_sizes(**_of_variant(method, cascade, where, sizes))
-    return Workload(method, name, preset, cascade.with_sizes(**given), word_bytes)
+    for where, sizes in (("sizes", method.sizes), (f"presets.{preset}", layer)):
+        stated = {symbol: size for symbol, size in sizes.items() if symbol not in method.options}
+        cascade = cascade.with_sizes(**_of_variant(method, cascade, where, stated))
+    if method.mask is None:
+        return Workload(method, name, preset, cascade.with_sizes(**given), word_bytes)
+    sizes = {symbol: size for symbol, size in given.items() if symbol not in method.options}
+    _refuse_mask_sizes(method, sizes)
+    for symbol, value in sizes.items():
+        if not symbol.isupper():
+            problem = f"is not an option of {method.name}"
+            raise LightboundError(symbol, value, problem, choose_from(method.options, symbol))
+    layers = (layer, given)
+    options = {key: value for one in layers for key, value in one.items() if key in method.options}
+    options = {**method.options, **options}
+    mask = method.mask(**options)
+    counts = dict(zip(_mask_symbols(method), (mask.queries, mask.keys), strict=True))
+    return Workload(method, name, preset, cascade.with_sizes(**counts, **sizes), word_bytes, options, mask)
+
+
+def _mask_symbols(method: Method) -> tuple[str, ...]:
+    """The sizes that a mask sets: of its queries and of its keys."""
+    return tuple(rank.upper() for rank in method.mask_ranks) if method.mask is not None else ()
+
+
+def _parts(work: Workload) -> set[str]:
+    """Sizes of the outermost part of a split: they follow from the total."""
+    return {partition.parts[0] for partition in work.cascade.partitions}
+
+
+def _refuse_mask_sizes(method: Method, sizes: Mapping[str, Any]) -> None:
+    for symbol in _mask_symbols(method):
+        if symbol in sizes:
+            remedy = f"Change an option of the mask: {', '.join(method.options)}."
+            raise LightboundError(f"sizes.{symbol}", sizes[symbol], "follows from the mask", remedy)
 
 
 def _of_variant(method: Method, cascade: Cascade, where: str, sizes: Mapping[str, int]) -> dict[str, int]:
