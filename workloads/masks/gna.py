@@ -19,6 +19,7 @@ from .axis import IntervalAxis
 from .layout import Integers, Layout, interleaved
 from .separable import Separable
 from .shape import FlagsLike, Shape, ShapeLike, flags, shape, whole
+from .tile_count import TileCount
 
 MAX_RANK = 3
 
@@ -102,6 +103,26 @@ class GNA(Separable):
     @property
     def axes(self) -> tuple[NeighborhoodAxis, ...]:
         return _axes(self.grid, self.window, self.stride, self.dilation, self.causal)
+
+    @property
+    def score_test(self) -> dict[str, int]:
+        """On each axis the key's coordinate and both ends of the window; once both ends of the padded array.
+
+        Reasoned from what such a test must compute, with measured kernels in view (docs/bounds.md), and not read from
+        their machine code.
+        """
+        axes = len(self.grid)
+        return {"iadd": axes, "compare": 2 * axes + 2, "select": 1}
+
+    def tested_visits(self, count: TileCount) -> Integers:
+        """Kernels of this mask test all visits or none, by the rule of `kernel_block_sparse`."""
+        from .block_sparsity import kernel_block_sparse
+
+        if len(count.q_tile) == len(self.grid) and kernel_block_sparse(
+            self, count.q_tile, count.kv_tile, count.kv_tiling
+        ):
+            return np.zeros_like(count.visits)
+        return count.visits
 
     def with_stride(self, stride: ShapeLike) -> GNA:
         """The same mask with another stride: what a design search varies."""

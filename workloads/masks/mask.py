@@ -122,6 +122,18 @@ class Mask(ABC):
         _, visits, _, kv_tiles, pairs = self._native(asked, list_tiles=True)
         return Visits(np.concatenate(([0], np.cumsum(visits))), kv_tiles, pairs)
 
+    @property
+    def score_test(self) -> dict[str, int]:
+        """Operations on one score that a kernel spends where it tests this mask: here one comparison and a selection.
+
+        ``iadd`` is an addition of whole numbers.
+        """
+        return {"compare": 1, "select": 1}
+
+    def tested_visits(self, count: TileCount) -> Integers:
+        """Visits of each Q tile in which a kernel tests the mask: here those that are not full."""
+        return count.visits - count.full_visits
+
     def permuted(self, order: object, key_order: object = None) -> Permuted:
         """This mask with its tokens in a new order: position i holds token order[i]."""
         from .permutation import Permuted

@@ -38,6 +38,10 @@ class SlidingWindow(Separable):
     def axes(self) -> tuple[BandAxis]:
         return (BandAxis(self.grid[0], self.key_grid[0], self.left, self.right),)
 
+    @property
+    def score_test(self) -> dict[str, int]:
+        return {"compare": 2, "select": 1}  # both ends of the window
+
 
 @dataclass(frozen=True, init=False)
 class Sinks(Separable):
