@@ -36,15 +36,15 @@ class Held:
     buffer: int  # holds with one number share a buffer (alias)
     users: frozenset[str]
     wait: int | float | str | None = None  # cycles of a refill by the unit's own threads
-    instances: Number = 1  # workers that share it, where the level is one for all and iterations are dealt over them
+    instances: Number = 1  # workers that iterations are dealt over: they share it, or each has a copy if `apart`
+    apart: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Site:
     """Where an Einsum runs: its loops from outermost to innermost, its unit, and what is held on the way to it.
 
-    The first `shared` of its loops are those of the group.
-
+    The first `shared` of its loops are those of the group. `instances` is how many copies of its unit there are.
     `unit` and `space` are those of its first operations, whose operands are what the unit reads; `pieces` are all.
     """
 
@@ -57,6 +57,7 @@ class Site:
     holds: Dictionary[str, tuple[Held, ...]]
     passes: PassVector
     slot: int
+    instances: Number = 1
 
     @cached_property
     def ranks(self) -> frozenset[str]:
@@ -247,10 +248,11 @@ class _Walk:
                 )
             if not (node.alias and made):
                 self.buffers += 1
-            dealt = [loop.over for loop in loops if loop.over is not None]
-            shared = dealt and self.machine.levels[level].scope is None
-            instances = self.machine.copies(dealt[0]) if shared else 1
-            made.append(Held(tensor, level, loops, node.copies, self.buffers, users, node.wait, instances))
+            scope = self.machine.levels[level].scope
+            dealt = next((loop.over for loop in loops if loop.over is not None), None) if scope is None else scope
+            instances = self.machine.copies(dealt)
+            apart = scope is not None
+            made.append(Held(tensor, level, loops, node.copies, self.buffers, users, node.wait, instances, apart))
         self.holds.extend(made)
         return made
 
@@ -283,8 +285,9 @@ def _plan_group(
             pieces = pieces_of(einsum, bound[einsum.name], machine)
             unit, space = operand_lanes(einsum, bound[einsum.name], machine, pieces)
             shared = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(loops, walk.shared, strict=False)))
+            instances = machine.copies(unit.scope)
             sites[einsum.name] = Site(
-                einsum, unit, space, pieces, shared, loops, chain, vectors[einsum.name], slot_of[einsum.name]
+                einsum, unit, space, pieces, shared, loops, chain, vectors[einsum.name], slot_of[einsum.name], instances
             )
     flows = _flows(where, cascade, group, number, group_of, sites)
     return GroupPlan(group, walk.shared, sites, flows, tuple(walk.holds), tuple(walk.stages), _draining(cascade, sites))

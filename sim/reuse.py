@@ -19,6 +19,7 @@ from types import MappingProxyType
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum, where
 from lightbound.workloads.expression import Access, Affine, Coefficient
 
+_NONE: Mapping[int, Number] = MappingProxyType({})
 Sizes = Mapping[str, Number]
 """Sizes by rank (``m0``) and by symbol (``M0``): indices name ranks, their coefficients name symbols."""
 
@@ -98,14 +99,16 @@ class Nest:
         depth: int,
         ranks: Collection[str],
         also: tuple[Access, ...] = (),
-        rounds: Mapping[int, Number] = MappingProxyType({}),
+        rounds: Mapping[int, Number] = _NONE,
+        apart: Mapping[int, Number] = _NONE,
     ) -> Number:
         """Words brought to this depth over the whole nest: the tile at each change of it.
 
         `ranks` are those of the Einsums that use the tensor: a loop over any other rank does not run for them. `also`
         are accesses that differ from the first in their offsets alone (`windows`) and move with it. `rounds` gives, by
         position, the part of a loop's iterations that come one after the other, where several run side by side on the
-        same tile.
+        same tile. `apart` gives, by position, how many run side by side that each bring what they need to a place of
+        their own.
         """
         own = access.ranks
         covered = self._covered(access, 0, also)
@@ -113,14 +116,16 @@ class Nest:
         result = covered
         again: Number = 1  # visits of what is there, by loops over other ranks
         together: Number = 1
+        places: Number = 1
         counted: dict[str, Number] = {}
         for position, step in enumerate(self.steps[:depth]):
             if step.rank in own:
                 words = again * together * (covered if constant else self._covered(access, position + 1, also))
                 if step.if_split:
-                    result = where(self._counts[position] > self.count(step.rank, position), words, result)
+                    splits = self._counts[position] > self.count(step.rank, position)
+                    result, places = where(splits, words, result), where(splits, 1, places)
                 else:
-                    result = words
+                    result, places = words, 1
             elif step.rank in ranks:
                 if step.rank in counted:
                     again = again // counted[step.rank]
@@ -128,7 +133,9 @@ class Nest:
                 again = again * self._counts[position]
                 if position in rounds:
                     together = together * rounds[position]
-        return result
+                if position in apart:
+                    places = places * apart[position]
+        return result * places
 
     def _covered(self, access: Access, depth: int, also: tuple[Access, ...]) -> Number:
         """Words of all tiles of a tensor at a depth together: a tile's halo counts again in each."""

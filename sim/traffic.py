@@ -97,11 +97,34 @@ def _taken(reads: list[tuple[Site, Access]], nests: Nests) -> Number:
     words: Number = 0
     for window in windows(tuple(dict.fromkeys(access for _, access in reads))):
         taking = {id(site): site for site, access in reads if access in window}.values()
-        inside = [(nests.inside(site), site) for site in taking]
-        words = words + maximum(
-            *(nest.moved(window[0], len(nest.steps), site.ranks, window[1:]) for nest, site in inside)
-        )
+        words = words + maximum(*(_at_unit(site, window[0], nests, window[1:]) for site in taking))
     return words
+
+
+def _at_unit(site: Site, access: Access, nests: Nests, also: tuple[Access, ...] = ()) -> Number:
+    """Words that pass between an Einsum's unit, all copies of it, and what is nearest."""
+    nest = nests.inside(site)
+    dealt = _side_by_side(site.instances, site, site.ranks, nests)
+    return nest.moved(access, len(nest.steps), site.ranks, also, apart={at: once for at, (_, once) in dealt.items()})
+
+
+def _at_hold(
+    held: Held, site: Site, ranks: frozenset[str], access: Access, nests: Nests, also: tuple[Access, ...] = ()
+) -> Number:
+    """Words that pass between a hold, all copies of it, and what is above it.
+
+    Instances that run side by side fill a copy each where every instance has its own. Where they share one, those at
+    the same tile are taken to be near each other in time, so that one fetch serves them all.
+    """
+    dealt = _side_by_side(held.instances, site, ranks, nests)
+    rounds = {} if held.apart else {at: divide(ceil_div(trips, once), trips) for at, (trips, once) in dealt.items()}
+    apart = {at: once for at, (_, once) in dealt.items()} if held.apart else {}
+    depth = len(held.loops)
+    moved = nests.below(held.loops).moved(access, depth, ranks, also, rounds, apart)
+    for at, once in apart.items():
+        if at >= depth and site.loops[at].rank not in access.ranks:
+            moved = moved * once
+    return moved
 
 
 def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traffic: Traffic) -> None:
@@ -129,14 +152,11 @@ def _filled(flow: Flow, held: Held, nests: Nests) -> Number:
     ranks = frozenset().union(*(site.ranks for site, _ in below))
     nest = nests.below(held.loops)
     depth = len(held.loops)
+    site = max((site for site, _ in below), key=lambda site: len(site.loops))
     if flow.running:
-        return maximum(*(nest.moved(access, depth, ranks) for _, access in below))
+        return maximum(*(_at_hold(held, site, ranks, access, nests) for _, access in below))
     several = windows(tuple(dict.fromkeys(access for _, access in below)))
-    rounds = {
-        position: divide(ceil_div(trips, at_once), trips)
-        for position, (trips, at_once) in _side_by_side(held, below[0][0], nests).items()
-    }
-    moved = [nest.moved(window[0], depth, ranks, window[1:], rounds) for window in several]
+    moved = [_at_hold(held, site, ranks, window[0], nests, window[1:]) for window in several]
     if len(several) == 1:
         return moved[0]
     whole = maximum(*(nest.footprint(window[0], 0, (), window[1:]) for window in several))
@@ -159,8 +179,7 @@ def _read_at_home(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traff
         walks = _walks(flow, nests, flow.writer)
         if not walks and not flow.leaves:
             return
-        nest = nests.inside(flow.writer)
-        writes = nest.moved(flow.writer.einsum.output, len(nest.steps), flow.writer.ranks)
+        writes = _at_unit(flow.writer, flow.writer.einsum.output, nests)
         reads = sum(words for _, words in walks) + (writes - _once(flow, nests))
     traffic.add(home, WRITE, flow.tensor, writes)
     traffic.add(home, READ, flow.tensor, reads)
@@ -176,13 +195,11 @@ def _running(flow: Flow, nests: Nests) -> tuple[Number, Number]:
     """
     writer = flow.writer
     assert writer is not None
-    nest = nests.inside(writer)
-    writes = nest.moved(writer.einsum.output, len(nest.steps), writer.ranks)
+    writes = _at_unit(writer, writer.einsum.output, nests)
     reads: dict[tuple[object, ...], Number] = {}
     for site, access in flow.readers:
         if not is_newest(access, writer.einsum.output):
-            own = nests.inside(site)
-            words = own.moved(access, len(own.steps), site.ranks)
+            words = _at_unit(site, access, nests)
             key = (site.unit.name, bool(flow.running & set(access.ranks)))
             reads[key] = maximum(reads.get(key, 0), words)
     return writes, sum(reads.values())
@@ -207,18 +224,17 @@ def _write_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traf
     assert writer is not None
     access = writer.einsum.output
     once = _once(flow, nests)
-    nest = nests.inside(writer)
-    at_unit = nest.moved(access, len(nest.steps), writer.ranks)
+    at_unit = _at_unit(writer, access, nests)
     chain: tuple[Held, ...] = writer.holds.get(flow.tensor, ())
     if flow.home not in (None, 0):  # already written at its home: only the copy that leaves is new
         chain, inner = chain[:1], chain[0].level
-        moved = nests.below(chain[0].loops).moved(access, len(chain[0].loops), writer.ranks)
+        moved = _at_hold(chain[0], writer, writer.ranks, access, nests)
         traffic.add(inner, READ, flow.tensor, moved)
         traffic.add(0, WRITE, flow.tensor, moved)
         return
     level = 0
     for held in chain:
-        outer = nests.below(held.loops).moved(access, len(held.loops), writer.ranks)
+        outer = _at_hold(held, writer, writer.ranks, access, nests)
         missing = spilled.get(held.level, 0)
         if level == 0 and _present(missing):
             outer = (1 - missing) * outer + missing * at_unit
@@ -272,26 +288,29 @@ def _tiles_at_once(plan: GroupPlan, held: Held, nests: Nests) -> Number:
     accesses = (*site.einsum.reads, site.einsum.output)
     own = {rank for access in accesses if access.tensor == held.tensor for rank in access.ranks}
     result: Number = 1
-    for position, (_, at_once) in _side_by_side(held, site, nests).items():
+    if held.apart:
+        return result
+    for position, (_, at_once) in _side_by_side(held.instances, site, site.ranks, nests).items():
         if position < len(held.loops) and held.loops[position].rank in own:
             result = result * at_once
     return result
 
 
-def _side_by_side(held: Held, site: Site, nests: Nests) -> dict[int, tuple[Number, Number]]:
-    """For loops dealt over the instances that share a level, by position: their trips, and how many run at once.
+def _side_by_side(
+    instances: Number, site: Site, ranks: frozenset[str], nests: Nests
+) -> dict[int, tuple[Number, Number]]:
+    """For loops over these ranks that are dealt over instances, by position: their trips, and how many run at once.
 
-    Iterations are dealt in loop order, so that the innermost loops fill the instances first. Instances at the same
-    tile are taken to be near each other in time, so that one fetch serves them all.
+    Iterations are dealt in loop order, so that the innermost loops fill the instances first.
     """
-    if isinstance(held.instances, int) and held.instances == 1:
-        return {}
-    nest = nests.below(site.loops)
     found: dict[int, tuple[Number, Number]] = {}
-    free: Number = held.instances
+    if isinstance(instances, int) and instances == 1:
+        return found
+    nest = nests.below(site.loops)
+    free = instances
     for position in reversed(range(len(site.loops))):
         loop = site.loops[position]
-        if loop.over is not None and loop.rank in site.ranks:
+        if loop.over is not None and loop.rank in ranks:
             trips = ceil_div(nest.extent(loop.rank, position), nest.extent(loop.rank, position + 1))
             at_once = minimum(trips, free)
             found[position] = trips, at_once
