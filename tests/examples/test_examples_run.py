@@ -39,9 +39,8 @@ def test_the_buffer_of_your_own_attention_grows_with_its_tokens(tmp_path: Path) 
 
 def test_your_own_machine_gains_only_from_what_relieves_the_unit_that_binds(tmp_path: Path) -> None:
     printed = printed_by(EXAMPLES / "own_machine.py", tmp_path)
-    speedups = {
-        line[:30].strip(): float(line.split("x ")[0].split()[-1]) for line in printed.splitlines() if "x  " in line
-    }
+    rows = printed.partition("what if")[2].splitlines()[1:]
+    speedups = {line[:30].strip(): float(line[30:].split()[2].removesuffix("x")) for line in rows}
     assert speedups["twice the memory bandwidth"] == 1.0
     assert speedups["an exponential in one cycle"] > 1.5
     assert speedups["twice the lanes of everything"] == 2.0
