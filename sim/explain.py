@@ -185,7 +185,10 @@ def explain_sizing(sizing: BufferSizing) -> str:
         still = [rank for rank, power in sizing.grows_with.items() if abs(power) < 0.05]
         grows = [f"{rank} (to the power {power:.2g})" for rank, power in sizing.grows_with.items() if rank not in still]
         if grows:
-            lines.append(f"The capacity for compulsory traffic grows with {', '.join(grows)}.")
+            lines.append(
+                f"Ranks doubled one at a time, the capacity for compulsory traffic grows with {', '.join(grows)}."
+            )
         if still:
-            lines.append(f"It is independent of {', '.join(still)}.")
+            alone = "" if grows else ", doubled one at a time"
+            lines.append(f"The capacity for compulsory traffic is independent of {', '.join(still)}{alone}.")
     return "\n".join(lines)

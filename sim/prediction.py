@@ -74,6 +74,7 @@ class Prediction:
             "latency_s": _plain(self.latency_s),
             "bottleneck": _plain(self.bottleneck),
             "decomposition_s": _plain(self.decomposition_s),
+            "busy_s": _plain(self.busy_s),
             "utilization": _plain(self.utilization),
             "traffic_bytes": _plain(self.traffic_bytes),
             "traffic_by_tensor": _plain(self.traffic_by_tensor),

@@ -52,6 +52,13 @@ def _fit(plan: Plan, sizes: Sizes, names: Mapping[str, Number], name: str, fit: 
         raise AssertionError
     capacity = plan.machine.levels[number].capacity_bytes
     whole = None if fit.divides is None else evaluate(fit.divides, names)
+    if whole is not None and not np.all(np.isfinite(whole) & (np.asarray(whole) % 1 == 0) & (np.asarray(whole) >= 1)):
+        raise LightboundError(
+            f"mapping {plan.mapping.name!r}: params.{name}.divides",
+            fit.divides,
+            "is no whole number above 0",
+            "Write the count of inner tiles, such as ceil_div(P, P0).",
+        )
     cap: Number = LARGEST if fit.at_most is None else evaluate(fit.at_most, names)
     cap = cap if whole is None else minimum(cap, whole)
     if capacity is None:
