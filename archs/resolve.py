@@ -83,7 +83,6 @@ def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:
             r.known(f"{path}.also.{ops}", other, r.file.units, "a unit")
     for other in block.blocks:
         r.known(f"{path}.blocks", other, r.file.units, "a unit")
-    r.known(f"{path}.shares", block.shares, r.file.units, "a unit")
     shape = r.table(f"{path}.shape", block.shape, r.env, block)
     env = {**r.env, **shape}
     registers = None

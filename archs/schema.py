@@ -32,7 +32,9 @@ Kind = Literal["datasheet", "microbenchmark", "paper", "derived", "assumed", "ov
 _FUNCTIONS = (
     "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu", "softplus", "erf", "sin", "cos",
 )  # fmt: skip
-_ARITHMETIC = ("mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast", "iadd", "shuffle")
+_ARITHMETIC = (
+    "mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast", "iadd", "shuffle",
+)  # fmt: skip
 OPERATIONS = frozenset((*_ARITHMETIC, *_FUNCTIONS))
 """Operations that a unit may state a cost and an energy of, alone or fused with ``+``."""
 
@@ -130,8 +132,8 @@ class RegistersBlock(Block):
 class UnitBlock(Block):
     """``units.<name>``: lanes by axis, and what each operation costs a lane in cycles and in energy.
 
-    One that `shares` the hardware of another is that unit under other instructions: what it does not state itself
-    is as there.
+    One that `shares` the hardware of another is that unit under other instructions: what it does not state is as
+    there.
     """
 
     scope: str | None = None
@@ -147,12 +149,15 @@ class UnitBlock(Block):
     blocks: Annotated[dict[Name, Factor], Shared] = {}
 
 
-def _completed(unit: object, units: Mapping[Any, Any]) -> object:
-    """A unit with what it does not state as in the unit whose hardware it shares, if it names one there is."""
+def _completed(name: object, units: Mapping[Any, Any]) -> object:
+    """A unit as the file has it; where it shares the hardware of another, with what it does not state from there."""
+    unit = units[name]
     if not isinstance(unit, Mapping) or not isinstance(unit.get("shares"), str):
         return unit
-    other = units.get(unit["shares"])
-    return {**other, **unit} if isinstance(other, Mapping) and "shares" not in other else unit
+    whole = {other: item for other, item in units.items() if isinstance(item, Mapping) and "shares" not in item}
+    if unit["shares"] not in whole:
+        raise fault(unit["shares"], f"is not a unit whose hardware units.{name} could share", choose_from(whole, unit["shares"]))
+    return {**whole[unit["shares"]], **unit}
 
 
 class LinkBlock(Block):
@@ -207,7 +212,7 @@ class MachineFile(Block):
         units = given.get("units") if isinstance(given, Mapping) else None
         if not isinstance(units, Mapping):
             return given
-        return {**given, "units": {name: _completed(unit, units) for name, unit in units.items()}}
+        return {**given, "units": {name: _completed(name, units) for name in units}}
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> MachineFile:
