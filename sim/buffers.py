@@ -20,7 +20,7 @@ from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.registry import Workload
 
 from .mapping import Mapping
-from .search import Objective, Tried, default_mapping, explore, segments, sized, steps_of
+from .search import FREE_TILES, Objective, Tried, default_mapping, explore, segments, sized, steps_of
 from .simulate import MappingLike, as_machine, as_workload, compulsory, predict, resolve_mapping
 
 CAPACITIES = 256  # of a frontier, before those that gain nothing are dropped
@@ -45,7 +45,7 @@ class BufferSizing:
 
     `smallest_bytes` is the least capacity with which anything runs; `smallest_compulsory_bytes` the least one that
     reaches compulsory traffic, none where no mapping tried does. `grows_with` says by which power of each rank's size
-    the latter grows where that rank is doubled: 0 is independent, 1 linear.
+    the latter grows where that rank alone goes from twice to four times its size: 0 is independent, 1 linear.
     """
 
     workload: Workload
@@ -106,13 +106,12 @@ def size_buffers(
         return _along(work, hardware, level, mapping)
     frontier = _frontier(work, hardware, level, fine=True)
     grows: dict[str, float] = {}
-    reached = _reaches(work, hardware, level) if growth else None
-    if reached is not None:
-        for symbol in _whole_ranks(work):
-            doubled = work.with_sizes(**{symbol: 2 * work.sizes[symbol]})
-            larger = _reaches(doubled, hardware, level)
-            if larger is not None:
-                grows[symbol] = round(float(np.log2(larger / reached)), 3) + 0.0
+    for symbol in _whole_ranks(work) if growth else ():
+        twice, four_times = (
+            _reaches(work.with_sizes(**{symbol: factor * work.sizes[symbol]}), hardware, level) for factor in (2, 4)
+        )
+        if twice is not None and four_times is not None:
+            grows[symbol] = round(float(np.log2(four_times / twice)), 3) + 0.0
     return _sizing(work, hardware, level, None, frontier, grows)
 
 
@@ -147,9 +146,11 @@ def _whole_ranks(work: Workload) -> list[str]:
 # ---- over all mappings ---------------------------------------------------------------------------------------------
 
 
-def _frontier(work: Workload, machine: Machine, level: str, fine: bool) -> list[BufferPoint]:
+def _frontier(
+    work: Workload, machine: Machine, level: str, fine: bool, free_tiles: tuple[int, ...] = FREE_TILES
+) -> list[BufferPoint]:
     found: list[BufferPoint] = []
-    for cascade, _ in sized(work.cascade):
+    for cascade, _ in sized(work.cascade, free_tiles):
         found += _frontier_of(cascade, machine, level, work.word_bytes, fine)
     if not found:
         raise LightboundError(
@@ -240,9 +241,13 @@ def _pareto(points: list[BufferPoint]) -> list[BufferPoint]:
 
 
 def _reaches(work: Workload, machine: Machine, level: str) -> float | None:
-    """The smallest capacity that reaches compulsory traffic, on the coarse grid (two sizes compare alike on it)."""
+    """The smallest capacity that reaches compulsory traffic, on the coarse grid and with the smallest free tile.
+
+    Two sizes compare alike on it, and growth from twice to four times a size leaves out what a single tile of a rank
+    saves (no second copy to fill, say).
+    """
     least = _compulsory(work)
-    points = _frontier(work, machine, level, fine=False)
+    points = _frontier(work, machine, level, fine=False, free_tiles=FREE_TILES[:1])
     return next((p.capacity_bytes for p in points if p.traffic_bytes <= least * (1 + ROUNDING)), None)
 
 

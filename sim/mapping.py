@@ -141,9 +141,20 @@ class Group(_Document):
         return self
 
 
+class Masked(_Document):
+    """How a kernel that a mapping describes treats a mask: which param is its tile of queries, which size its tile of
+    keys, and where it tests the mask (Einsums, unit and lanes of one more `bind`; what it does there is the mask's).
+    """
+
+    q_tile: str
+    kv_tile: str
+    tests: Bind
+
+
 class Mapping(_Document):
     """How a cascade is laid on a machine. `variant` names the cascade it is written for, `sizes` fills in tile sizes
-    that the cascade leaves free, `params` are named formulas for use below them, in order.
+    that the cascade leaves free, `params` are named formulas for use below them, in order. With `masked`, a kernel of
+    this mapping can skip tiles of keys that a mask leaves out.
     """
 
     name: str = "mapping"
@@ -154,6 +165,7 @@ class Mapping(_Document):
     bind: tuple[Bind, ...]
     groups: tuple[Group, ...]
     inputs: tuple[str, ...] = ()
+    masked: Masked | None = None
 
     @classmethod
     def from_data(cls, data: Any, where: str = "mapping") -> Mapping:

@@ -38,7 +38,8 @@ Objective = Literal["latency", "traffic", "energy"]
 LONGEST = 16  # Einsums in one group at most
 # Octaves between the tile sizes that are tried, for each rank from the outermost loop, where 1, 2, 3... are tiled.
 COARSE = ((1 / 4,), (1 / 2, 1 / 2), (1, 1, 1), (2, 2, 2, 2), (3,))
-FINE = ((1 / 16,), (1 / 12, 1 / 12), (1 / 12, 1 / 12, 2), (1, 1, 1, 2), (2,))  # for the sizing of buffers
+FINE = ((1 / 16,), (1 / 12, 1 / 12), (1 / 12, 1 / 12, 2), (1, 1, 1, 2), (2,))  # for sizing buffers, one Einsum
+FINE_FUSED = ((1 / 8,), (1 / 4, 1 / 4), (1 / 2, 1 / 2, 2), (1, 1, 2, 2), (2,))  # and several in one group
 ALONE = 3.0  # for ranks that one of several Einsums walks alone
 FREE_TILES = (64, 128, 256)  # for a tile that the cascade itself leaves open
 TIE = 1e-12  # two times that agree this far are one
@@ -80,7 +81,7 @@ def default_mapping(work: Workload, machine: Machine, objective: Objective = "la
     return best[2]
 
 
-def sized(cascade: Cascade) -> Iterator[tuple[Cascade, dict[str, int]]]:
+def sized(cascade: Cascade, free_tiles: tuple[int, ...] = FREE_TILES) -> Iterator[tuple[Cascade, dict[str, int]]]:
     """The cascade with every choice of the tile sizes that it leaves open; sizes are padded to whole tiles."""
     free = [symbol for symbol in cascade.missing_sizes if symbol.rstrip("0123456789") in cascade.sizes]
     if len(free) < len(cascade.missing_sizes):
@@ -89,7 +90,7 @@ def sized(cascade: Cascade) -> Iterator[tuple[Cascade, dict[str, int]]]:
     if not free:
         yield cascade, {}
         return
-    for tile in FREE_TILES:
+    for tile in free_tiles:
         chosen: dict[str, int] = {}
         padded: dict[str, int] = {}
         for symbol in free:
@@ -242,7 +243,8 @@ def _grid(cascade: Cascade, candidate: Candidate, fine: bool) -> dict[str, np.nd
     if not ranks:
         return {}
     main = [rank for rank in ranks if rank not in candidate.coarse]
-    spacing = (FINE if fine else COARSE)[min(len(main), len(COARSE)) - 1]
+    dense = FINE_FUSED if len(candidate.group["einsums"]) > 1 else FINE
+    spacing = (dense if fine else COARSE)[min(len(main), len(COARSE)) - 1]
     octaves = dict.fromkeys(candidate.coarse, ALONE) | dict(
         zip(main, (*spacing, *[spacing[-1]] * len(main)), strict=False)
     )
