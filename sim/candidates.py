@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
+from math import prod
 from typing import Any
 
 from lightbound.archs.machine import Machine, Unit
@@ -277,14 +278,17 @@ class _Shape:
         if len(axes) == 1:
             return {axes[0]: [*free, *reduced]} if free or reduced else {}
         wanted = [rank for rank in (*free, *reduced) if rank not in self.batch]
-        space: dict[str, list[str]] = {}
-        for axis in axes:
-            lanes = int(unit.shape[axis])
-            choice = max(wanted, key=lambda rank: min(int(self.cascade.size(rank)), lanes), default=None)
-            if choice is not None:
-                wanted.remove(choice)
-                space[axis] = [choice]
-        return space
+        if len(wanted) < len(axes):
+            options = [dict(zip(chosen, wanted, strict=True)) for chosen in permutations(axes, len(wanted))]
+        else:
+            options = [dict(zip(axes, chosen, strict=True)) for chosen in permutations(wanted, len(axes))]
+        best = min(options, key=lambda space: self._steps(space, wanted, unit))
+        return {axis: [rank] for axis, rank in best.items()}
+
+    def _steps(self, space: dict[str, str], ranks: list[str], unit: Unit) -> int:
+        """How often the lanes are filled for whole ranks: those that lie along no axis go one by one."""
+        lanes = {rank: int(unit.shape[axis]) for axis, rank in space.items()}
+        return prod(-(-int(self.cascade.size(rank)) // lanes.get(rank, 1)) for rank in ranks)
 
 
 def _is_row_of(rank: str, access: Access) -> bool:
