@@ -144,7 +144,7 @@ def _einsum_time(plan: Plan, site: Site, nests: Nests, epochs: Number, word_byte
         useful[name] = useful.get(name, 0) + points * cost
         for other, extra in piece.unit.also.get("+".join(piece.ops), {}).items():
             lanes = plan.machine.units[other].lanes
-            cycles[other] = cycles.get(other, 0) + ceil_div(points, lanes) * extra * share
+            cycles[other] = cycles.get(other, 0) + ceil_div(points * share, lanes) * extra
             useful[other] = useful.get(other, 0) + points * extra
     if site.loads:
         name, share = site.unit.name, _busiest_share(plan, site, site.einsum.ranks, nests)
