@@ -3,7 +3,8 @@ Ampere, whose warps load operands themselves.
 
 A block of threads takes BR queries of one head and walks the keys in tiles of M0. What contends for the SM's tensor
 cores, special function units and FP32 lanes (its contexts) are a block's warp groups of ROWS queries in `flash`, and
-the blocks on an SM in `flash_sync`. Every tile is a parameter.
+the blocks on an SM in `flash_sync`. Every tile is a parameter. `flash` needs a machine whose warp groups share one
+matrix instruction (`mma_rows`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from __future__ import annotations
 _ROWS = {"lanes": ["p"]}
 _SCORES = {"lanes": ["p", "m0"]}
 _OUTPUT = {"lanes": ["p", "f"]}
+
+# Tiles of queries and keys are skipped whole; scores are tested where they become numerators.
+_MASKED = {"q_tile": "BR", "kv_tile": "M0", "tests": {"einsums": ["N"], "unit": "alu", "space": _SCORES}}
 
 _EVERY = ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"]
 
@@ -34,7 +38,7 @@ FLASH = {
     ),
     "variant": "1-pass",
     "sizes": {"M0": "min(M, 128)"},
-    "params": {"BR": 128, "ROWS": 64, "CONTEXTS": "ceil_div(BR, ROWS)", "STAGES": 2},
+    "params": {"BR": "2 * mma_rows", "ROWS": "mma_rows", "CONTEXTS": "ceil_div(BR, ROWS)", "STAGES": 2},
     "bind": [
         {"einsums": ["S"], "unit": "tensor", "space": _SCORES},
         {"einsums": ["LO"], "unit": "tensor", "space": _OUTPUT},
@@ -61,6 +65,7 @@ FLASH = {
             "overhead": 3500,
         }
     ],
+    "masked": _MASKED,
 }
 
 # Two blocks of threads share an SM and contend for it; a block's warps load their own operands from shared memory for
@@ -102,6 +107,7 @@ FLASH_SYNC = {
             "delay": "260 + 3500 / M1",
         }
     ],
+    "masked": _MASKED,
 }
 
 MAPPINGS = {"flash": FLASH, "flash_sync": FLASH_SYNC}
