@@ -52,7 +52,7 @@ def _summary(p: Prediction, work: Workload) -> Block:
 
 def _resources(p: Prediction) -> Block:
     """Busy times overlap; the shares of the latency during which each resource binds add up to all of it."""
-    names = dict.fromkeys((*p.busy_s, *p.decomposition_s))
+    names = dict.fromkeys((*(name for name, busy in p.busy_s.items() if busy), *p.decomposition_s))
     rows = [
         (
             name,
