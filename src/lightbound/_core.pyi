@@ -1,6 +1,7 @@
 """Native code of lightbound (csrc/)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,3 +50,6 @@ def count_mask_tiles(
 def count_flat_mask_tiles(
     mask: MaskRows, q_tile: int, kv_tile: int, dynamic: bool
 ) -> tuple[int, _Counts, _Counts, _Counts, _Counts]: ...
+def run_events(
+    flat: dict[str, NDArray[Any]], instances: int, slots: int, seed: int, max_slices: int
+) -> dict[str, Any]: ...

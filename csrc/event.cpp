@@ -1,0 +1,322 @@
+// The event engine: one instant after the other; within an instant first all completions, then the dealing of workers,
+// then the resources that changed, in the order of their numbers. So no result depends on the order of equal times.
+#include "event.hpp"
+
+#include <stdexcept>
+
+#include "event_queue.hpp"
+#include "event_random.hpp"
+#include "event_resource.hpp"
+
+namespace lightbound {
+namespace {
+
+constexpr double never = std::numeric_limits<double>::infinity();
+
+struct Progress {
+    std::int64_t next = 0;  // first iteration not issued
+    std::int64_t done = 0;  // first iteration not finished
+    std::uint64_t stream = 0;
+};
+
+struct Context {
+    std::int32_t worker = 0, number = 0, block = 0, instance = 0;
+    std::int64_t trips = 0;
+    std::int32_t unfinished = 0;  // tasks with iterations left
+    double jitter = 0;
+};
+
+struct Run {
+    std::int32_t instance = 0, phase = 0, running = 0;
+};
+
+struct Due {  // the end of a delay, or (task -1) the start of a context
+    double time;
+    std::int32_t context, task;
+    double start;
+    std::int64_t iteration;
+    bool operator<(const Due& other) const {
+        return time != other.time ? time < other.time : iteration < other.iteration;
+    }
+};
+
+class Engine {
+public:
+    explicit Engine(const EventInput& input)
+        : in_(input), resources_(input), calendar_(resources_.size()), is_dirty_(resources_.size(), 0),
+          free_(input.instances, input.slots), pinned_(input.instances), runs_(input.program.size()) {
+        list_dependents();
+        for (std::size_t block = 0; block + 1 < in_.block_start.size(); ++block)
+            stride_ = std::max(stride_, in_.block_start[block + 1] - in_.block_start[block]);
+        for (std::size_t worker = in_.program.size(); worker-- > 0;)
+            (in_.instance[worker] < 0 ? anywhere_ : pinned_[in_.instance[worker]]).push_back(int(worker));
+        out_.busy.assign(resources_.size(), 0);
+        out_.served.assign(resources_.size(), 0);
+        out_.worker_start.assign(in_.program.size(), 0);
+        out_.worker_end.assign(in_.program.size(), 0);
+        out_.worker_instance.assign(in_.program.size(), -1);
+    }
+
+    EventOutput run() {
+        deal_ = !runs_.empty();
+        for (;;) {
+            if (calendar_.next() <= now_) {
+                finish(calendar_.first());
+            } else if (!due_.empty() && due_.top().time <= now_) {
+                elapse(due_.pop());
+            } else if (deal_) {
+                deal();
+            } else if (!dirty_.empty()) {
+                settle();
+            } else {
+                const double next = std::min(calendar_.next(), due_.empty() ? never : due_.top().time);
+                if (next == never) break;
+                now_ = next;
+            }
+        }
+        if (finished_ != runs_.size()) throw std::logic_error("workers are left that nothing can finish");
+        out_.makespan = now_;
+        resources_.statistics(out_.busy, out_.served);
+        return std::move(out_);
+    }
+
+private:
+    void list_dependents() {
+        const std::size_t tasks = in_.resource.size();
+        std::vector<std::vector<std::int32_t>> found(tasks);
+        for (std::size_t block = 0; block + 1 < in_.block_start.size(); ++block)
+            for (std::int64_t task = in_.block_start[block]; task < in_.block_start[block + 1]; ++task)
+                for (std::int64_t i = in_.after_start[task]; i < in_.after_start[task + 1]; ++i) {
+                    auto& list = found[in_.block_start[block] + in_.after_task[i]];
+                    const auto local = std::int32_t(task - in_.block_start[block]);
+                    if (std::find(list.begin(), list.end(), local) == list.end()) list.push_back(local);
+                }
+        dependents_start_.push_back(0);
+        for (const auto& list : found) {
+            dependents_.insert(dependents_.end(), list.begin(), list.end());
+            dependents_start_.push_back(std::int64_t(dependents_.size()));
+        }
+    }
+
+    std::int64_t active(std::int64_t task, std::int64_t iteration, std::int64_t trips) const {
+        const std::int64_t begin = in_.when_start[task], end = in_.when_start[task + 1];
+        for (bool moved = begin < end; moved && iteration < trips;) {
+            moved = false;
+            for (std::int64_t i = begin; i < end; ++i) {
+                const std::int64_t period = in_.when_period[i], phase = iteration % period;
+                if (phase >= in_.when_first[i] && phase < in_.when_end[i]) continue;
+                iteration += in_.when_first[i] - phase + (phase < in_.when_first[i] ? 0 : period);
+                moved = true;
+            }
+        }
+        return std::min(iteration, trips);
+    }
+
+    void deal() {
+        deal_ = false;
+        for (std::int32_t instance : freed_) ++free_[instance];
+        freed_.clear();
+        for (;;) {
+            std::int32_t best = -1;
+            for (std::int32_t instance = 0; instance < in_.instances; ++instance)
+                if (free_[instance] > 0 && !(anywhere_.empty() && pinned_[instance].empty()) &&
+                    (best < 0 || free_[instance] > free_[best]))
+                    best = instance;
+            if (best < 0) return;
+            auto& own = pinned_[best];
+            auto& queue = own.empty() || (!anywhere_.empty() && anywhere_.back() < own.back()) ? anywhere_ : own;
+            const std::int32_t worker = queue.back();
+            queue.pop_back();
+            --free_[best];
+            runs_[worker] = {best, -1, 0};
+            out_.worker_start[worker] = now_;
+            out_.worker_instance[worker] = best;
+            advance(worker);
+        }
+    }
+
+    // The worker's next phase that has something to do: prologue, body, epilogue, then its slot is free.
+    void advance(std::int32_t worker) {
+        Run& run = runs_[worker];
+        while (run.running == 0) {
+            if (++run.phase == 3) {
+                out_.worker_end[worker] = now_;
+                ++finished_;
+                freed_.push_back(run.instance);
+                deal_ = true;
+                return;
+            }
+            const std::int32_t block = 3 * in_.program[worker] + run.phase;
+            if (in_.block_start[block] == in_.block_start[block + 1]) continue;
+            const bool body = run.phase == 1;
+            const std::int64_t begin = body ? in_.trips_start[worker] : 0;
+            const std::int64_t end = body ? in_.trips_start[worker + 1] : 1;
+            run.running = std::int32_t(end - begin) + 1;  // itself, until all have started
+            for (std::int64_t i = begin; i < end; ++i)
+                start(worker, std::int32_t(i - begin), block, body ? in_.trips[i] : 1);
+            --run.running;
+        }
+    }
+
+    void start(std::int32_t worker, std::int32_t number, std::int32_t block, std::int64_t trips) {
+        std::int32_t id;
+        if (unused_.empty()) {
+            id = std::int32_t(contexts_.size());
+            contexts_.emplace_back();
+            progress_.resize(progress_.size() + stride_);
+        } else {
+            id = unused_.back();
+            unused_.pop_back();
+        }
+        const std::int32_t program = in_.program[worker], phase = runs_[worker].phase;
+        contexts_[id] = {worker, number, block, runs_[worker].instance, trips, 0, in_.jitter[program]};
+        const double wait = phase == 1 && in_.stagger[program] > 0
+                                ? in_.stagger[program] * uniform(hashed(in_.seed, worker, number, 3))
+                                : 0.0;
+        if (wait > 0)
+            due_.push({now_ + wait, id, -1, now_, 0});
+        else
+            begin(id);
+    }
+
+    void begin(std::int32_t id) {
+        Context& context = contexts_[id];
+        const std::int64_t first = in_.block_start[context.block];
+        const std::int64_t tasks = in_.block_start[context.block + 1] - first;
+        const std::uint64_t stream = hashed(in_.seed, context.worker, context.number, context.block % 3);
+        context.unfinished = 1;  // itself, until all have started
+        for (std::int64_t task = 0; task < tasks; ++task) {
+            Progress& progress = progress_[id * stride_ + task];
+            progress.next = progress.done = active(first + task, 0, context.trips);
+            progress.stream = mixed(stream ^ std::uint64_t(task));
+            if (progress.done < context.trips) ++context.unfinished;
+        }
+        for (std::int64_t task = 0; task < tasks; ++task) issue(id, std::int32_t(task));
+        if (--contexts_[id].unfinished == 0) end(id);
+    }
+
+    void end(std::int32_t id) {
+        const std::int32_t worker = contexts_[id].worker;
+        unused_.push_back(id);
+        if (--runs_[worker].running == 0) advance(worker);
+    }
+
+    // Sends the next iteration of a task to its resource, if all that it waits for is done.
+    void issue(std::int32_t id, std::int32_t local) {
+        const Context& context = contexts_[id];
+        const std::int64_t task = in_.block_start[context.block] + local;
+        const bool overlaps = ResourceKind(in_.kind[in_.resource[task]]) == ResourceKind::delay;
+        Progress* block = &progress_[id * stride_];
+        Progress& progress = block[local];
+        while (progress.next < context.trips && (overlaps || progress.next == progress.done)) {
+            for (std::int64_t i = in_.after_start[task]; i < in_.after_start[task + 1]; ++i)
+                if (block[in_.after_task[i]].done <= progress.next - in_.after_distance[i]) return;
+            const std::int64_t iteration = progress.next;
+            progress.next = active(task, iteration + 1, context.trips);
+            enter(id, local, task, iteration);
+        }
+    }
+
+    void enter(std::int32_t id, std::int32_t local, std::int64_t task, std::int64_t iteration) {
+        const Context& context = contexts_[id];
+        const std::int32_t kind = in_.resource[task];
+        const std::int32_t resource = resources_.number(kind, context.instance);
+        double demand = in_.demand[task];
+        switch (ResourceKind(in_.kind[kind])) {
+            case ResourceKind::delay:
+                resources_.count(resource, demand, demand / in_.rate[kind]);
+                due_.push({now_ + demand / in_.rate[kind], id, local, now_, iteration});
+                return;
+            case ResourceKind::fifo:
+                resources_.wait(resource, {now_, in_.priority[task], context.worker, context.number, local, id, demand});
+                break;
+            default:
+                if (context.jitter > 0 && ResourceKind(in_.kind[kind]) == ResourceKind::sharing) {
+                    const double u = uniform(mixed(progress_[id * stride_ + local].stream ^ std::uint64_t(iteration)));
+                    demand = demand * (1.0 + context.jitter * (2.0 * u - 1.0));
+                }
+                resources_.join(resource, {now_, demand, id, local, resources_.class_of(task)});
+        }
+        touch(resource);
+    }
+
+    void touch(std::int32_t resource) {
+        if (is_dirty_[resource]) return;
+        is_dirty_[resource] = 1;
+        dirty_.push(resource);
+    }
+
+    void settle() {
+        const std::int32_t resource = dirty_.pop();
+        is_dirty_[resource] = 0;
+        const double next = resources_.settle(resource, now_);
+        if (next == never)
+            calendar_.remove(resource);
+        else
+            calendar_.set(resource, next);
+    }
+
+    void finish(std::int32_t resource) {
+        calendar_.remove(resource);
+        const std::size_t depth = ended_.size();  // completions may free slots and start work, but never nest here
+        resources_.finish(resource, now_, ended_);
+        touch(resource);
+        for (std::size_t i = depth; i < ended_.size(); ++i) complete(ended_[i].context, ended_[i].task, ended_[i].start, resource);
+        ended_.resize(depth);
+    }
+
+    void elapse(const Due& due) {
+        if (due.task < 0) {
+            begin(due.context);
+            return;
+        }
+        const Context& context = contexts_[due.context];
+        const std::int64_t task = in_.block_start[context.block] + due.task;
+        complete(due.context, due.task, due.start, resources_.number(in_.resource[task], context.instance));
+    }
+
+    void complete(std::int32_t id, std::int32_t local, double start, std::int32_t resource) {
+        Context& context = contexts_[id];
+        const std::int64_t task = in_.block_start[context.block] + local;
+        Progress& progress = progress_[id * stride_ + local];
+        ++out_.tasks;
+        if (std::int64_t(out_.slices.size()) < in_.max_slices)
+            out_.slices.push_back(
+                {start, now_, progress.done, context.worker, context.number, std::int32_t(task), resource});
+        progress.done = active(task, progress.done + 1, context.trips);
+        if (progress.done >= context.trips && --context.unfinished == 0) {
+            end(id);
+            return;
+        }
+        issue(id, local);
+        for (std::int64_t i = dependents_start_[task]; i < dependents_start_[task + 1]; ++i) issue(id, dependents_[i]);
+    }
+
+    const EventInput& in_;
+    Resources resources_;
+    Calendar calendar_;
+    Heap<Due> due_;
+    Heap<std::int32_t> dirty_;
+    std::vector<char> is_dirty_;
+    std::vector<Ended> ended_;
+    std::vector<std::int32_t> free_, freed_;
+    std::vector<std::vector<std::int32_t>> pinned_;  // the next to launch at the back
+    std::vector<std::int32_t> anywhere_;
+    std::vector<Run> runs_;
+    std::vector<Context> contexts_;
+    std::vector<std::int32_t> unused_;
+    std::vector<Progress> progress_;
+    std::vector<std::int64_t> dependents_start_;
+    std::vector<std::int32_t> dependents_;
+    std::int64_t stride_ = 1;
+    std::size_t finished_ = 0;
+    double now_ = 0;
+    bool deal_ = false;
+    EventOutput out_;
+};
+
+}  // namespace
+
+EventOutput run_events(const EventInput& input) { return Engine(input).run(); }
+
+}  // namespace lightbound

@@ -1,0 +1,57 @@
+// The native event engine: looped programs of tasks on shared resources (sim/program.py states the rules, and
+// sim/event_simpy.py is the readable definition that this engine equals to the last bit). No Python in here.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace lightbound {
+
+enum class ResourceKind : std::int8_t { fifo = 0, sharing = 1, bandwidth = 2, delay = 3 };
+
+// Plain data; every list of lists is flat, with offsets (`*_start` has one entry more than there are lists).
+struct EventInput {
+    // Resources; a shared one is one for all instances, the others are one an instance.
+    std::vector<std::int8_t> kind;
+    std::vector<double> rate;
+    std::vector<std::int8_t> shared;
+    // Tasks of all blocks one after the other.
+    std::vector<std::int32_t> resource;
+    std::vector<double> demand, cap;
+    std::vector<std::int32_t> priority;
+    std::vector<std::int64_t> after_start;  // dependencies of a task: (task of the block, iterations before)
+    std::vector<std::int32_t> after_task;
+    std::vector<std::int64_t> after_distance;
+    std::vector<std::int64_t> when_start;  // iterations i in which it runs: first <= i % period < end, for all
+    std::vector<std::int64_t> when_period, when_first, when_end;
+    std::vector<std::int64_t> block_start;  // blocks: prologue, body, epilogue of each program in turn
+    // Programs.
+    std::vector<double> jitter, stagger;
+    // Workers in launch order: program, the trips of each of its contexts, and the instance it must run on, or -1.
+    std::vector<std::int32_t> program;
+    std::vector<std::int64_t> trips_start, trips;
+    std::vector<std::int32_t> instance;
+    std::int32_t instances = 1;
+    std::int32_t slots = 1;
+    std::uint64_t seed = 0;
+    std::int64_t max_slices = 0;  // how many finished tasks to list
+};
+
+struct Slice {
+    double start, end;
+    std::int64_t iteration;
+    std::int32_t worker, context, task, resource;  // task: over all blocks; resource: numbered over all instances
+};
+
+struct EventOutput {
+    double makespan = 0;
+    std::int64_t tasks = 0;
+    std::vector<double> busy, served;  // by numbered resource: time with work, and demand done
+    std::vector<double> worker_start, worker_end;
+    std::vector<std::int32_t> worker_instance;
+    std::vector<Slice> slices;
+};
+
+EventOutput run_events(const EventInput& input);
+
+}  // namespace lightbound

@@ -1,0 +1,101 @@
+// The two queues of the event engine: the next completion of every resource, and whatever else is due.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace lightbound {
+
+// A heap of the resources by the time of their next completion; each resource stands in it at most once.
+class Calendar {
+public:
+    explicit Calendar(std::size_t resources) : at_(resources, absent) { heap_.reserve(resources); }
+
+    double next() const { return heap_.empty() ? std::numeric_limits<double>::infinity() : heap_[0].time; }
+    std::int32_t first() const { return heap_[0].resource; }
+
+    void set(std::int32_t resource, double time) {
+        std::int32_t place = at_[resource];
+        if (place == absent) {
+            place = static_cast<std::int32_t>(heap_.size());
+            heap_.push_back({time, resource});
+            up(place, {time, resource});
+        } else if (time < heap_[place].time) {
+            up(place, {time, resource});
+        } else {
+            down(place, {time, resource});
+        }
+    }
+
+    void remove(std::int32_t resource) {
+        const std::int32_t place = at_[resource];
+        if (place == absent) return;
+        at_[resource] = absent;
+        const Entry last = heap_.back();
+        heap_.pop_back();
+        if (last.resource == resource) return;
+        if (place > 0 && last.time < heap_[(place - 1) / 2].time)
+            up(place, last);
+        else
+            down(place, last);
+    }
+
+private:
+    struct Entry {
+        double time;
+        std::int32_t resource;
+    };
+    static constexpr std::int32_t absent = -1;
+
+    void put(std::int32_t place, Entry entry) {
+        heap_[place] = entry;
+        at_[entry.resource] = place;
+    }
+    void up(std::int32_t place, Entry entry) {
+        while (place > 0 && entry.time < heap_[(place - 1) / 2].time) {
+            put(place, heap_[(place - 1) / 2]);
+            place = (place - 1) / 2;
+        }
+        put(place, entry);
+    }
+    void down(std::int32_t place, Entry entry) {
+        const auto size = static_cast<std::int32_t>(heap_.size());
+        for (std::int32_t child = 2 * place + 1; child < size; child = 2 * place + 1) {
+            if (child + 1 < size && heap_[child + 1].time < heap_[child].time) ++child;
+            if (!(heap_[child].time < entry.time)) break;
+            put(place, heap_[child]);
+            place = child;
+        }
+        put(place, entry);
+    }
+
+    std::vector<Entry> heap_;
+    std::vector<std::int32_t> at_;
+};
+
+// A heap of entries that compare by their own `<`, the least on top.
+template <typename T>
+class Heap {
+public:
+    bool empty() const { return entries_.empty(); }
+    std::size_t size() const { return entries_.size(); }
+    const T& top() const { return entries_.front(); }
+    void push(const T& entry) {
+        entries_.push_back(entry);
+        std::push_heap(entries_.begin(), entries_.end(), later);
+    }
+    T pop() {
+        std::pop_heap(entries_.begin(), entries_.end(), later);
+        T entry = entries_.back();
+        entries_.pop_back();
+        return entry;
+    }
+
+private:
+    static bool later(const T& a, const T& b) { return b < a; }
+    std::vector<T> entries_;
+};
+
+}  // namespace lightbound
