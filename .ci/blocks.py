@@ -101,8 +101,9 @@ def main(arguments: list[str]) -> int:
     failures = []
     files = [Path(name) for name in arguments if name != "--write"]
     for path in files:
-        failures += run_file(path, write)
-        print(f"{path}: {'failed' if failures else 'ok'}", flush=True)
+        found = run_file(path, write)
+        print(f"{path}: {'failed' if found else 'ok'}", flush=True)
+        failures += found
     print("\n\n".join(failures))
     return 1 if failures else 0
 
