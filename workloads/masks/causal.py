@@ -25,5 +25,9 @@ class Causal(Separable):
         self._settle(grid=(count,), key_grid=(count if keys is None else whole("keys", keys, 1),), extra_keys=0)
 
     @property
+    def is_causal(self) -> bool:
+        return True
+
+    @property
     def axes(self) -> tuple[BandAxis]:
         return (BandAxis(self.grid[0], self.key_grid[0], None, 0),)

@@ -34,6 +34,10 @@ class _Composition(Mask):
         self._settle(grid=leader.grid, key_grid=leader.key_grid, extra_keys=leader.extra_keys, members=flat)
 
     @property
+    def is_causal(self) -> bool:
+        return any(member.is_causal for member in self.members)
+
+    @property
     def query_layouts(self) -> tuple[Layout, ...]:
         return self._layouts()[0]
 

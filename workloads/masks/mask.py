@@ -123,6 +123,11 @@ class Mask(ABC):
         return Visits(np.concatenate(([0], np.cumsum(visits))), kv_tiles, pairs)
 
     @property
+    def is_causal(self) -> bool:
+        """Whether some axis is causal: later queries attend more keys, and the worst Q tile says little of the others."""
+        return bool(np.any(getattr(self, "causal", False)))
+
+    @property
     def score_test(self) -> dict[str, int]:
         """Operations on one score that a kernel spends where it tests this mask: here one comparison and a selection.
 

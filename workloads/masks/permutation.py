@@ -48,6 +48,10 @@ class Permuted(Mask):
             key_order=keys,
         )
 
+    @property
+    def is_causal(self) -> bool:
+        return self.mask.is_causal
+
     def _rows(self) -> _core.MaskRows:
         position = np.arange(self.keys)
         position[self.key_order] = np.arange(len(self.key_order))
