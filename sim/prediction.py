@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lightbound.base.formula import Number, is_array, maximum
+from lightbound.base.formula import Number, is_array, maximum, where
 
 from .analytical import GroupResult
 from .plan import Plan
@@ -151,10 +151,12 @@ def _decompose(results: tuple[GroupResult, ...]) -> dict[str, Number]:
         work_s = maximum(result.compute_s, *result.memory_s.values())
         computes = result.compute_s >= work_s
         for slot in result.schedule.slots:
-            longest = slot and maximum(*slot.values())
+            longest = maximum(0, *slot.values())
+            tied = {unit: where(cycles >= longest, busy[unit], -1) for unit, cycles in slot.items()}
+            busiest = maximum(0, *tied.values())
             taken: Number = False
-            for unit, cycles in sorted(slot.items(), key=lambda item: -float(np.mean(busy[item[0]]))):
-                here = (cycles >= longest) & np.logical_not(taken)
+            for unit, cycles in slot.items():
+                here = (tied[unit] >= busiest) & np.logical_not(taken)
                 add(unit, here * computes * cycles / result.clock_hz)
                 taken = taken | here
         for what, cycles in result.schedule.waits.items():
