@@ -144,7 +144,7 @@ def test_a_sweep_counts_what_its_points_count(index: str, nested: Nested, more: 
             assert footprint[number] == alone.footprint(read, depth)
 
 
-# ---- a matrix product by hand: Z[m,n] = sum(A[m,k] * B[k,n], k), M = 6, N = 8, K = 10 ----------------------------------
+# ---- a matrix product by hand, M = 6, N = 8, K = 10 -----------------------------------------------------------------
 
 PRODUCT = Cascade.parse("Z[m,n] = sum(A[m,k] * B[k,n], k)", {"M": 6, "N": 8, "K": 10})
 A, B = PRODUCT.einsum("Z").reads
