@@ -156,7 +156,9 @@ def _completed(name: object, units: Mapping[Any, Any]) -> object:
         return unit
     whole = {other: item for other, item in units.items() if isinstance(item, Mapping) and "shares" not in item}
     if unit["shares"] not in whole:
-        raise fault(unit["shares"], f"is not a unit whose hardware units.{name} could share", choose_from(whole, unit["shares"]))
+        raise fault(
+            unit["shares"], f"is not a unit whose hardware units.{name} could share", choose_from(whole, unit["shares"])
+        )
     return {**whole[unit["shares"]], **unit}
 
 

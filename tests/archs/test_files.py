@@ -87,6 +87,36 @@ def test_a_file_may_extend_a_neighbour_or_a_machine_of_the_library(tmp_path: Pat
     assert machine(written(tmp_path, text, "mine.yaml")).unit("2d").lanes == 4096
 
 
+def test_what_an_extending_file_states_itself_joins_what_it_extends_and_comes_first(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    written(tmp_path / "parts", "units: {row: {shape: {lanes: n}, cost: {exp: 2}, source: A part}}\n", "row.yaml")
+    joined = machine(written(tmp_path, f"extends: parts/row.yaml\n{SMALL}", "joined.yaml"))
+    assert list(joined.units) == ["array", "row"]
+    assert joined.unit("row").lanes == 4
+    assert joined.sources["units.row.cost.exp"].text == "A part"
+    assert machine(tmp_path / "joined.yaml", **{"row.cost.exp": 3}).unit("row").cost == {"exp": 3}
+    text = "name: mine\nextends: joined.yaml\nunits: {row: {shape: {lanes: 9}, cost: {exp: 1}, source: Mine}}\n"
+    mine = machine(written(tmp_path, text, "mine.yaml"))
+    assert (list(mine.units), mine.unit("row").lanes, mine.unit("array").lanes) == (["row", "array"], 9, 32)
+
+
+def test_a_unit_that_shares_hardware_is_like_the_other_but_for_what_it_states(tmp_path: Path) -> None:
+    text = f"{SMALL}  slow: {{shares: array, cost: {{mac: 3}}}}\n  same: {{shares: array}}\n"
+    path = written(tmp_path, text)
+    found = machine(path)
+    assert (found.unit("slow").shares, found.unit("slow").shape) == ("array", {"rows": 4, "cols": 8})
+    assert (found.unit("slow").cost, found.unit("same").cost) == ({"mac": 3}, {"mac": 1, "exp": 6})
+    moved = machine(path, **{"array.cost.exp": 7, "n": 8})
+    assert (moved.unit("same").cost["exp"], moved.unit("slow").lanes, found.unit("array").shares) == (7, 128, None)
+
+
+@pytest.mark.parametrize("unit", ["arrya", "same"])
+def test_hardware_can_be_shared_only_with_a_unit_that_has_its_own(tmp_path: Path, unit: str) -> None:
+    text = f"{SMALL}  same: {{shares: array}}\n  slow: {{shares: {unit}}}\n"
+    told = str(refusal(written(tmp_path, text)))
+    assert f"small.yaml = {unit}: is not a unit whose hardware units.slow could share" in told and "array" in told
+
+
 def test_a_change_of_the_extended_file_is_seen(tmp_path: Path) -> None:
     base = written(tmp_path, SMALL)
     fast = written(tmp_path, "name: fast\nextends: small.yaml\nsource: Mine\n", "fast.yaml")

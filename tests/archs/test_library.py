@@ -15,19 +15,13 @@ from lightbound.archs.schema import OPERATIONS
 from lightbound.base.errors import LightboundError
 from lightbound.workloads.expression import FUNCTIONS
 
-PEAK_FP16 = {  # dense multiply-accumulates counted as two, FLOP/s, from the makers' data sheets
-    "tpu_v4i": 138e12,
-    "a100": 312e12,
-    "h100_sxm": 989.4e12,
-    "h200": 989e12,
-    "b200": 2250e12,
-}
-PEAK_FP32 = {"a100": 19.5e12}  # H100 and B200 state it at a higher clock than that of their tensor cores
 MIB = 2**20
 
 
 def test_the_library_holds_the_machines_it_promises() -> None:
-    promised = {"fusemax", "flat", "flat_serial_exp", "tpu_v4i", "a100", "h100_sxm", "h200", "b200"}
+    arrays = {"fusemax", "flat", "flat_serial_exp", "tpu_v4i"}
+    servers = {"v100", "t4", "a100_40", "a100", "a800", "h100_sxm", "h100_pcie", "h800", "h200", "b200", "gb200"}
+    promised = arrays | servers | {"l20", "l40s", "rtx3090", "rtx4090", "mi210", "mi300x"}
     assert promised <= set(machine_names())
 
 
@@ -39,18 +33,6 @@ def test_every_number_of_a_shipped_machine_has_a_source_of_its_own(name: str) ->
     for path, source in found.sources.items():
         assert source.text and source.text != found.source, f"{path} rests on the source of the whole file"
         assert source.kind is not None, f"{path} does not say what kind of evidence it has"
-
-
-@pytest.mark.parametrize("name", sorted(PEAK_FP16))
-def test_the_peak_rate_is_that_of_the_data_sheet_within_one_percent(name: str) -> None:
-    assert 2 * machine(name).peak_per_s("mac") == pytest.approx(PEAK_FP16[name], rel=0.01)
-
-
-@pytest.mark.parametrize("name", sorted(PEAK_FP32))
-def test_the_vector_rate_is_that_of_the_data_sheet_within_one_percent(name: str) -> None:
-    found = machine(name)
-    alu = found.unit("alu")
-    assert 2 * alu.lanes * found.copies("sm") * found.clock_hz == pytest.approx(PEAK_FP32[name], rel=0.01)
 
 
 def test_fusemax_is_the_array_of_the_article() -> None:
