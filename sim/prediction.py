@@ -21,6 +21,15 @@ class Prediction:
     """A cascade on a machine under a mapping. Times in seconds, traffic and buffers in bytes, energy in joules.
 
     Where sizes or machine fields were arrays, every number is an array of their common shape.
+
+    latency_s: of all groups, one after the other. decomposition_s: the latency by what it waits for; its parts add up
+        to it. busy_s: how long each unit and level is busy; these overlap. utilization: useful work of a unit over all
+        that its lanes could do in the latency.
+    traffic_bytes: read and written at each level, by name; traffic_by_tensor: the same by tensor. compulsory_bytes:
+        what no mapping can avoid at the outermost level. occupancy_bytes: most that is held in one copy of each level.
+    energy_j: the sum of energy_by_component, or None where the machine prices nothing.
+    params: what the mapping's parameters came to. assumptions: what the answer rests on. unread: what the machine
+        states and this engine does not read. groups: the results of each group, and plan: what they follow from.
     """
 
     workload: str

@@ -18,6 +18,16 @@ _MASKED = {"q_tile": "BR", "kv_tile": "M0", "tests": {"einsums": ["N"], "unit": 
 
 _EVERY = ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"]
 
+_SOFTMAX = [
+    {"einsums": ["LM", "LD"], "unit": "alu", "space": _SCORES},
+    {"einsums": ["N"], "unit": "sfu", "space": _SCORES},
+    {"einsums": ["N"], "unit": "alu", "space": _SCORES, "implied": {"cast": 1}},
+    {"einsums": ["RM", "RD"], "unit": "alu", "space": _ROWS},
+    {"einsums": ["C"], "unit": "sfu", "space": _ROWS},
+    {"einsums": ["RO"], "unit": "alu", "space": _OUTPUT},
+    {"einsums": ["O"], "unit": "sfu", "space": _OUTPUT},
+]
+
 # A block of threads: BR queries and their running values stay, keys and values come by; blocks that run at once on the
 # same head find them in the cache.
 _BLOCK = [
@@ -42,13 +52,7 @@ FLASH = {
     "bind": [
         {"einsums": ["S"], "unit": "tensor", "space": _SCORES},
         {"einsums": ["LO"], "unit": "tensor", "space": _OUTPUT},
-        {"einsums": ["LM", "LD"], "unit": "alu", "space": _SCORES},
-        {"einsums": ["N"], "unit": "sfu", "space": _SCORES},
-        {"einsums": ["N"], "unit": "alu", "space": _SCORES, "implied": {"cast": 1}},
-        {"einsums": ["RM", "RD"], "unit": "alu", "space": _ROWS},
-        {"einsums": ["C"], "unit": "sfu", "space": _ROWS},
-        {"einsums": ["RO"], "unit": "alu", "space": _OUTPUT},
-        {"einsums": ["O"], "unit": "sfu", "space": _OUTPUT},
+        *_SOFTMAX,
     ],
     "groups": [
         {
@@ -79,7 +83,11 @@ FLASH_SYNC = {
     "variant": "1-pass",
     "sizes": {"M0": "min(M, where(E > 64, 64, 128))"},
     "params": {"BR": 128, "WARPS": 4, "CONTEXTS": 2},
-    "bind": FLASH["bind"],
+    "bind": [
+        {"einsums": ["S"], "unit": "tensor_sync", "space": _SCORES},
+        {"einsums": ["LO"], "unit": "tensor_sync", "space": _OUTPUT},
+        *_SOFTMAX,
+    ],
     "groups": [
         {
             "einsums": _EVERY,
