@@ -13,13 +13,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lightbound.base.errors import LightboundError
-from lightbound.base.schema import check
+from lightbound.base.schema import check, fault
 
 Quantity = int | float | str  # a number, or a formula of sizes, params and machine quantities
 
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _depth(value: Any) -> Any:
+    if value != "full" and not (type(value) is int and value >= 1):
+        raise fault(value, "is not a pipeline depth", "Write 1, more, or full.")
+    return value
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
@@ -118,7 +124,7 @@ class Group(_Document):
     einsums: Names
     nest: tuple[Node, ...]
     slots: tuple[tuple[str, ...], ...] | None = None
-    depth: int | Literal["full"] = "full"
+    depth: Annotated[int | Literal["full"], BeforeValidator(_depth)] = "full"
     spill: Names = ()
     overbook: bool = False
     contexts: Quantity = 0
@@ -130,14 +136,9 @@ class Group(_Document):
         if self.slots is not None:
             listed = sorted(name for slot in self.slots for name in slot)
             if listed != sorted(self.einsums):
-                raise LightboundError(
-                    "slots",
-                    listed,
-                    f"is not each Einsum of the group once ({', '.join(sorted(self.einsums))})",
-                    "List every Einsum of the group in exactly one slot.",
-                )
-        if isinstance(self.depth, int) and self.depth < 1:
-            raise LightboundError("depth", self.depth, "is not a pipeline depth", "Write 1, more, or full.")
+                once = ", ".join(sorted(self.einsums))
+                problem = f"are slots that do not list each Einsum of the group once ({once})"
+                raise fault(", ".join(listed), problem, "List every Einsum of the group in exactly one slot.")
         return self
 
 
@@ -164,7 +165,6 @@ class Mapping(_Document):
     params: dict[str, Quantity | Fit] = {}
     bind: tuple[Bind, ...]
     groups: tuple[Group, ...]
-    inputs: tuple[str, ...] = ()
     masked: Masked | None = None
 
     @classmethod
@@ -174,7 +174,8 @@ class Mapping(_Document):
         Raises LightboundError with the path of the field that is wrong.
         """
         if not isinstance(data, dict):
-            raise LightboundError(where, type(data).__name__, "is not a mapping document", "Write fields: values.")
+            found = "an empty document" if data is None else f"a {type(data).__name__}"
+            raise LightboundError(where, found, "is not a mapping", "Write fields: bind, groups and others.")
         return check(cls, data, where)
 
     def to_data(self) -> dict[str, Any]:

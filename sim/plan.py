@@ -211,6 +211,8 @@ class _Walk:
             match node:
                 case For():
                     check_known(f"{self.where}.nest: for", node.rank, self.cascade.ranks)
+                    if node.over is not None:
+                        check_known(f"{self.where}.nest: over", node.over, self.machine.instances)
                     loops = (*loops, node)
                 case Hold():
                     holds = (*holds, *self.hold(node, loops, frozenset(waiting)))

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, divide, evaluate, maximum, minimum, where
 from lightbound.workloads.expression import Access, Affine
 
@@ -34,9 +37,16 @@ class Nests:
     def below(self, loops: tuple[For, ...]) -> Nest:
         nest = self._shared.get(loops)
         if nest is None:
-            steps = tuple(Step(loop.rank, evaluate(loop.tile, self.environment), loop.if_split) for loop in loops)
+            steps = tuple(Step(loop.rank, self._tile(loop), loop.if_split) for loop in loops)
             nest = self._shared[loops] = Nest(steps, self.sizes)
         return nest
+
+    def _tile(self, loop: For) -> Number:
+        tile = evaluate(loop.tile, self.environment)
+        if np.any(tile < 1):
+            where = f"tile of {loop.rank}"
+            raise LightboundError(where, loop.tile, "is below 1", "Choose a larger tile or a larger rank.")
+        return tile
 
     def inside(self, site: Site) -> Nest:
         """The nest down to single words at the unit: written loops, then lanes, then what is left in time."""

@@ -25,6 +25,7 @@ class LightboundError(Exception):
 def choose_from(names: Iterable[str], given: str) -> str:
     """The remedy for an unknown name: the nearest legal one first, then all of them."""
     known = sorted(names)
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
+    lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(given.lower(), lower, n=1, cutoff=0.6)
+    hint = f"Did you mean {lower[near[0]]!r}? " if near else ""
     return f"{hint}Choose from: {', '.join(known) if known else '(none)'}."
