@@ -194,31 +194,30 @@ class _Shape:
     # ---- binding ----------------------------------------------------------------------------------------------
 
     def binds(self) -> Iterator[tuple[dict[str, Any], ...]]:
-        """Every operation on its fastest unit; then, where that is the unit of the products, the others off it: first
-        the Einsums with the fewest points, in the end all of them. Somewhere on the way the units are balanced.
+        """Every operation on its fastest unit; then, where that is the unit of the products, some Einsums off it: those
+        over the same ranks, alone and with all that have fewer ranks, and in the end all. Somewhere on the way the
+        units are balanced.
         """
         fastest = self._bind(None, frozenset())
         yield fastest
         products = {bind["unit"] for bind in fastest if any("mac" in w.ops for w in self._work(bind["einsums"][0]))}
         if len(products) != 1 or len(self.segment) == 1:
             return
-        seen = [fastest]
-        moved: frozenset[str] = frozenset()
-        by_points: dict[int, list[str]] = {}
+        alike: dict[frozenset[str], frozenset[str]] = {}
         for einsum in self.einsums:
-            by_points.setdefault(self._points(einsum), []).append(einsum.name)
-        for points in sorted(by_points):
-            moved |= frozenset(by_points[points])
+            ranks = frozenset(einsum.ranks)
+            alike[ranks] = alike.get(ranks, frozenset()) | {einsum.name}
+        moves: list[frozenset[str]] = []
+        for ranks, names in sorted(alike.items(), key=lambda item: len(item[0])):
+            fewer = frozenset(e.name for e in self.einsums if len(e.ranks) < len(ranks))
+            no_more = frozenset(e.name for e in self.einsums if len(e.ranks) <= len(ranks))
+            moves += [names, fewer | names, no_more]
+        seen = [fastest]
+        for moved in dict.fromkeys(moves):
             bind = self._bind(next(iter(products)), moved)
             if bind not in seen:
                 seen.append(bind)
                 yield bind
-
-    def _points(self, einsum: Einsum) -> int:
-        points = 1
-        for rank in einsum.ranks:
-            points *= int(self.cascade.size(rank))
-        return points
 
     def _work(self, name: str) -> tuple[Any, ...]:
         return self.cascade.einsum(name).work
