@@ -6,6 +6,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Mapping as Dictionary
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from .plan import Plan, make_plan
 from .prediction import Prediction, summarise
 
 MappingLike = Mapping | str | Dictionary[str, Any] | None
-ENGINES = ("analytical",)
+ENGINES = ("analytical", "event")
 
 
 def simulate(
@@ -34,11 +35,17 @@ def simulate(
     machine: Machine | str,
     mapping: MappingLike = None,
     engine: str = "analytical",
+    seed: int = 0,
+    fill: str = "counted",
+    trace: str | Path | None = None,
 ) -> Prediction:
     """Predict latency, traffic, utilization, energy and buffer use of a workload on a machine.
 
     workload: a Workload, a sized Cascade, or a name. machine: a Machine or a name.
     mapping: the name of one of the workload's mappings, a Mapping, or its plain data; none for `default_mapping`.
+    engine: ``analytical`` for closed forms, ``event`` to simulate every task of every worker (docs/events.md). Only
+    the latter reads `seed` (of its random numbers), `fill` (``counted`` or ``amortised``), and `trace` (a file to write
+    for the Perfetto UI).
     Sizes and machine fields may be float64 arrays of one shape: the Prediction then holds arrays.
     Raises LightboundError where the three do not fit each other or the machine is too small for the mapping.
     """
@@ -47,7 +54,14 @@ def simulate(
     work = as_workload(workload)
     hardware = as_machine(machine)
     work, chosen = resolve_mapping(work, hardware, mapping)
-    return predict(work, hardware, chosen)
+    prediction = predict(work, hardware, chosen)
+    if engine == "event":
+        from .event_prediction import by_events
+
+        return by_events(prediction, seed, fill, trace)
+    if trace is not None:
+        raise LightboundError("trace", str(trace), "needs a run of events to draw", "Ask for engine='event'.")
+    return prediction
 
 
 def as_workload(workload: Workload | Cascade | str) -> Workload:
@@ -131,6 +145,7 @@ def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
         "pipeline fill is amortised",
         f"every word takes {work.word_bytes} bytes",
         *padded,
+        *(("every query attends every key; `bound` counts the mask",) if work.mask is not None else ()),
         *_left_out(machine, bool(parts), unpriced),
     ]
     return Prediction(

@@ -124,7 +124,7 @@ class Mask(ABC):
 
     @property
     def is_causal(self) -> bool:
-        """Whether some axis is causal: later queries attend more keys, and the worst Q tile says little of the others."""
+        """Whether some axis is causal: later queries attend more keys, so the worst Q tile says little of others."""
         return bool(np.any(getattr(self, "causal", False)))
 
     @property

@@ -62,6 +62,10 @@ class Sinks(Separable):
         self._settle(grid=grid, key_grid=key_grid, extra_keys=0, sinks=sinks, causal=bool(causal))
 
     @property
+    def is_causal(self) -> bool:
+        return False  # queries beyond the sinks attend all of them alike
+
+    @property
     def axes(self) -> tuple[SinkAxis]:
         return (SinkAxis(self.grid[0], self.key_grid[0], self.sinks, self.causal),)
 
