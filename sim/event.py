@@ -65,7 +65,7 @@ def run_system(system: System, seed: int = 0, max_slices: int = 0) -> EventRun:
     from lightbound._core import run_events
 
     check_seed(seed)
-    found = run_events(flattened(system), system.instances, system.slots, seed, max_slices)
+    found = run_events(packed(system), system.instances, system.slots, seed, max_slices)
     return EventRun(
         system=system,
         makespan=found["makespan"],
@@ -89,8 +89,8 @@ def _blocks(system: System) -> list[Block]:
     return [block for program in system.programs for block in program.blocks]
 
 
-def flattened(system: System) -> dict[str, NDArray[Any]]:
-    """The system as flat arrays, which csrc/event.hpp describes."""
+def packed(system: System) -> dict[str, NDArray[Any]]:
+    """The system as plain arrays, which csrc/event.hpp describes."""
     blocks = _blocks(system)
     tasks = [task for block in blocks for task in block.tasks]
     after = [others for block in blocks for others in block.after]
@@ -131,7 +131,8 @@ def _slices(system: System, found: dict[str, Any]) -> tuple[Slice, ...]:
     place = [(number % 3, task) for number, block in enumerate(_blocks(system)) for task in range(len(block.tasks))]
     names = ("start", "end", "worker", "context", "task", "iteration", "resource")
     rows = zip(*(found[f"slice_{name}"].tolist() for name in names), strict=True)
-    return tuple(
-        Slice(start, end, worker, context, *place[task], iteration, resource)
-        for start, end, worker, context, task, iteration, resource in rows
-    )
+    made = []
+    for start, end, worker, context, task, iteration, resource in rows:
+        block, number = place[task]
+        made.append(Slice(start, end, worker, context, block, number, iteration, resource))
+    return tuple(made)

@@ -80,6 +80,8 @@ def _resource(name: str) -> str:
         "launch": "launches",
         "contention": "contexts that wait for each other's units",
         "overhead": "the start and end of tasks",
+        "waiting": "work that waits for other work, for memory, or for a unit in use",
+        "imbalance": "instances that have nothing left to do",
     }
     return known.get(name, f"{name!r}")
 

@@ -1,0 +1,165 @@
+"""A Prediction by the event engine: the groups of a mapping as systems of programs, run one after the other.
+
+Traffic, energy and buffers are those of the analytical engine, which sizes the work; times are those of the runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lightbound.archs.machine import Machine
+from lightbound.base.errors import LightboundError, choose_from
+from lightbound.base.formula import is_array
+
+from .analytical import GroupResult
+from .event import EventRun, run_system
+from .lowering import FILLS, JITTER, Fill, lower
+from .perfetto import LONGEST, write_trace
+from .prediction import Prediction
+from .program import System
+from .sizing import environment
+from .traffic import Nests
+
+MOST_TASKS = 2_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class GroupRun:
+    """One group: the closed forms it was sized by, and its run, which starts at `begin_s`."""
+
+    result: GroupResult
+    run: EventRun
+    begin_s: float
+
+    @property
+    def end_s(self) -> float:
+        """When the next group is launched."""
+        return self.begin_s + self.run.makespan / float(self.result.clock_hz)
+
+
+def systems(prediction: Prediction, fill: Fill = "counted") -> tuple[System, ...]:
+    """The programs of every group of a prediction."""
+    plan = prediction.plan
+    assert plan is not None
+    ranks = {rank: prediction.sizes[rank.upper()] for rank in plan.cascade.ranks}
+    sizes = {**prediction.sizes, **ranks}
+    word_bytes = int(prediction.word_bytes)
+    nests = Nests(sizes, environment(plan, sizes, word_bytes))
+    pairs = zip(plan.groups, prediction.groups, strict=True)
+    return tuple(lower(plan, group, result, nests, word_bytes, fill) for group, result in pairs)
+
+
+def by_events(
+    prediction: Prediction, seed: int = 0, fill: str = "counted", trace: str | Path | None = None
+) -> Prediction:
+    """What the event engine says of the same workload, machine and mapping.
+
+    fill: ``counted`` counts what pipelines take to fill, and waits for memory; ``amortised`` keeps to the conventions
+    of the closed forms. trace: a file for the Perfetto UI.
+    Raises LightboundError for sweeps, for unknown fills, and where there is more to simulate than time allows.
+    """
+    if fill not in FILLS:
+        raise LightboundError("fill", fill, "is no convention", choose_from(FILLS, fill))
+    if is_array(prediction.latency_s):
+        raise LightboundError(
+            "engine", "event", "runs one point at a time, and this is a sweep", "Simulate point by point."
+        )
+    made: list[GroupRun] = []
+    end = 0.0
+    lowered = systems(prediction, "amortised" if fill == "amortised" else "counted")
+    for system, result in zip(lowered, prediction.groups, strict=True):
+        _check_size(system)
+        left = LONGEST - sum(len(one.run.slices) for one in made) if trace is not None else 0
+        made.append(GroupRun(result, run_system(system, seed, left), end + float(result.launch_s)))
+        end = made[-1].end_s
+    assert prediction.plan is not None
+    machine = prediction.plan.machine
+    if trace is not None:
+        runs = [(one.run, one.begin_s, 1 / float(one.result.clock_hz)) for one in made]
+        write_trace(trace, runs, machine.name, next(iter(machine.instances), "instance"))
+    scale = float(prediction.latency_s) / end
+    return replace(
+        prediction,
+        engine="event",
+        latency_s=end,
+        utilization={name: value * scale for name, value in prediction.utilization.items()},
+        busy_s=_busy(machine, made),
+        decomposition_s=_decomposed(made),
+        assumptions=(*_assumed(made, seed, fill), *prediction.assumptions[1:]),
+    )
+
+
+def _check_size(system: System) -> None:
+    body = {program.name: len(program.body) for program in system.programs}
+    tasks = sum(body[worker.program] * sum(worker.trips) for worker in system.workers)
+    if tasks > MOST_TASKS:
+        raise LightboundError(
+            "engine",
+            "event",
+            f"would simulate {tasks:,} tasks, more than {MOST_TASKS:,}",
+            "Use smaller sizes, or engine='analytical'.",
+        )
+
+
+def _work(run: EventRun) -> dict[str, tuple[float, float]]:
+    """By resource: time it needs for what it did, on the busiest instance and on the mean of those that ran."""
+    ran = run.instance_end > 0
+    found: dict[str, tuple[float, float]] = {}
+    for resource in run.system.resources:
+        first = run.system.first_number[resource.name]
+        count = 1 if resource.shared else run.system.instances
+        work = run.served[first : first + count] / resource.rate
+        mean = float(work[0]) if resource.shared else float(work[ran].mean()) if ran.any() else 0.0
+        found[resource.name] = float(work.max()), mean
+    return found
+
+
+def _busy(machine: Machine, made: list[GroupRun]) -> dict[str, float]:
+    """Seconds that every unit and level works, on its busiest instance."""
+    bounded = [level.name for level in machine.levels if level.bandwidth_bytes_per_s is not None]
+    busy = dict.fromkeys((*machine.units, *bounded), 0.0)
+    for one in made:
+        for name, (most, _) in _work(one.run).items():
+            if name in busy:
+                busy[name] += most / float(one.result.clock_hz)
+    return busy
+
+
+def _decomposed(made: list[GroupRun]) -> dict[str, float]:
+    """The latency by what it waits for: in each group its busiest resource, the start and end of tasks, all other
+    waiting, the instances that end early, and the launch.
+    """
+    parts: dict[str, float] = {}
+    for one in made:
+        run, clock = one.run, float(one.result.clock_hz)
+        delays = {resource.name for resource in run.system.resources if resource.kind == "delay"}
+        ends = run.instance_end[run.instance_end > 0]
+        mean = float(ends.mean()) if ends.size else 0.0
+        work = {name: mean_work for name, (_, mean_work) in _work(run).items() if name not in delays}
+        binding = max(work, key=lambda name: work[name]) if work else "waiting"
+        busy = min(work.get(binding, 0.0), mean)
+        overhead = sum(task.demand for program in run.system.programs for task in program.prologue)
+        overhead *= len(run.system.workers) / max(1, ends.size) / run.system.slots
+        overhead = min(overhead, mean - busy)
+        for name, cycles in (
+            (binding, busy),
+            ("overhead", overhead),
+            ("waiting", mean - busy - overhead),
+            ("imbalance", run.makespan - mean),
+        ):
+            parts[name] = parts.get(name, 0.0) + cycles / clock
+        parts["launch"] = parts.get("launch", 0.0) + float(one.result.launch_s)
+    least = 1e-12 * sum(parts.values())
+    return {name: value for name, value in parts.items() if value > least}
+
+
+def _assumed(made: list[GroupRun], seed: int, fill: str) -> list[str]:
+    notes = ["pipeline fill is counted" if fill == "counted" else "pipeline fill is amortised"]
+    if any(program.jitter for one in made for program in one.run.system.programs):
+        notes.append(f"service times of contending contexts vary by up to {JITTER:.0%} (seed {seed})")
+    if any(np.any(np.asarray(one.result.clock_hz) != made[0].result.clock_hz) for one in made) or fill == "counted":
+        notes.append("clocks and traffic are those of the analytical engine")
+    return notes

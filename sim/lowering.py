@@ -1,0 +1,278 @@
+"""From a plan and its closed forms to programs: how any group of any mapping becomes tasks on resources.
+
+One lowering for all. What an Einsum needs of each unit, and what each level moves for each tensor, are those of the
+analytical engine, so that both engines do the same work and move the same bytes; here it is cut into epochs, put on
+resources, and ordered:
+
+* A *stage* is what runs side by side: the Einsums of one slot, one after the other on each unit. A context goes through
+  its Einsums one by one: each is a stage. Stages follow each other; the first waits for the last of the epoch before.
+* An Einsum without the rank of a loop runs in the first iteration of that loop, or in the last where it reads what the
+  loop makes.
+* A held tile is fetched as soon as `copies` leave room for it, and what reads it waits; results leave when their tile
+  is done. What units read beside that runs with their work.
+* At a finite depth, a unit that feeds a later slot drains, and what it feeds waits.
+
+With the fill ``amortised`` all is spread evenly over the epochs and nothing waits for memory, as in the closed forms.
+Times are in cycles, bandwidths in bytes a cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from lightbound.archs.machine import Machine
+from lightbound.base.formula import evaluate
+
+from .analytical import GroupResult
+from .epochs import Epochs, epochs_of
+from .plan import GroupPlan, Plan, Site
+from .program import Program, Resource, System, Task, When, Worker
+from .traffic import Nests
+from .transfers import Transfer, transfers
+
+Fill = Literal["counted", "amortised"]
+FILLS: tuple[Fill, ...] = get_args(Fill)
+JITTER = 0.25  # the mean over many epochs does not depend on it, only how soon contexts fall out of step
+WAITING = "latency"  # the delay resource
+_OPENING = ""  # stands for the end of the epoch before
+
+Chain = list[Task]  # tasks one after the other
+Stage = list[Chain]  # chains side by side
+
+
+@dataclass(frozen=True)
+class _Lowering:
+    """What all parts of a lowering look at."""
+
+    plan: Plan
+    group: GroupPlan
+    result: GroupResult
+    epochs: Epochs
+    amortised: bool
+
+    @property
+    def cascade_order(self) -> list[list[Site]]:
+        """Sites by stage."""
+        slots: list[list[Site]] = [[] for _ in range(1 + max(site.slot for site in self.group.sites.values()))]
+        for site in self.group.sites.values():
+            slots[site.slot].append(site)
+        return [[site] for slot in slots for site in slot] if self.epochs.contexts else [slot for slot in slots if slot]
+
+
+def lower(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests, word_bytes: int, fill: Fill) -> System:
+    """The system of one group, as the analytical engine sized it."""
+    epochs = epochs_of(plan, group, result, nests)
+    this = _Lowering(plan, group, result, epochs, fill == "amortised")
+    moves = transfers(plan.machine, group, result, nests, epochs, word_bytes)
+    stages = [_stage(this, sites, moves) for sites in this.cascade_order]
+    drains = _add_drains(this, stages)
+    delay = float(evaluate(group.group.delay, nests.environment)) if epochs.contexts else 0.0
+    if delay:
+        stages.append([[Task("delay", WAITING, delay)]])
+    body = [*_sequence(stages), *drains, *_memory(this, moves)]
+    body = _connected(this, body, moves)
+    alone = sum(task.demand for task in body if task.resource in (*plan.machine.units, WAITING) and not task.when)
+    overhead = float(evaluate(group.group.overhead, nests.environment))
+    program = Program(
+        name=", ".join(group.sites),
+        body=tuple(body),
+        prologue=(Task("overhead", WAITING, overhead),) if overhead else (),
+        jitter=JITTER if epochs.contexts > 1 else 0.0,
+        stagger=alone if epochs.contexts > 1 else 0.0,
+    )
+    worker = Worker(program.name, (epochs.trips,) * epochs.split)
+    slots = max(1, epochs.contexts // epochs.split)
+    resources = _resources(plan.machine, result, epochs, body)
+    return System(resources, (program,), (worker,) * epochs.tasks, epochs.instances, slots)
+
+
+def _resources(machine: Machine, result: GroupResult, epochs: Epochs, body: list[Task]) -> tuple[Resource, ...]:
+    used = {task.resource for task in body}
+    kind = "sharing" if epochs.contexts else "fifo"
+    units = [Resource(unit.name, kind, 1.0, unit.scope is None) for unit in machine.units.values() if unit.name in used]
+    levels = [
+        Resource(level.name, "bandwidth", float(level.bandwidth_bytes_per_s / result.clock_hz), level.scope is None)
+        for level in machine.levels
+        if level.name in used and level.bandwidth_bytes_per_s is not None
+    ]
+    return (*units, *levels, Resource(WAITING, "delay"))
+
+
+def _stage(this: _Lowering, sites: list[Site], moves: tuple[Transfer, ...]) -> Stage:
+    """The work of some Einsums in one epoch: a chain for each unit, and beside them what their units read."""
+    late = _late(this.group)
+    chains: dict[str, Chain] = {}
+    for site in sites:
+        name = site.einsum.name
+        when = () if this.amortised else this.epochs.when(site.ranks, late[name])
+        visits = this.epochs.trips if this.amortised else this.epochs.visits(site.ranks)
+        for number, (unit, cycles) in enumerate(_demands(this, name)):
+            task = Task(name if not number else f"{name} on {unit}", unit, cycles / visits, when=when)
+            while any(task.name == other.name for chain in chains.values() for other in chain):
+                task = replace(task, name=f"{task.name}'")
+            chains.setdefault(name if this.epochs.contexts else unit, []).append(task)
+        for move in moves if not this.amortised else ():
+            if move.purpose == "operand" and name == _first_user(this.group, move):
+                task = Task(move.name, move.level, move.bytes / visits, when=when)
+                chains.setdefault(f"port {move.level}", []).append(task)
+    return list(chains.values())
+
+
+def _first_user(group: GroupPlan, move: Transfer) -> str:
+    return next(name for name in group.sites if name in move.users)
+
+
+def _late(group: GroupPlan) -> dict[str, set[str]]:
+    """For each Einsum the ranks whose loops it follows: it has them not, but reads what was made over them."""
+    late: dict[str, set[str]] = {}
+    for name, site in group.sites.items():
+        late[name] = set()
+        for access in site.einsum.reads:
+            writer = group.sites.get(access.tensor)
+            if writer is not None and access.tensor in late:
+                late[name] |= (writer.ranks | late[access.tensor]) - site.ranks
+    return late
+
+
+def _demands(this: _Lowering, name: str) -> list[tuple[str, float]]:
+    """Cycles of one Einsum in one context of a task, by unit in the order of its operations. What a unit blocks of
+    another one's work counts as its own, as in the closed form.
+    """
+    units = this.plan.machine.units
+    busy = this.result.schedule.busy
+    made: list[tuple[str, float]] = []
+    for unit, cycles in this.result.einsums[name].cycles.items():
+        tasks = this.epochs.tasks if units[unit].scope is None else this.epochs.busiest
+        left = float(cycles) / tasks / this.epochs.split
+        whole = left
+        for other in units.values() if this.epochs.contexts else ():
+            part = float(other.blocks.get(unit, 0)) * whole if busy.get(other.name, 0) > 0 else 0.0
+            made.append((other.name, part))
+            left -= part
+        made.append((unit, left))
+    return [(unit, cycles) for unit, cycles in made if cycles > 0]
+
+
+def _add_drains(this: _Lowering, stages: list[Stage]) -> list[Task]:
+    """Drains of units that feed a later slot: a stage of their own where all wait for them, as in the closed form, or
+    tasks that what they feed waits for.
+    """
+    depth = this.group.group.depth
+    if depth == "full" or this.epochs.contexts:
+        return []
+    made: list[Task] = []
+    sites = this.cascade_order
+    for slot, unit in reversed(this.group.draining):
+        place = next(number for number, stage in enumerate(sites) if stage[0].slot == slot)
+        drain = Task(f"{unit.name} drain of slot {slot + 1}", WAITING, float(unit.drain_cycles))
+        if not drain.demand:
+            continue
+        if this.amortised and depth == 1:
+            stages.insert(place + 1, [[drain]])
+            sites.insert(place + 1, sites[place])
+            continue
+        mine = [task for chain in stages[place] for task in chain if task.resource == unit.name]
+        made.append(replace(drain, after=tuple((task.name, 0) for task in mine)))
+        fed = _fed(this, slot, unit.name)
+        for number, stage in enumerate(stages):
+            stages[number] = [
+                [
+                    replace(task, after=(*task.after, (drain.name, depth - 1))) if _einsum(task) in fed else task
+                    for task in chain
+                ]
+                for chain in stage
+            ]
+    return made
+
+
+def _fed(this: _Lowering, slot: int, unit: str) -> set[str]:
+    """Einsums of later slots on other units that read what this unit makes in this slot."""
+    sites = this.group.sites
+    return {
+        consumer
+        for producer, consumer in this.plan.cascade.graph.edges
+        if producer in sites and consumer in sites
+        if sites[producer].slot == slot < sites[consumer].slot
+        if sites[producer].unit.name == unit != sites[consumer].unit.name
+    }
+
+
+def _einsum(task: Task) -> str:
+    """The Einsum of a task on a unit."""
+    return task.name.split(" ")[0].rstrip("'")
+
+
+def _sequence(stages: list[Stage]) -> list[Task]:
+    """The tasks of all stages, each after those before it. Where a task does not run in every epoch, what follows it
+    waits for what came before it too.
+    """
+    made: list[Task] = []
+    before = [_OPENING]
+    for stage in stages:
+        tails: list[str] = []
+        always = False
+        for chain in stage:
+            waits = before
+            for task in chain:
+                made.append(replace(task, after=(*task.after, *((name, 0) for name in waits))))
+                waits = [*waits, task.name] if task.when else [task.name]
+                always = always or not task.when
+            tails += [name for name in waits if name not in before]
+        before = tails if always else [*before, *tails]
+    closing = tuple((name, 1) for name in before if name != _OPENING)
+    return [
+        replace(task, after=tuple(_opened(task.after, closing))) if (_OPENING, 0) in task.after else task
+        for task in made
+    ]
+
+
+def _opened(after: Iterable[tuple[str, int]], closing: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
+    return [*(entry for entry in after if entry[0] != _OPENING), *closing]
+
+
+def _memory(this: _Lowering, moves: tuple[Transfer, ...]) -> list[Task]:
+    """Transfers as tasks: on their own where fill is amortised, otherwise with the tiles that they belong to."""
+    trips = this.epochs.trips
+    if this.amortised:
+        return [Task(move.name, move.level, move.bytes / trips, ahead=True) for move in moves]
+    made = []
+    for move in moves:
+        if move.purpose == "post":
+            site = this.group.sites[move.tensor]
+            when = this.epochs.when(site.ranks, _late(this.group)[move.tensor])
+            made.append(Task(move.name, move.level, move.bytes / this.epochs.visits(site.ranks), when=when, ahead=True))
+        elif move.purpose != "operand":
+            first = move.period - 1 if move.purpose == "drain" else 0
+            when = (When(move.period, first, first + 1),) if move.period > 1 else ()
+            made.append(Task(move.name, move.level, move.bytes * move.period / trips, when=when, ahead=True))
+    return made
+
+
+def _inside(move: Transfer, other: Transfer) -> bool:
+    """Whether a fill takes from the hold that another one fills."""
+    return move.purpose == other.purpose == "fill" and move.tensor == other.tensor and move.rank > other.rank
+
+
+def _connected(this: _Lowering, body: list[Task], moves: tuple[Transfer, ...]) -> list[Task]:
+    """Who waits for which transfer, and which transfer for room in its hold."""
+    if this.amortised:
+        return body
+    after: dict[str, list[tuple[str, int]]] = {task.name: list(task.after) for task in body}
+    working = {name: [task.name for task in body if _einsum(task) == name] for name in this.group.sites}
+    for move in moves:
+        again = (move.copies - 1) * move.period + 1
+        users = [task for name in move.users for task in working[name]]
+        if move.purpose == "fill":
+            inner = [other.name for other in moves if _inside(other, move)]
+            for task in (*inner, *users):
+                after[task].append((move.name, 0))
+            for task in inner or users:  # what has been passed on needs no room
+                after[move.name].append((task, again))
+        elif move.purpose in ("drain", "post"):
+            for task in working.get(move.tensor, ()):
+                after[move.name].append((task, 0))
+                if move.purpose == "drain":
+                    after[task].append((move.name, again))
+    return [replace(task, after=tuple(dict.fromkeys(after[task.name]))) for task in body]

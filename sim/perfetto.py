@@ -1,0 +1,104 @@
+"""A run of the event engine as a trace that the Perfetto UI and chrome://tracing open (Chrome's JSON trace format).
+
+Every instance is a process and every unit of it a thread; what all instances share is a process of its own. Tasks that
+share a unit at one time lie on tracks beside each other, since slices of one track must not overlap.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightbound.base.errors import LightboundError
+
+from .event import EventRun, Slice
+
+LONGEST = 200_000  # slices; more make a file that no viewer opens quickly
+_BLOCKS = ("prologue", "body", "epilogue")
+
+
+def trace_events(
+    runs: Sequence[tuple[EventRun, float, float]], machine: str, instance: str = "instance"
+) -> list[dict[str, Any]]:
+    """The events of runs that follow each other: each with its start in seconds, and seconds per unit of its time.
+
+    machine and instance are the names that tracks are given.
+    """
+    shared = 1 + max((run.system.instances for run, _, _ in runs), default=1)
+    tracks = _Tracks(first=shared + 1)  # a thread with the number of a process would be taken for its main thread
+    made: list[dict[str, Any]] = []
+    for group, (run, begin, scale) in enumerate(runs):
+        for one in sorted(run.slices, key=lambda each: (each.start, each.end)):
+            resource, owner = run.system.numbered[one.resource]
+            process = shared if owner is None else owner + 1
+            program = run.system.program[run.system.workers[one.worker].program]
+            task = program.blocks[one.block].tasks[one.task].name
+            made.append(
+                {
+                    "ph": "X",
+                    "name": task,
+                    "cat": resource.kind,
+                    "pid": process,
+                    "tid": tracks.take(process, resource.name, begin + one.start * scale, begin + one.end * scale),
+                    "ts": 1e6 * (begin + one.start * scale),
+                    "dur": 1e6 * (one.end - one.start) * scale,
+                    "args": _arguments(one, group),
+                }
+            )
+    names = [
+        _named("process_name", process, 0, f"{machine}: shared" if process == shared else f"{instance} {process - 1}")
+        for process in sorted({process for process, _, _ in tracks.numbers})
+    ]
+    names += [
+        _named("thread_name", process, number, name if not lane else f"{name} ({lane + 1})")
+        for (process, name, lane), number in tracks.numbers.items()
+    ]
+    return [*names, *made]
+
+
+def write_trace(path: str | Path, runs: Sequence[tuple[EventRun, float, float]], machine: str, instance: str) -> None:
+    """Write a trace file. It says how many tasks it leaves out, if there are more than it can hold."""
+    listed, total = (
+        sum(counts) for counts in ([len(run.slices) for run, _, _ in runs], [run.tasks for run, _, _ in runs])
+    )
+    document = {
+        "displayTimeUnit": "ns",
+        "otherData": {"machine": machine, "tasks": total, "tasks left out": total - listed},
+        "traceEvents": trace_events(runs, machine, instance),
+    }
+    try:
+        Path(path).write_text(json.dumps(document), encoding="utf-8")
+    except OSError as error:
+        raise LightboundError("trace", str(path), f"cannot be written ({error.strerror})", "Name a file.") from error
+
+
+class _Tracks:
+    """Numbers of tracks, and when each is free again."""
+
+    def __init__(self, first: int) -> None:
+        self.numbers: dict[tuple[int, str, int], int] = {}
+        self.free: dict[tuple[int, str], list[float]] = {}
+        self.first = first
+
+    def take(self, process: int, name: str, start: float, end: float) -> int:
+        lanes = self.free.setdefault((process, name), [])
+        lane = next((number for number, free in enumerate(lanes) if free <= start), len(lanes))
+        lanes[lane:lane] = [] if lane < len(lanes) else [0.0]
+        lanes[lane] = end
+        return self.numbers.setdefault((process, name, lane), self.first + len(self.numbers))
+
+
+def _arguments(one: Slice, group: int) -> dict[str, Any]:
+    return {
+        "group": group,
+        "worker": one.worker,
+        "context": one.context,
+        "iteration": one.iteration,
+        "block": _BLOCKS[one.block],
+    }
+
+
+def _named(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:
+    return {"ph": "M", "name": kind, "pid": process, **({"tid": thread} if thread else {}), "args": {"name": name}}
