@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from lightbound.archs.machine import Machine
 from lightbound.base.formula import Number, ceil_div, evaluate, maximum, where
 
@@ -65,18 +67,20 @@ def make_schedule(machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict
     group = plan.group
     waits: dict[str, Number] = {}
     if group.depth != "full":
-        hidden = (group.depth - 1) * (total / epochs)
+        hidden = (group.depth - 1) * (total / mine)
         for _, unit in plan.draining:
-            exposed = maximum(0, unit.drain_cycles - hidden) * epochs
+            exposed = maximum(0, unit.drain_cycles - hidden) * mine
             waits[f"{unit.name} drain"] = waits.get(f"{unit.name} drain", 0) + exposed
     contexts = evaluate(group.contexts, nests.environment)
     overhead = evaluate(group.overhead, nests.environment)
+    hidden = where(evaluate(group.resident, nests.environment) > 1, overhead, 0)
+    overhead = overhead - hidden
     if group.contexts != 0:
         demands = list(_demands(machine, slots, mine).values())
-        delay = evaluate(group.delay, nests.environment)
+        delay = evaluate(group.delay, nests.environment) + hidden * tasks / epochs
         waits["contention"] = maximum(0, mine * cycle_time(demands, int(contexts), delay) - total)
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
-    if group.overhead != 0:
+    if group.overhead != 0 and np.any(np.asarray(overhead) > 0):
         waits["overhead"] = busiest * overhead
     return Schedule(slots, waits, total + sum(waits.values(), 0), epochs, tasks, busiest, epoch_cycles, overhead)
 
