@@ -39,8 +39,8 @@ Candidate = tuple[TilePair, str, tuple[str, ...]]  # tiles, KV tiling, the backe
 class Design:
     """One stride and tile pair. Speedups are those of the ladder's rungs of the same names.
 
-    block_sparse is exact, skips_tests is the rule of the kernels. With a machine, `speedup` is the tightest bound of the
-    ladder; kernel_s and estimated_speedup are the estimate's, and total_s is kernel_s with token permutation.
+    block_sparse is exact, skips_tests is the rule of the kernels. With a machine, `speedup` is the tightest bound of
+    its ladder; kernel_s and estimated_speedup are the estimate's, and total_s is kernel_s with token permutation.
     """
 
     q_tile: Shape
