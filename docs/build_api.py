@@ -46,6 +46,7 @@ command line is in [cli.md](cli.md).
 def build() -> str:
     """The whole page."""
     public = {name: getattr(lightbound, name) for name in lightbound.__all__}
+    public = {name: thing for name, thing in public.items() if not inspect.ismodule(thing)}  # masks.md has a page
     described = _with_their_types(public)
     parts = [HEAD]
     for folder, title in SECTIONS.items():

@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from lightbound.archs.library import machine_names as machine_names
     from lightbound.archs.machine import Machine as Machine
     from lightbound.base.errors import LightboundError as LightboundError
+    from lightbound.sim.bound import bound as bound
     from lightbound.sim.buffers import BufferSizing as BufferSizing
     from lightbound.sim.buffers import size_buffers as size_buffers
+    from lightbound.sim.designs import DesignSearch as DesignSearch
+    from lightbound.sim.designs import bound_search as bound_search
+    from lightbound.sim.ladder import Ladder as Ladder
     from lightbound.sim.mapping import Mapping as Mapping
     from lightbound.sim.prediction import Prediction as Prediction
     from lightbound.sim.search import default_mapping as default_mapping
     from lightbound.sim.simulate import simulate as simulate
     from lightbound.validate.suite import run_suite as run_suite
     from lightbound.validate.suite import suite_names as suite_names
+    from lightbound.workloads import masks as masks
     from lightbound.workloads.cascade import Cascade as Cascade
     from lightbound.workloads.method import Method as Method
     from lightbound.workloads.passes import passes as passes
@@ -40,15 +45,20 @@ __version__ = "0.1.0"
 _HOME = {
     "BufferSizing": "sim.buffers",
     "Cascade": "workloads.cascade",
+    "DesignSearch": "sim.designs",
+    "Ladder": "sim.ladder",
     "LightboundError": "base.errors",
     "Machine": "archs.machine",
     "Mapping": "sim.mapping",
     "Method": "workloads.method",
     "Prediction": "sim.prediction",
     "Workload": "workloads.registry",
+    "bound": "sim.bound",
+    "bound_search": "sim.designs",
     "default_mapping": "sim.search",
     "machine": "archs.library",
     "machine_names": "archs.library",
+    "masks": "workloads.masks",
     "passes": "workloads.passes",
     "run_suite": "validate.suite",
     "simulate": "sim.simulate",
@@ -60,15 +70,20 @@ _HOME = {
 __all__ = [
     "BufferSizing",
     "Cascade",
+    "DesignSearch",
+    "Ladder",
     "LightboundError",
     "Machine",
     "Mapping",
     "Method",
     "Prediction",
     "Workload",
+    "bound",
+    "bound_search",
     "default_mapping",
     "machine",
     "machine_names",
+    "masks",
     "passes",
     "run_suite",
     "simulate",
@@ -83,7 +98,8 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'lightbound' has no attribute {name!r}")
-    value = getattr(import_module(f"lightbound.{home}"), name)
+    module = import_module(f"lightbound.{home}")
+    value = module if home.endswith(f".{name}") and not hasattr(module, name) else getattr(module, name)
     globals()[name] = value
     return value
 
