@@ -19,7 +19,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.workloads.masks.tile_count import TileCount
 
 from .clock import clock_hz
-from .makespan import dealt
+from .makespan import dealt_resident
 from .mapping import For, Mapping
 from .masked import Problem, masked_mapping
 from .simulate import MappingLike, predict, resolve_mapping
@@ -61,6 +61,7 @@ class _Visit:
     mapping: str
     cycles: float
     block_cycles: float
+    resident: int
     busy: Dictionary[str, float]
     memory_s: Dictionary[str, float]
 
@@ -102,7 +103,12 @@ def _estimate(problem: Problem, machine: Machine, count: TileCount, mapping: Map
     blocks = count.visits * plain.cycles + tested * (masked.cycles - plain.cycles) + plain.block_cycles
     empty = np.full(count.launched_q_tiles - count.q_tiles, plain.block_cycles)
     workers = machine.copies(_dealt_over(chosen))
-    cycles = dealt(np.concatenate([blocks, empty]), problem.copies, workers)
+    tasks, copies = np.concatenate([blocks, empty]), problem.copies
+    if chosen.masked is not None and chosen.masked.order == "longest":
+        tasks, copies = np.repeat(np.sort(tasks)[::-1], copies), 1
+    full = plain.cycles * plain.resident
+    speeds = [full / (n * _fewer(run, machine, count, chosen, plain, n)) for n in range(1, plain.resident + 1)]
+    cycles = dealt_resident(tasks, copies, workers, [speed / plain.resident for speed in speeds])
     visits = count.visits_total * problem.copies / workers
     busy = {unit: visits * (share * masked.busy[unit] + (1 - share) * plain.busy[unit]) for unit in plain.busy}
     clock = clock_hz(machine, busy, cycles)
@@ -142,9 +148,22 @@ def _visit(problem: Problem, machine: Machine, count: TileCount, mapping: Mappin
         mapping=kernel.name,
         cycles=schedule.epochs * schedule.epoch_cycles / visits,
         block_cycles=schedule.overhead_cycles,
+        resident=int(schedule.resident),
         busy={unit: cycles / mine for unit, cycles in schedule.busy.items()},
         memory_s={level: seconds * scale for level, seconds in group.memory_s.items()},
     )
+
+
+def _fewer(problem: Problem, machine: Machine, count: TileCount, mapping: Mapping, visit: _Visit, tasks: int) -> float:
+    """Cycles of a visit where an instance works on so many tasks at once, no more than it could."""
+    if tasks == visit.resident:
+        return visit.cycles
+    (group,) = mapping.groups
+    fewer = group.model_copy(
+        update={"contexts": f"({group.contexts}) * {tasks} // {visit.resident}", "resident": tasks}
+    )
+    lone = _visit(problem, machine, count, mapping.model_copy(update={"groups": (fewer,)}), {})
+    return lone.cycles + lone.block_cycles / max(1, round(count.visits_mean))
 
 
 def _dealt_over(mapping: Mapping) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from heapq import heapify, heapreplace
+from collections.abc import Sequence
+from heapq import heapify, heappop, heapreplace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,40 @@ def dealt(times: Times, copies: int, workers: int) -> float:
         for time in row:
             heapreplace(ends, ends[0] + time)
     return float(max(ends))
+
+
+def dealt_resident(times: Times, copies: int, instances: int, speeds: Sequence[float]) -> float:
+    """As `dealt`, to instances that work on several tasks at once: each at speed ``speeds[n - 1]`` while n are there.
+
+    With as many as there are speeds, an instance is full; a task is then given to the first one that is not.
+    """
+    if len(speeds) == 1:
+        return dealt(times / speeds[0], copies, instances)
+    tasks = len(times) * copies
+    if tasks > LARGEST:
+        return shortest(times, copies, instances) / (len(speeds) * speeds[-1])
+    row = times.tolist()
+    waiting = (time for _ in range(copies) for time in row)
+    left: list[list[float]] = [[] for _ in range(min(instances, tasks))]
+    for _ in speeds:
+        for here in left:
+            here.extend(islice(waiting, 1))
+    since = [0.0] * len(left)
+    events = [(min(here) / speeds[len(here) - 1], number) for number, here in enumerate(left)]
+    heapify(events)
+    end = 0.0
+    while events:
+        end, number = events[0]
+        done = (end - since[number]) * speeds[len(left[number]) - 1]
+        shortest_here = min(left[number])
+        here = [time - done for time in left[number] if time > shortest_here * (1 + 1e-12)]
+        here.extend(islice(waiting, len(speeds) - len(here)))
+        left[number], since[number] = here, end
+        if here:
+            heapreplace(events, (end + min(here) / speeds[len(here) - 1], number))
+        else:
+            heappop(events)
+    return end
 
 
 def shortest(times: Times, copies: int, workers: int) -> float:

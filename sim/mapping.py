@@ -119,6 +119,8 @@ class Group(_Document):
         going through its epochs in order, `delay` cycles of each epoch on no unit. Throughput is that of the closed
         queueing network, between one context after the other and perfect overlap. 0: the units overlap as slots say.
     overhead: cycles that a task (one iteration of the loops that are dealt `over` instances) takes beside its epochs.
+    resident: to how many tasks of an instance at once its contexts belong (co-resident blocks). The others work on
+        during the overhead of one, which then is a delay like any other.
     """
 
     einsums: Names
@@ -130,6 +132,7 @@ class Group(_Document):
     contexts: Quantity = 0
     delay: Quantity = 0
     overhead: Quantity = 0
+    resident: Quantity = 1
 
     @model_validator(mode="after")
     def _check_slots(self) -> Group:
@@ -145,11 +148,13 @@ class Group(_Document):
 class Masked(_Document):
     """How a kernel that a mapping describes treats a mask: which param is its tile of queries, which size its tile of
     keys, and where it tests the mask (Einsums, unit and lanes of one more `bind`; what it does there is the mask's).
+    `order`: it starts its blocks as they are numbered (``launch``) or the one with most visits first (``longest``).
     """
 
     q_tile: str
     kv_tile: str
     tests: Bind
+    order: Literal["launch", "longest"] = "launch"
 
 
 class Mapping(_Document):

@@ -3,7 +3,8 @@ Ampere, whose warps load operands themselves.
 
 A block of threads takes BR queries of one head and walks the keys in tiles of M0. What contends for the SM's tensor
 cores, special function units and FP32 lanes (its contexts) are a block's warp groups of ROWS queries in `flash`, and
-the blocks on an SM in `flash_sync`. Every tile is a parameter. `flash` needs a machine whose warp groups share one
+the blocks on an SM in `flash_sync`. Every tile is a parameter; DENORMALS is 1 for code that guards every exponential
+against denormal numbers (a comparison and two multiplications). `flash` needs a machine whose warp groups share one
 matrix instruction (`mma_rows`).
 """
 
@@ -21,7 +22,12 @@ _EVERY = ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"]
 _SOFTMAX = [
     {"einsums": ["LM", "LD"], "unit": "alu", "space": _SCORES},
     {"einsums": ["N"], "unit": "sfu", "space": _SCORES},
-    {"einsums": ["N"], "unit": "alu", "space": _SCORES, "implied": {"cast": 1}},
+    {
+        "einsums": ["N"],
+        "unit": "alu",
+        "space": _SCORES,
+        "implied": {"cast": 1, "compare": "DENORMALS", "mul": "2 * DENORMALS"},
+    },
     {"einsums": ["RM", "RD"], "unit": "alu", "space": _ROWS},
     {"einsums": ["C"], "unit": "sfu", "space": _ROWS},
     {"einsums": ["RO"], "unit": "alu", "space": _OUTPUT},
@@ -48,7 +54,14 @@ FLASH = {
     ),
     "variant": "1-pass",
     "sizes": {"M0": "min(M, 128)"},
-    "params": {"BR": "2 * mma_rows", "ROWS": "mma_rows", "CONTEXTS": "ceil_div(BR, ROWS)", "STAGES": 2},
+    "params": {
+        "BR": "2 * mma_rows",
+        "ROWS": "mma_rows",
+        "CONTEXTS": "ceil_div(BR, ROWS)",
+        "RESIDENT": 1,
+        "STAGES": 2,
+        "DENORMALS": 0,
+    },
     "bind": [
         {"einsums": ["S"], "unit": "tensor", "space": _SCORES},
         {"einsums": ["LO"], "unit": "tensor", "space": _OUTPUT},
@@ -67,6 +80,7 @@ FLASH = {
             "contexts": "CONTEXTS",
             "delay": 260,
             "overhead": 3500,
+            "resident": "RESIDENT",
         }
     ],
     "masked": _MASKED,
@@ -82,7 +96,7 @@ FLASH_SYNC = {
     ),
     "variant": "1-pass",
     "sizes": {"M0": "min(M, where(E > 64, 64, 128))"},
-    "params": {"BR": 128, "WARPS": 4, "CONTEXTS": 2},
+    "params": {"BR": 128, "WARPS": 4, "CONTEXTS": 2, "DENORMALS": 0},
     "bind": [
         {"einsums": ["S"], "unit": "tensor_sync", "space": _SCORES},
         {"einsums": ["LO"], "unit": "tensor_sync", "space": _OUTPUT},
@@ -112,10 +126,41 @@ FLASH_SYNC = {
                 },
             ],
             "contexts": "CONTEXTS",
-            "delay": "260 + 3500 / M1",
+            "delay": 260,
+            "overhead": 3500,
+            "resident": "CONTEXTS",
         }
     ],
     "masked": _MASKED,
 }
 
-MAPPINGS = {"flash": FLASH, "flash_sync": FLASH_SYNC}
+# As flash_sync, but every warp keeps its queries in registers for as long as it walks the keys.
+FLASH_SYNC_Q = {
+    **FLASH_SYNC,
+    "source": (
+        "Triton's tutorial kernel, triton-lang/triton, python/tutorials/06-fused-attention.py: queries are loaded once, as "
+        "operands of the matrix instruction; tiles and cycles as in flash_sync"
+    ),
+    "groups": [
+        {
+            **FLASH_SYNC["groups"][0],
+            "nest": [
+                *_BLOCK[:4],
+                {"hold": ["Q"], "in": "registers"},
+                *_BLOCK[4:],
+                {"hold": ["K", "V"], "in": "shared"},
+                {
+                    "do": ["S"],
+                    "nest": [
+                        {"for": "p", "tile": "BR // WARPS"},
+                        {"for": "e", "tile": 16},
+                        {"hold": ["K"], "in": "registers", "wait": 33},
+                    ],
+                },
+                FLASH_SYNC["groups"][0]["nest"][-1],
+            ],
+        }
+    ],
+}
+
+MAPPINGS = {"flash": FLASH, "flash_sync": FLASH_SYNC, "flash_sync_q": FLASH_SYNC_Q}
