@@ -33,7 +33,8 @@ class Schedule:
 
     slots: for each slot, cycles by unit. waits: by what is waited for (``2d drain``, ``contention``, ``overhead``).
     epochs: iterations of the shared loops in all; tasks: iterations that are dealt over instances, `busiest` of them
-    to the busiest one. An epoch takes `epoch_cycles` there, a task `overhead_cycles` beside its epochs.
+    to the busiest one. An epoch takes `epoch_cycles` there, a task `overhead_cycles` beside its epochs. An
+    instance has `resident` tasks at once.
     """
 
     slots: tuple[dict[str, Number], ...]
@@ -44,6 +45,7 @@ class Schedule:
     busiest: Number
     epoch_cycles: Number
     overhead_cycles: Number
+    resident: Number = 1
 
     @property
     def busy(self) -> dict[str, Number]:
@@ -73,7 +75,8 @@ def make_schedule(machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict
             waits[f"{unit.name} drain"] = waits.get(f"{unit.name} drain", 0) + exposed
     contexts = evaluate(group.contexts, nests.environment)
     overhead = evaluate(group.overhead, nests.environment)
-    hidden = where(evaluate(group.resident, nests.environment) > 1, overhead, 0)
+    resident = evaluate(group.resident, nests.environment)
+    hidden = where(resident > 1, overhead, 0)
     overhead = overhead - hidden
     if group.contexts != 0:
         demands = list(_demands(machine, slots, mine).values())
@@ -82,7 +85,8 @@ def make_schedule(machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
     if group.overhead != 0 and np.any(np.asarray(overhead) > 0):
         waits["overhead"] = busiest * overhead
-    return Schedule(slots, waits, total + sum(waits.values(), 0), epochs, tasks, busiest, epoch_cycles, overhead)
+    cycles = total + sum(waits.values(), 0)
+    return Schedule(slots, waits, cycles, epochs, tasks, busiest, epoch_cycles, overhead, resident)
 
 
 def _demands(machine: Machine, slots: tuple[dict[str, Number], ...], epochs: Number) -> dict[str, Number]:
