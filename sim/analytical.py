@@ -79,10 +79,10 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
         name: _einsum_time(plan, site, nests, shared.visits(site.ranks, len(group.shared)), word_bytes)
         for name, site in group.sites.items()
     }
-    schedule = make_schedule(machine, group, nests, einsums)
+    memory_s = _memory_time(plan, group, nests, traffic, word_bytes)
+    schedule = make_schedule(machine, group, nests, einsums, memory_s)
     clock = clock_hz(machine, schedule.busy, schedule.cycles)
     compute_s = schedule.cycles / clock
-    memory_s = _memory_time(plan, group, nests, traffic, word_bytes)
     latency = maximum(compute_s, *memory_s.values()) + machine.launch_latency_s
     names = {number: level.name for number, level in enumerate(machine.levels)}
     return GroupResult(
@@ -138,7 +138,7 @@ def _einsum_time(plan: Plan, site: Site, nests: Nests, epochs: Number, word_byte
     for piece in site.pieces:
         cost = _cost(plan, site, piece) * evaluate(piece.times, nests.environment)
         points, steps = _points_and_steps(site, piece, nests)
-        share = _busiest_share(plan, site, piece.ranks, nests)
+        share = _busiest_share(plan, site, piece.ranks, nests, piece)
         name = piece.unit.name
         cycles[name] = cycles.get(name, 0) + steps * cost * share
         useful[name] = useful.get(name, 0) + points * cost
@@ -172,47 +172,66 @@ def _cost(plan: Plan, site: Site, piece: Piece) -> Number:
 def _points_and_steps(site: Site, piece: Piece, nests: Nests) -> tuple[Number, Number]:
     """Points of the work, and cycles at one cycle a point: lanes share the ranks that lie along them."""
     outer = nests.below(site.loops)
-    depth = len(site.loops)
-    spatial = {rank for ranks in piece.space.values() for rank in ranks}
     points: Number = 1
     steps: Number = 1
     for rank in piece.ranks:
         points = points * nests.sizes[rank]
-        if rank not in spatial:
-            steps = steps * nests.sizes[rank]
-    for axis, ranks in piece.space.items():
-        lanes = piece.unit.shape[axis]
-        here = [rank for rank in ranks if rank in piece.ranks]
-        if len(here) == 1:
-            steps = steps * _lane_tiles(outer, here[0], lanes)
-        elif here:
+        steps = steps * _fillings(piece, rank, nests.sizes[rank], _tiles_of(outer, rank))
+    for axis in piece.space:
+        here = _along(piece, axis)
+        if len(here) > 1:
             extent: Number = 1
             for rank in here:
-                steps = steps * outer.count(rank, depth)
-                extent = extent * outer.extent(rank, depth)
-            steps = steps * ceil_div(extent, lanes)
+                extent = extent * outer.extent(rank, len(site.loops))
+            steps = steps * ceil_div(extent, piece.unit.shape[axis])
     return points, steps
 
 
-def _lane_tiles(nest: Nest, rank: str, lanes: Number) -> Number:
-    """How often the lanes are filled along a rank in all, ragged tiles counted exactly."""
-    return tiles(nest.sizes[rank], [*(step.tile for step in nest.steps if step.rank == rank), lanes])
+def _fillings(piece: Piece, rank: str, size: Number, nested: list[Number]) -> Number:
+    """How often lanes are filled along a rank of this size under nested tiles, ragged tiles counted exactly.
+
+    In time every coordinate is a step. Of ranks that lie side by side on one axis, every tile is.
+    """
+    axis = next((axis for axis, ranks in piece.space.items() if rank in ranks), None)
+    if axis is None:
+        return size
+    if len(_along(piece, axis)) == 1:
+        return tiles(size, [*nested, piece.unit.shape[axis]])
+    return tiles(size, nested) if nested else 1
 
 
-def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests) -> Number:
-    """The part of the work that the busiest instance does, when iterations are dealt over instances of the unit."""
+def _along(piece: Piece, axis: str) -> list[str]:
+    return [rank for rank in piece.space[axis] if rank in piece.ranks]
+
+
+def _tiles_of(nest: Nest, rank: str, depth: int = 0) -> list[Number]:
+    return [step.tile for step in nest.steps[depth:] if step.rank == rank]
+
+
+def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests, piece: Piece | None = None) -> Number:
+    """The part of the work that the busiest instance does, when iterations are dealt over instances of the unit.
+
+    Its tasks have full length: a ragged one is shorter, but then others are not. Work is measured in points, that of a
+    `piece` in fillings of its lanes.
+    """
     if site.unit.scope is None:
         return 1
-    instances = plan.machine.copies(site.unit.scope)
     outer = nests.below(site.loops)
     tasks: Number = 1
-    whole: Number = 1  # in tasks of full length: a ragged one is shorter, but then others are not
-    for depth, loop in enumerate(site.loops):
-        if loop.over is not None and loop.rank in ranks:
-            above, below = outer.extent(loop.rank, depth), outer.extent(loop.rank, depth + 1)
-            tasks = tasks * ceil_div(above, below)
-            whole = whole * (above / below)
-    return minimum(1, ceil_div(tasks, instances) / whole)
+    whole: Number = 1  # the work in tasks of full length
+    for rank in ranks:
+        dealt = [depth for depth, loop in enumerate(site.loops) if loop.over is not None and loop.rank == rank]
+        if not dealt:
+            continue
+        for depth in dealt:
+            tasks = tasks * ceil_div(outer.extent(rank, depth), outer.extent(rank, depth + 1))
+        inside = dealt[-1] + 1
+        size, length = nests.sizes[rank], outer.extent(rank, inside)
+        if piece is not None:
+            size = _fillings(piece, rank, size, _tiles_of(outer, rank))
+            length = _fillings(piece, rank, length, _tiles_of(outer, rank, inside))
+        whole = whole * (size / length)
+    return minimum(1, ceil_div(tasks, plan.machine.copies(site.unit.scope)) / whole)
 
 
 def _memory_time(plan: Plan, group: GroupPlan, nests: Nests, traffic: Traffic, word_bytes: int) -> dict[str, Number]:
@@ -223,11 +242,11 @@ def _memory_time(plan: Plan, group: GroupPlan, nests: Nests, traffic: Traffic, w
     times: dict[str, Number] = {}
     for number, words in moved.items():
         level = plan.machine.levels[number]
-        if level.bandwidth_bytes_per_s is None:
+        if level.rate_bytes_per_s is None:
             continue
         share: Number = 1
         if level.scope is not None:
             share = maximum(*(_busiest_share(plan, site, site.einsum.ranks, nests) for site in group.sites.values()))
             share = minimum(1, share)
-        times[level.name] = words * word_bytes * share / level.bandwidth_bytes_per_s
+        times[level.name] = words * word_bytes * share / level.rate_bytes_per_s
     return times
