@@ -48,7 +48,8 @@ class Level:
     """A storage level. `None` says that the file does not state it: no bound and no cost follows from it.
 
     Capacity and bandwidth are those of one copy; `scope` names the instance axis that owns a copy each, and
-    is None where the machine has one. Energies are per access of `row_bytes`.
+    is None where the machine has one. Energies are per access of `row_bytes`. `bandwidth_bytes_per_s` is the most that
+    the hardware could ever move, for bounds; `sustained_bandwidth_bytes_per_s` what long streams are measured to reach.
     """
 
     name: str
@@ -56,10 +57,18 @@ class Level:
     scope: str | None = None
     capacity_bytes: Number | None = None
     bandwidth_bytes_per_s: Number | None = None
+    sustained_bandwidth_bytes_per_s: Number | None = None
     latency_s: Number = 0.0
     row_bytes: Number | None = None
     read_energy_j: Number | None = None
     write_energy_j: Number | None = None
+
+    @property
+    def rate_bytes_per_s(self) -> Number | None:
+        """The bandwidth to predict with: the sustained one where it is stated; None where none is."""
+        if self.sustained_bandwidth_bytes_per_s is not None:
+            return self.sustained_bandwidth_bytes_per_s
+        return self.bandwidth_bytes_per_s
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,9 +60,8 @@ def _shared_source(given: object) -> object:
     return {key: own(value) for key, value in given.items() if key not in common}
 
 
-_RESERVED = frozenset(
-    ("clock", "capacity", "row", "bandwidth", "latency", "depth", "read_energy", "write_energy", *FUNCTIONS)
-)
+_LEVEL_FIELDS = ("capacity", "row", "bandwidth", "sustained_bandwidth", "latency", "depth", "read_energy", "write_energy")
+_RESERVED = frozenset(("clock", *_LEVEL_FIELDS, *FUNCTIONS))
 
 
 def _name(given: str) -> str:
@@ -116,6 +115,7 @@ class LevelBlock(Block):
     capacity: Size | None = None
     row: Size | None = None
     bandwidth: Bandwidth | None = None
+    sustained_bandwidth: Bandwidth | None = None
     latency: Time | None = None
     read_energy: Energy | None = None
     write_energy: Energy | None = None

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lightbound.base.formula import Number
+import numpy as np
+
+from lightbound.base.formula import Number, where
 
 
-def cycle_time(demands: Sequence[Number], contexts: int, delay: Number = 0) -> Number:
+def cycle_time(demands: Sequence[Number], contexts: Number, delay: Number = 0) -> Number:
     """Mean cycles between two finished epochs, when `contexts` go round through units with these demands.
 
     demands: cycles an epoch takes on each unit, alone. delay: cycles of an epoch that no unit is busy with.
     """
     waiting: list[Number] = [0.0] * len(demands)
     result: Number = 0.0
-    for population in range(1, contexts + 1):
+    most = int(np.max(contexts))
+    for population in range(1, most + 1):
         stays = [demand * (1 + queue) for demand, queue in zip(demands, waiting, strict=True)]
-        result = (sum(stays, 0.0) + delay) / population
-        waiting = [stay / result for stay in stays] if population < contexts else waiting
+        mean = (sum(stays, 0.0) + delay) / population
+        result = where(population <= contexts, mean, result)
+        waiting = [stay / mean for stay in stays] if population < most else waiting
     return result

@@ -55,10 +55,10 @@ def _port_cycles(
     """Cycles for which the level above a hold is busy with a tensor: words that leave it, and those that came in."""
     above = chain[place - 1] if place else None
     level = machine.levels[above.level if above is not None else 0]
-    if level.bandwidth_bytes_per_s is None:
+    if level.rate_bytes_per_s is None:
         return 0
     access = next(access for access in site.einsum.reads if access.tensor == tensor)
     words = nests.below(chain[place].loops).moved(access, len(chain[place].loops), site.ranks)
     if above is not None:
         words = words + nests.below(above.loops).moved(access, len(above.loops), site.ranks)
-    return words * word_bytes * machine.clock_hz / level.bandwidth_bytes_per_s
+    return words * word_bytes * machine.clock_hz / level.rate_bytes_per_s

@@ -93,9 +93,9 @@ def _resources(machine: Machine, result: GroupResult, epochs: Epochs, body: list
     kind = "sharing" if epochs.contexts else "fifo"
     units = [Resource(unit.name, kind, 1.0, unit.scope is None) for unit in machine.units.values() if unit.name in used]
     levels = [
-        Resource(level.name, "bandwidth", float(level.bandwidth_bytes_per_s / result.clock_hz), level.scope is None)
+        Resource(level.name, "bandwidth", float(level.rate_bytes_per_s / result.clock_hz), level.scope is None)
         for level in machine.levels
-        if level.name in used and level.bandwidth_bytes_per_s is not None
+        if level.name in used and level.rate_bytes_per_s is not None
     ]
     return (*units, *levels, Resource(WAITING, "delay"))
 

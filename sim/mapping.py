@@ -121,6 +121,8 @@ class Group(_Document):
     overhead: cycles that a task (one iteration of the loops that are dealt `over` instances) takes beside its epochs.
     resident: to how many tasks of an instance at once its contexts belong (co-resident blocks). The others work on
         during the overhead of one, which then is a delay like any other.
+    awaits: levels whose words a context waits for before it goes on, so that they are resources that contexts contend
+        for as they do for units. Other levels are served beside all work.
     """
 
     einsums: Names
@@ -133,6 +135,7 @@ class Group(_Document):
     delay: Quantity = 0
     overhead: Quantity = 0
     resident: Quantity = 1
+    awaits: Names = ()
 
     @model_validator(mode="after")
     def _check_slots(self) -> Group:
@@ -159,8 +162,9 @@ class Masked(_Document):
 
 class Mapping(_Document):
     """How a cascade is laid on a machine. `variant` names the cascade it is written for, `sizes` fills in tile sizes
-    that the cascade leaves free, `params` are named formulas for use below them, in order. With `masked`, a kernel of
-    this mapping can skip tiles of keys that a mask leaves out.
+    that the cascade leaves free, `params` are named formulas for use below them, in order. `choose` names decisions,
+    each a list of settings of `params`: of all combinations that fit, the one predicted fastest is taken.
+    With `masked`, a kernel of this mapping can skip tiles of keys that a mask leaves out.
     """
 
     name: str = "mapping"
@@ -168,6 +172,7 @@ class Mapping(_Document):
     variant: str | None = None
     sizes: dict[str, Quantity] = {}
     params: dict[str, Quantity | Fit] = {}
+    choose: dict[str, tuple[dict[str, Quantity], ...]] = {}
     bind: tuple[Bind, ...]
     groups: tuple[Group, ...]
     masked: Masked | None = None

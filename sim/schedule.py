@@ -7,6 +7,7 @@ of tasks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,8 +58,10 @@ class Schedule:
         return total
 
 
-def make_schedule(machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict[str, EinsumTime]) -> Schedule:
-    """The schedule of a group whose Einsums take these times."""
+def make_schedule(
+    machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict[str, EinsumTime], memory_s: Mapping[str, Number]
+) -> Schedule:
+    """The schedule of a group whose Einsums take these times, and whose words take so many seconds of each level."""
     slots = _slots(plan, einsums)
     total: Number = sum((maximum(*busy.values()) for busy in slots if busy), 0)
     shared = nests.below(plan.shared)
@@ -80,8 +83,9 @@ def make_schedule(machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict
     overhead = overhead - hidden
     if group.contexts != 0:
         demands = list(_demands(machine, slots, mine).values())
+        demands += [memory_s[level] * machine.clock_hz / mine for level in group.awaits if level in memory_s]
         delay = evaluate(group.delay, nests.environment) + hidden * tasks / epochs
-        waits["contention"] = maximum(0, mine * cycle_time(demands, int(contexts), delay) - total)
+        waits["contention"] = maximum(0, mine * cycle_time(demands, contexts, delay) - total)
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
     if group.overhead != 0 and np.any(np.asarray(overhead) > 0):
         waits["overhead"] = busiest * overhead

@@ -21,6 +21,7 @@ from lightbound.workloads.registry import Workload
 from lightbound.workloads.registry import workload as find_workload
 
 from .analytical import run
+from .choosing import choose
 from .energy import energy
 from .mapping import Mapping
 from .plan import Plan, make_plan
@@ -136,6 +137,8 @@ def _named(
 def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
     """The prediction of a workload under exactly this mapping."""
     cascade, padded = _sized(work, machine, mapping)
+    if mapping.choose:
+        mapping = choose(cascade, work.word_bytes, machine, mapping)
     sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
     plan = _plan(cascade, mapping, machine)
     names, results = run(plan, sizes, work.word_bytes)
@@ -175,7 +178,7 @@ def _left_out(machine: Machine, priced: bool, unpriced: tuple[str, ...]) -> list
 
 _READ = re.compile(
     r"clock|sustained_clock|sustained_load\..*|launch_latency|params\..*|instances\..*"
-    r"|levels\.[^.]*\.(capacity|bandwidth|row|read_energy|write_energy)\b.*"
+    r"|levels\.[^.]*\.(capacity|bandwidth|sustained_bandwidth|row|read_energy|write_energy)\b.*"
     r"|units\.[^.]*\.(shape|cost|energy|drain|registers|also|blocks)\b.*"
 )
 

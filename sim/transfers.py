@@ -86,8 +86,8 @@ def _shares(machine: Machine, result: GroupResult, word_bytes: int) -> dict[str,
     shares = {}
     for number, level in enumerate(machine.levels):
         total = float(sum(words for (at, _, _), words in result.words.items() if at == number)) * word_bytes
-        if level.bandwidth_bytes_per_s is not None and total:
-            shares[level.name] = float(result.memory_s[level.name] * level.bandwidth_bytes_per_s) / total
+        if level.rate_bytes_per_s is not None and total:
+            shares[level.name] = float(result.memory_s[level.name] * level.rate_bytes_per_s) / total
     return shares
 
 

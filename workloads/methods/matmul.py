@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..mappings.products import MAPPINGS
 from ..method import Method
 
 METHOD = Method(
@@ -9,8 +10,11 @@ METHOD = Method(
     title="Matrix product",
     question="What share of the peak does a product of this shape reach, and how much buffer does it need?",
     source="textbook; with a buffer of S words it moves at least about 2*M*N*K/sqrt(S) (Hong and Kung, 1981)",
-    cascades={"plain": "Z[m,n] = sum(A[m,k] * B[k,n], k)\n"},
-    sizes={"M": 4096, "N": 4096, "K": 4096},
+    cascades={
+        "plain": "Z[m,n] = sum(A[m,k] * B[k,n], k)\n",
+        "batched": "Z[b,m,n] = sum(A[b,m,k] * B[b,k,n], k)\n",
+    },
+    sizes={"B": 16, "M": 4096, "N": 4096, "K": 4096},
     presets={
         "square_1k": {"M": 1024, "N": 1024, "K": 1024},
         "square_4k": {"M": 4096, "N": 4096, "K": 4096},
@@ -23,4 +27,5 @@ METHOD = Method(
         "square_8k": "our choice: the shape at which GPUs are usually rated",
         "row_vector": "our choice: one token through a layer of width 4096",
     },
+    mappings=MAPPINGS,
 )

@@ -1,0 +1,97 @@
+"""Matrix products as GPU libraries do them: a block of threads makes one tile of the result, walking the sum in steps.
+
+`gemm` uses matrix instructions, `gemm_fp32` the FP32 lanes (words of 4 bytes). Which tile, and in how many parts the
+sum is split among blocks, is chosen by prediction from the list of tiles that libraries ship, as their heuristics do.
+Parts of a sum are added in memory. Tiles count whole: a ragged one takes as long as a full one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SOURCE = (
+    "Tiles of CUTLASS's profiler and of cuBLAS's kernel names (ampere_sgemm_128x64_tn). A step costs a barrier (30 "
+    "cycles) and the latency of the first operands from shared memory (33), a block 3500 cycles at its start and end: "
+    "sums of published latencies, as in fused attention, assumed"
+)
+
+
+def _tile(rows: int, columns: int, warp_rows: int, warp_columns: int, blocks: int) -> dict[str, int]:
+    return {"BM": rows, "BN": columns, "WM": warp_rows, "WN": warp_columns, "BLOCKS": blocks}
+
+
+# Rows and columns of a block, of one of its warps, and blocks that share an SM: what accumulators leave room for.
+TILES = [
+    _tile(256, 128, 64, 64, 1),
+    _tile(128, 256, 64, 64, 1),
+    _tile(256, 64, 64, 64, 1),
+    _tile(64, 256, 64, 64, 1),
+    _tile(128, 128, 64, 64, 1),
+    _tile(128, 64, 64, 32, 1),
+    _tile(64, 128, 32, 64, 1),
+    _tile(64, 64, 32, 32, 1),
+]
+TILES_FP32 = [
+    _tile(128, 128, 64, 32, 2),
+    _tile(128, 64, 64, 32, 3),
+    _tile(64, 128, 32, 64, 3),
+    _tile(64, 64, 32, 32, 4),
+    _tile(128, 32, 64, 16, 4),
+    _tile(32, 128, 16, 64, 4),
+    _tile(32, 32, 32, 32, 8),
+]
+SPLITS = [{"SPLIT": parts} for parts in (1, 2, 3, 4, 6, 8)]
+
+
+def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> dict[str, Any]:
+    batch = [{"for": "b", "over": "sm"}] if batched else []
+    tiles_in_all = "ceil_div(M, BM) * ceil_div(N, BN)" + (" * B" if batched else "")
+    return {
+        "source": _SOURCE,
+        "variant": "batched" if batched else "plain",
+        "params": {
+            **tiles[0],
+            "SPLIT": 1,
+            "STEP": step,
+            "STAGES": "where(shared_bytes >= 131072, 3, 2)",
+            "PARTS": f"where({tiles_in_all} >= sm, 1, SPLIT)",
+            "CONTEXTS": f"min(BLOCKS, ceil_div({tiles_in_all} * PARTS, sm))",
+        },
+        "choose": {"tile": tiles, "split": SPLITS},
+        "bind": [{"einsums": ["Z"], "unit": unit, "space": {"lanes": ["m", "n"]}}],
+        "groups": [
+            {
+                "einsums": ["Z"],
+                "nest": [
+                    *batch,
+                    {"for": "m", "tile": "min(BM, M)", "over": "sm"},
+                    {"for": "n", "tile": "min(BN, N)", "over": "sm"},
+                    {"for": "k", "tile": "max(min(STEP, K), ceil_div(K, PARTS))", "over": "sm", "if_split": True},
+                    {"hold": ["Z"], "in": "registers", "copies": "BLOCKS * 4 / word_bytes"},
+                    {"for": "k", "tile": "min(STEP, K)"},
+                    {"hold": ["A", "B"], "in": "l2"},
+                    {"hold": ["A", "B"], "in": "shared", "copies": "STAGES * BLOCKS"},
+                    {
+                        "do": ["Z"],
+                        "nest": [
+                            {"for": "m", "tile": "min(WM, M)"},
+                            {"for": "n", "tile": "min(WN, N)"},
+                            {"hold": ["A", "B"], "in": "registers"},
+                        ],
+                    },
+                ],
+                "contexts": "CONTEXTS",
+                "delay": 63,
+                "overhead": 3500,
+                "resident": "CONTEXTS",
+            }
+        ],
+    }
+
+
+MAPPINGS = {
+    "gemm": _gemm(False, "tensor_sync", TILES, 32),
+    "gemm_fp32": _gemm(False, "alu", TILES_FP32, 8),
+    "gemm_batched": _gemm(True, "tensor_sync", TILES, 32),
+    "gemm_batched_fp32": _gemm(True, "alu", TILES_FP32, 8),
+}
