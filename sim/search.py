@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -43,6 +43,7 @@ FINE_FUSED = ((1 / 8,), (1 / 4, 1 / 4), (1 / 2, 1 / 2, 2), (1, 1, 2, 2), (2,))  
 ALONE = 3.0  # for ranks that one of several Einsums walks alone
 FREE_TILES = (64, 128, 256)  # for a tile that the cascade itself leaves open
 TIE = 1e-12  # two times that agree this far are one
+Option = TypeVar("Option", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +69,23 @@ def default_mapping(work: Workload, machine: Machine, objective: Objective = "la
         raise LightboundError(
             "sizes", "arrays", "need a mapping each", "Name a mapping, or simulate point by point for the default."
         )
-    best: tuple[float, float, Mapping] | None = None
+    found = []
     for cascade, free in sized(work.cascade):
-        found = _best_cut(cascade, machine, work.word_bytes, objective)
-        if found is None:
-            continue
-        value, traffic, chosen = found
-        if best is None or (value, traffic) < best[:2]:
-            best = value, traffic, _assemble(cascade, chosen, free)
+        cut = _best_cut(cascade, machine, work.word_bytes, objective)
+        if cut is not None:
+            found.append((*cut[:2], cascade, cut[2], free))
+    best = _least(found)
     if best is None:
         raise _too_small(work, machine)
-    return best[2]
+    return _assemble(*best[2:])
+
+
+def _least(options: list[Option]) -> Option | None:
+    """The option of the least value, which comes first; of several that agree, the one of the least traffic, second."""
+    if not options:
+        return None
+    close = min(option[0] for option in options) * (1 + TIE)
+    return min((option for option in options if option[0] <= close), key=lambda option: option[1])
 
 
 def sized(cascade: Cascade, free_tiles: tuple[int, ...] = FREE_TILES) -> Iterator[tuple[Cascade, dict[str, int]]]:
@@ -159,14 +166,14 @@ def _best_cut(
             if choice is not None:
                 value, traffic, tried, point = choice
                 options.append((before[0] + value, before[1] + traffic, [*before[2], (tried, point)]))
-        best.append(min(options, key=lambda option: option[:2], default=None))
+        best.append(_least(options))
     return best[-1]
 
 
 def _best_point(
     tried: tuple[Tried, ...], machine: Machine, objective: Objective
 ) -> tuple[float, float, Tried, int] | None:
-    best: tuple[float, float, Tried, int] | None = None
+    found: list[tuple[float, float, Tried, int]] = []
     for one in tried:
         fits = np.ones(one.latency_s.shape, dtype=bool)
         for name, need in one.need_bytes.items():
@@ -178,10 +185,8 @@ def _best_point(
         value = np.where(fits, one.objective(objective), np.inf)
         close = np.flatnonzero(value <= value.min() * (1 + TIE))
         point = int(close[np.argmin(one.traffic_bytes[close])])
-        found = float(value[point]), float(one.traffic_bytes[point]), one, point
-        if best is None or found[:2] < best[:2]:
-            best = found
-    return best
+        found.append((float(value[point]), float(one.traffic_bytes[point]), one, point))
+    return _least(found)
 
 
 # ---- evaluating ---------------------------------------------------------------------------------------------------
