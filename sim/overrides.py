@@ -1,0 +1,35 @@
+"""A mapping with some of its values changed: params, tile sizes, and the order of its blocks.
+
+What a mapping's names mean, and which values fit together, is for the mapping to say; this changes values by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Dictionary
+
+from lightbound.base.errors import LightboundError, choose_from
+
+from .mapping import Mapping, Quantity
+
+
+def with_values(mapping: Mapping, values: Dictionary[str, Quantity]) -> Mapping:
+    """The mapping with other values (numbers or formulas) for some of its `params` and `sizes`.
+
+    Raises LightboundError for a name that the mapping has not.
+    """
+    for name, value in values.items():
+        if name not in mapping.params and name not in mapping.sizes:
+            known = (*mapping.params, *mapping.sizes)
+            raise LightboundError(
+                f"mapping {mapping.name!r}: {name}", value, "is not one of its params or sizes", choose_from(known, name)
+            )
+    params = {name: values.get(name, value) for name, value in mapping.params.items()}
+    sizes = {name: values.get(name, value) for name, value in mapping.sizes.items()}
+    return mapping.model_copy(update={"params": params, "sizes": sizes})
+
+
+def in_order(mapping: Mapping, order: str) -> Mapping:
+    """The mapping of a kernel that starts its blocks in this order (``launch`` or ``longest``)."""
+    if mapping.masked is None:
+        return mapping
+    return mapping.model_copy(update={"masked": mapping.masked.model_copy(update={"order": order})})
