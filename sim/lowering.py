@@ -34,7 +34,7 @@ from .transfers import Transfer, transfers
 
 Fill = Literal["counted", "amortised"]
 FILLS: tuple[Fill, ...] = get_args(Fill)
-JITTER = 0.25  # the mean over many epochs does not depend on it, only how soon contexts fall out of step
+JITTER = 0.5  # assumed; the mean over many epochs does not depend on it, only how soon contexts fall out of step
 WAITING = "latency"  # the delay resource
 _OPENING = ""  # stands for the end of the epoch before
 
