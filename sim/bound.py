@@ -90,7 +90,7 @@ def climb(
             missing = str(error)
     return Ladder(
         workload=problem.name,
-        mask=repr(problem.mask),
+        mask=problem.mask,
         machine=machine.name if machine is not None else None,
         copies=problem.copies,
         count=count,

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lightbound.base.errors import LightboundError, choose_from
+from lightbound.workloads.masks.mask import Mask
 from lightbound.workloads.masks.tile_count import TileCount
 from lightbound.workloads.method import EndToEnd
 
@@ -42,7 +43,7 @@ class Ladder:
     """
 
     workload: str
-    mask: str
+    mask: Mask
     machine: str | None
     copies: int
     count: TileCount
@@ -117,7 +118,7 @@ class Ladder:
         runs = {rung.name: self.run_speedup(rung.speedup) for rung in self.rungs} if self.end_to_end else None
         return {
             "workload": self.workload,
-            "mask": self.mask,
+            "mask": repr(self.mask),
             "machine": self.machine,
             "copies": self.copies,
             "backends": list(self.backends),

@@ -11,6 +11,7 @@ from lightbound.workloads.masks.backends import TilePair, backend_names, offered
 from lightbound.workloads.masks.backends import backend as find_backend
 from lightbound.workloads.masks.shape import ShapeLike, shape
 from lightbound.workloads.masks.tile_count import TileCount
+from lightbound.workloads.masks.tiling import tiling
 
 from .masked import Problem
 
@@ -43,11 +44,12 @@ def choose_tiles(
     case = {"head_dim": problem.head_dim, "element_bits": 8 * problem.work.word_bytes}
     if q_tile is None or kv_tile is None:
         return _best(problem, machine, q_tile, kv_tile, kv_tiling, name, case)
+    tiling(len(problem.mask.grid), q_tile, kv_tile)  # a wrong number of axes is told as that
     if backend is not None:
         require_offered(q_tile, kv_tile, name, **case)
     offering = _offering(q_tile, kv_tile, case)
-    tiling = kv_tiling or (find_backend(name or offering[0]).kv_tiling if name or offering else "static")
-    return Tiles(problem.mask.count(q_tile, kv_tile, tiling), offering)
+    own = find_backend(name or offering[0]).kv_tiling if name or offering else "static"
+    return Tiles(problem.mask.count(q_tile, kv_tile, kv_tiling or own), offering)
 
 
 def served_by(problem: Problem, machine: Machine | None, backend: str | None) -> tuple[str, tuple[TilePair, ...]]:
@@ -86,8 +88,8 @@ def _best(
         field, tile = next((field, tile) for field, tile in given.items() if tile is not None)
         remedy = f"Give both tiles, or choose from {', '.join(map(str, pairs))}."
         raise LightboundError(field, tile, f"is in no tile pair of {name}", remedy)
-    tiling = kv_tiling or find_backend(name).kv_tiling
-    counts = [problem.mask.count(*pair, tiling) for pair in kept]
+    own = find_backend(name).kv_tiling
+    counts = [problem.mask.count(*pair, kv_tiling or own) for pair in kept]
     best = min(counts, key=lambda count: count.visits_total * count.tiling.q_tile_size * count.tiling.kv_tile_size)
     return Tiles(best, _offering(best.q_tile, best.kv_tile, case))
 
