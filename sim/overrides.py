@@ -21,7 +21,10 @@ def with_values(mapping: Mapping, values: Dictionary[str, Quantity]) -> Mapping:
         if name not in mapping.params and name not in mapping.sizes:
             known = (*mapping.params, *mapping.sizes)
             raise LightboundError(
-                f"mapping {mapping.name!r}: {name}", value, "is not one of its params or sizes", choose_from(known, name)
+                f"mapping {mapping.name!r}: {name}",
+                value,
+                "is not one of its params or sizes",
+                choose_from(known, name),
             )
     params = {name: values.get(name, value) for name, value in mapping.params.items()}
     sizes = {name: values.get(name, value) for name, value in mapping.sizes.items()}

@@ -71,13 +71,27 @@ class Workload:
         """The same method and sizes in another variant; sizes that it does not have are dropped."""
         other = _build(self.method, self.preset, variant, self.options, self.word_bytes)
         kept = {symbol: size for symbol, size in self.sizes.items() if symbol in other.cascade.structure.symbols}
-        return replace(other, cascade=other.cascade.with_sizes(**kept))
+        return replace(other, cascade=other.cascade.with_sizes(**kept), mask=self.mask)
 
     def with_sizes(self, **sizes: int) -> Workload:
         """The same workload with some sizes changed; what follows from them (M1 of M, M0) follows again."""
-        if self.mask is not None:
-            _refuse_mask_sizes(self.method, sizes)
-        return replace(self, cascade=self.cascade.with_sizes(**sizes))
+        changed = replace(self, cascade=self.cascade.with_sizes(**sizes))
+        if self.mask is None:
+            return changed
+        _refuse_mask_sizes(self.method, sizes)
+        return changed.with_mask(self.mask)
+
+    def with_mask(self, mask: Mask) -> Workload:
+        """The same workload, in which a query attends the keys of its row of a mask only.
+
+        Raises LightboundError where the mask has not as many queries and keys as the workload, or where it has none.
+        """
+        for rank, extent in zip(self.method.mask_ranks, (mask.queries, mask.keys), strict=True):
+            size = self.sizes.get(rank.upper())
+            if size != extent:
+                problem = f"does not fit {rank.upper()} = {size} of {self.name}"
+                raise LightboundError("mask", extent, problem, f"Give a mask of as many, or set {rank.upper()}={extent}.")
+        return replace(self, mask=mask)
 
     def with_options(self, **options: Any) -> Workload:
         """The same workload with another mask: some of its options changed."""
