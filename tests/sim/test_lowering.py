@@ -26,7 +26,7 @@ from lightbound.sim.simulate import simulate
 SEEDS = range(8)
 
 
-def fusemax(**sizes: int) -> lb.Workload:
+def fusemax(**sizes: Any) -> lb.Workload:
     return lb.workload("fusemax", **sizes)
 
 
@@ -109,7 +109,7 @@ def test_a_fused_kernel_on_a_gpu_agrees_with_the_closed_queueing_network(head: i
     assert mean == pytest.approx(result.schedule.cycles, rel=0.03)
 
 
-CASES = [
+CASES: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("fusemax", {"B": 1, "H": 2, "M": 1024, "P": 2048}, "fusemax", "binding"),
     ("fusemax", {"B": 1, "H": 2, "M": 1024, "P": 2048}, "fusemax", "architecture"),
     ("fusemax", {"B": 1, "H": 2, "M": 1024, "P": 1024}, "flat", "unfused"),
@@ -124,7 +124,7 @@ CASES = [
 @pytest.mark.parametrize("fill", ["counted", "amortised"])
 @pytest.mark.parametrize(("name", "sizes", "hardware", "mapping"), CASES)
 def test_events_do_the_work_and_move_the_bytes_of_the_closed_forms(
-    name: str, sizes: dict[str, int], hardware: str, mapping: str | None, fill: Any
+    name: str, sizes: dict[str, Any], hardware: str, mapping: str | None, fill: Any
 ) -> None:
     closed = simulate(lb.workload(name, **sizes), hardware, mapping)
     plan = closed.plan
@@ -155,7 +155,7 @@ def test_events_do_the_work_and_move_the_bytes_of_the_closed_forms(
 @pytest.mark.parametrize("fill", ["counted", "amortised"])
 @pytest.mark.parametrize(("name", "sizes", "hardware", "mapping"), CASES)
 def test_a_run_is_never_faster_than_its_busiest_resource_and_its_parts_add_up(
-    name: str, sizes: dict[str, int], hardware: str, mapping: str | None, fill: str
+    name: str, sizes: dict[str, Any], hardware: str, mapping: str | None, fill: str
 ) -> None:
     run = simulate(lb.workload(name, **sizes), hardware, mapping, engine="event", fill=fill)
     assert run.latency_s >= max(run.busy_s.values()) * (1 - 1e-9)

@@ -129,7 +129,18 @@ def simulate(
     mapping: MappingName = None,
     set_: Set = None,
     set_machine: SetMachine = None,
-    engine: Annotated[str, typer.Option("--engine", metavar="ENGINE", help="How to evaluate.")] = "analytical",
+    engine: Annotated[
+        str,
+        typer.Option("--engine", metavar="ENGINE", help="analytical: closed forms; event: every task of every worker."),
+    ] = "analytical",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the event engine's random numbers.")] = 0,
+    fill: Annotated[
+        str, typer.Option("--fill", metavar="FILL", help="Pipeline fill of the event engine: counted or amortised.")
+    ] = "counted",
+    trace: Annotated[
+        Path | None,
+        typer.Option("--trace", metavar="FILE.json", help="Write the event engine's run, for the Perfetto UI."),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain/--no-explain", help="Say in words why it takes so long.")] = True,
     form: Format = "table",
 ) -> None:
@@ -143,7 +154,7 @@ def simulate(
     check_format(form)
     work = given.workload(workload, preset, variant, set_ or ())
     hardware = given.machine(machine, set_machine or ())
-    publish(answer(work, hardware, given.mapping(mapping), engine, explain), form)
+    publish(answer(work, hardware, given.mapping(mapping), engine, explain, seed, fill, trace), form)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lightbound.archs.machine import Machine
@@ -15,11 +16,20 @@ from .answer import Answer, Block, Table, Text, flat
 from .progress import progress
 
 
-def answer(work: Workload, machine: Machine, mapping: Mapping | str | None, engine: str, explained: bool) -> Answer:
-    """The prediction, with its explanation in words where that is wanted."""
+def answer(
+    work: Workload,
+    machine: Machine,
+    mapping: Mapping | str | None,
+    engine: str,
+    explained: bool,
+    seed: int = 0,
+    fill: str = "counted",
+    trace: Path | None = None,
+) -> Answer:
+    """The prediction, with its explanation in words where that is wanted. The last three are the event engine's."""
     with progress(f"Simulating {work.name} on {machine.name}"):
         work, chosen = resolve_mapping(work, machine, mapping)
-        prediction = simulate(work, machine, chosen, engine)
+        prediction = simulate(work, machine, chosen, engine, seed, fill, trace)
     words = prediction.explain() if explained else None
     data = {"preset": work.preset, "variant": work.variant, **prediction.to_dict(), "lacks": list(machine.lacks)}
     record = dict(flat({name: value for name, value in data.items() if name not in ("assumptions", "lacks")}))
