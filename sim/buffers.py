@@ -9,7 +9,7 @@ says whether a buffer that is enough today stays enough.
 from __future__ import annotations
 
 from collections.abc import Mapping as Dictionary
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.registry import Workload
 
 from .mapping import Mapping
-from .search import FREE_TILES, Objective, Tried, default_mapping, explore, segments, sized, steps_of
+from .search import FREE_TILES, Objective, Tried, best_mapping, explore, segments, sized, steps_of
 from .simulate import MappingLike, as_machine, as_workload, compulsory, predict, resolve_mapping
 
 CAPACITIES = 256  # of a frontier, before those that gain nothing are dropped
@@ -57,10 +57,14 @@ class BufferSizing:
     smallest_bytes: float
     smallest_compulsory_bytes: float | None
     grows_with: Dictionary[str, float]
+    given: MappingLike = field(default=None, repr=False)
 
     def best_mapping(self, capacity_bytes: float, objective: Objective = "traffic") -> Mapping:
         """The mapping behind the frontier at a capacity: of least traffic, or of least latency."""
-        return default_mapping(self.workload, with_capacity(self.machine, self.level, capacity_bytes), objective)
+        room = with_capacity(self.machine, self.level, capacity_bytes)
+        if self.given is not None:
+            return resolve_mapping(self.workload, room, self.given)[1]
+        return best_mapping(self.workload, self.machine, room, objective, fine=True)
 
     def explain(self) -> str:
         """The frontier in sentences."""
@@ -123,11 +127,12 @@ def with_capacity(machine: Machine, level: str, capacity_bytes: Any) -> Machine:
 
 def _sizing(
     work: Workload, machine: Machine, level: str, mapping: str | None, points: list[BufferPoint],
-    grows: dict[str, float],
+    grows: dict[str, float], given: MappingLike = None,
 ) -> BufferSizing:  # fmt: skip
     least = _compulsory(work)
     reached = next((p.capacity_bytes for p in points if p.traffic_bytes <= least * (1 + ROUNDING)), None)
-    return BufferSizing(work, machine, level, mapping, tuple(points), least, points[0].capacity_bytes, reached, grows)
+    smallest = points[0].capacity_bytes
+    return BufferSizing(work, machine, level, mapping, tuple(points), least, smallest, reached, grows, given)
 
 
 def _compulsory(work: Workload) -> float:
@@ -283,4 +288,4 @@ def _along(work: Workload, machine: Machine, level: str, mapping: MappingLike) -
     capacities = np.geomspace(high, 2.0**12 * high, CAPACITIES)
     found = [point for point in (at(float(np.ceil(capacity))) for capacity in capacities) if point]
     name = found[0][1]
-    return _sizing(work, machine, level, name, _pareto([point for point, _ in found]), {})
+    return _sizing(work, machine, level, name, _pareto([point for point, _ in found]), {}, mapping)

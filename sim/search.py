@@ -7,7 +7,7 @@ programming: times, bytes and joules of groups add.
 
 The choice is the best of what is tried, not of all mappings there are. What is tried does not depend on capacities or
 bandwidths, so that more of either never makes the answer worse; and tiles may be ragged, so that a longer rank is never
-faster. Ties go to less traffic.
+faster. Ties go to less traffic, and of equal traffic to less time.
 """
 
 from __future__ import annotations
@@ -58,11 +58,21 @@ class Tried:
     need_bytes: dict[str, np.ndarray]  # by level
 
     def objective(self, name: Objective) -> np.ndarray:
+        """What the objective asks to be small, at every point of the grid."""
         return {"latency": self.latency_s, "traffic": self.traffic_bytes, "energy": self.energy_j}[name]
 
 
 def default_mapping(work: Workload, machine: Machine, objective: Objective = "latency") -> Mapping:
     """The best mapping found for the objective. Raises LightboundError where no tile of any candidate fits."""
+    return best_mapping(work, machine, machine, objective)
+
+
+def best_mapping(
+    work: Workload, machine: Machine, room: Machine, objective: Objective = "latency", fine: bool = False
+) -> Mapping:
+    """The best mapping found, where `room` has the capacities that count and `machine` all the rest; with `fine`, among
+    more tile sizes.
+    """
     if objective not in get_args(Objective):
         raise LightboundError("objective", objective, "does not exist", choose_from(get_args(Objective), objective))
     if any(is_array(size) for size in work.sizes.values()):
@@ -71,17 +81,17 @@ def default_mapping(work: Workload, machine: Machine, objective: Objective = "la
         )
     found = []
     for cascade, free in sized(work.cascade):
-        cut = _best_cut(cascade, machine, work.word_bytes, objective)
+        cut = _best_cut(cascade, machine, room, work.word_bytes, objective, fine)
         if cut is not None:
             found.append((*cut[:2], cascade, cut[2], free))
     best = _least(found)
     if best is None:
-        raise _too_small(work, machine)
+        raise _too_small(work, room)
     return _assemble(*best[2:])
 
 
 def _least(options: list[Option]) -> Option | None:
-    """The option of the least value, which comes first; of several that agree, the one of the least traffic, second."""
+    """The option whose value, its first part, is least; of several that agree, the one whose second part is least."""
     if not options:
         return None
     close = min(option[0] for option in options) * (1 + TIE)
@@ -150,7 +160,7 @@ def segments(cascade: Cascade, steps: tuple[tuple[str, ...], ...]) -> frozenset[
 
 
 def _best_cut(
-    cascade: Cascade, machine: Machine, word_bytes: int, objective: Objective
+    cascade: Cascade, machine: Machine, room: Machine, word_bytes: int, objective: Objective, fine: bool
 ) -> tuple[float, float, list[tuple[Tried, int]]] | None:
     steps = steps_of(cascade)
     runs = segments(cascade, steps)
@@ -162,10 +172,10 @@ def _best_cut(
             if before is None or (start, end) not in runs:
                 continue
             names = tuple(name for step in steps[start:end] for name in step)
-            choice = _best_point(explore(cascade, machine, names, word_bytes), machine, objective)
+            choice = _best_point(explore(cascade, machine, names, word_bytes, fine), room, objective)
             if choice is not None:
-                value, traffic, tried, point = choice
-                options.append((before[0] + value, before[1] + traffic, [*before[2], (tried, point)]))
+                value, tie, tried, point = choice
+                options.append((before[0] + value, before[1] + tie, [*before[2], (tried, point)]))
         best.append(_least(options))
     return best[-1]
 
@@ -184,8 +194,9 @@ def _best_point(
             continue
         value = np.where(fits, one.objective(objective), np.inf)
         close = np.flatnonzero(value <= value.min() * (1 + TIE))
-        point = int(close[np.argmin(one.traffic_bytes[close])])
-        found.append((float(value[point]), float(one.traffic_bytes[point]), one, point))
+        tie = one.objective("latency" if objective == "traffic" else "traffic")
+        point = int(close[np.argmin(tie[close])])
+        found.append((float(value[point]), float(tie[point]), one, point))
     return _least(found)
 
 
