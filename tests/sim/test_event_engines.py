@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,7 +168,7 @@ def test_contexts_in_step_stay_in_step_and_jitter_breaks_the_step() -> None:
     units = (Resource("x", "sharing"), Resource("y", "sharing"))
     body = (Task("a", "x", 10.0, after=(("b", 1),)), Task("b", "y", 10.0, after=(("a", 0),)))
 
-    def time(**spread: float) -> float:
+    def time(**spread: Any) -> float:
         return event.run_system(System(units, (Program("p", body, **spread),), (Worker("p", (2000, 2000)),))).makespan
 
     assert time() == 80_000.0
