@@ -253,8 +253,9 @@ class Machine:
 
     @property
     def quantities(self) -> dict[str, Number]:
-        """Names for the formulas of mappings: params, instance axes, `clock`, and of every level and unit
-        ``<level>_bytes``, ``<unit>_lanes`` and ``<unit>_<axis>``.
+        """Names for the formulas of mappings: params, instance axes, `clock`, of every level and unit
+        ``<level>_bytes``, ``<unit>_lanes`` and ``<unit>_<axis>``, and `max_blocks` and `max_warps` of an SM where its
+        occupancy states them.
 
         A unit or level whose name begins with a digit gets a word before it (``unit_2d_lanes``,
         ``level_3_bytes``), since a formula could not hold it otherwise.
@@ -267,6 +268,9 @@ class Machine:
             stem = _word(unit.name, "unit")
             names[f"{stem}_lanes"] = unit.lanes
             names.update({f"{stem}_{axis}": count for axis, count in unit.shape.items() if axis != "lanes"})
+        if self.occupancy is not None:
+            bounds = {"max_blocks": self.occupancy.ctas, "max_warps": self.occupancy.warps}
+            names.update({name: bound for name, bound in bounds.items() if bound is not None})
         return names
 
     def fields(self) -> dict[str, Number]:

@@ -60,7 +60,16 @@ def _shared_source(given: object) -> object:
     return {key: own(value) for key, value in given.items() if key not in common}
 
 
-_LEVEL_FIELDS = ("capacity", "row", "bandwidth", "sustained_bandwidth", "latency", "depth", "read_energy", "write_energy")
+_LEVEL_FIELDS = (
+    "capacity",
+    "row",
+    "bandwidth",
+    "sustained_bandwidth",
+    "latency",
+    "depth",
+    "read_energy",
+    "write_energy",
+)
 _RESERVED = frozenset(("clock", *_LEVEL_FIELDS, *FUNCTIONS))
 
 

@@ -2,7 +2,8 @@
 
 `gemm` uses matrix instructions, `gemm_fp32` the FP32 lanes (words of 4 bytes). Which tile, and in how many parts the
 sum is split among blocks, is chosen by prediction from the list of tiles that libraries ship, as their heuristics do.
-Parts of a sum are added in memory. Tiles count whole: a ragged one takes as long as a full one.
+Parts of a sum are added in memory. A ragged tile takes as long as a full one. One block is on an SM: kernels that
+load far ahead fill its shared memory.
 """
 
 from __future__ import annotations
@@ -16,29 +17,29 @@ _SOURCE = (
 )
 
 
-def _tile(rows: int, columns: int, warp_rows: int, warp_columns: int, blocks: int) -> dict[str, int]:
-    return {"BM": rows, "BN": columns, "WM": warp_rows, "WN": warp_columns, "BLOCKS": blocks}
+def _tile(rows: int, columns: int, warp_rows: int, warp_columns: int) -> dict[str, int]:
+    return {"BM": rows, "BN": columns, "WM": warp_rows, "WN": warp_columns}
 
 
-# Rows and columns of a block, of one of its warps, and blocks that share an SM: what accumulators leave room for.
+# Rows and columns of a block, and of one of its warps.
 TILES = [
-    _tile(256, 128, 64, 64, 1),
-    _tile(128, 256, 64, 64, 1),
-    _tile(256, 64, 64, 64, 1),
-    _tile(64, 256, 64, 64, 1),
-    _tile(128, 128, 64, 64, 1),
-    _tile(128, 64, 64, 32, 1),
-    _tile(64, 128, 32, 64, 1),
-    _tile(64, 64, 32, 32, 1),
+    _tile(256, 128, 64, 64),
+    _tile(128, 256, 64, 64),
+    _tile(256, 64, 64, 64),
+    _tile(64, 256, 64, 64),
+    _tile(128, 128, 64, 64),
+    _tile(128, 64, 64, 32),
+    _tile(64, 128, 32, 64),
+    _tile(64, 64, 32, 32),
 ]
 TILES_FP32 = [
-    _tile(128, 128, 64, 32, 2),
-    _tile(128, 64, 64, 32, 3),
-    _tile(64, 128, 32, 64, 3),
-    _tile(64, 64, 32, 32, 4),
-    _tile(128, 32, 64, 16, 4),
-    _tile(32, 128, 16, 64, 4),
-    _tile(32, 32, 32, 32, 8),
+    _tile(128, 128, 64, 32),
+    _tile(128, 64, 64, 32),
+    _tile(64, 128, 32, 64),
+    _tile(64, 64, 32, 32),
+    _tile(128, 32, 64, 16),
+    _tile(32, 128, 16, 64),
+    _tile(32, 32, 32, 32),
 ]
 SPLITS = [{"SPLIT": parts} for parts in (1, 2, 3, 4, 6, 8)]
 
@@ -46,6 +47,8 @@ SPLITS = [{"SPLIT": parts} for parts in (1, 2, 3, 4, 6, 8)]
 def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> dict[str, Any]:
     batch = [{"for": "b", "over": "sm"}] if batched else []
     tiles_in_all = "ceil_div(M, BM) * ceil_div(N, BN)" + (" * B" if batched else "")
+    lanes = {"lanes": ["m", "n"]}
+    outside = {"einsums": ["Z"], "unit": unit, "space": lanes}  # of a ragged tile, what lies beyond the matrix
     return {
         "source": _SOURCE,
         "variant": "batched" if batched else "plain",
@@ -55,10 +58,10 @@ def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> d
             "STEP": step,
             "STAGES": "where(shared_bytes >= 131072, 3, 2)",
             "PARTS": f"where({tiles_in_all} >= sm, 1, SPLIT)",
-            "CONTEXTS": f"min(BLOCKS, ceil_div({tiles_in_all} * PARTS, sm))",
+            "WASTE": "ceil_div(M, BM) * BM * ceil_div(N, BN) * BN / (M * N) - 1",
         },
         "choose": {"tile": tiles, "split": SPLITS},
-        "bind": [{"einsums": ["Z"], "unit": unit, "space": {"lanes": ["m", "n"]}}],
+        "bind": [{"einsums": ["Z"], "unit": unit, "space": lanes}, {**outside, "implied": {"mac": "WASTE"}}],
         "groups": [
             {
                 "einsums": ["Z"],
@@ -67,10 +70,10 @@ def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> d
                     {"for": "m", "tile": "min(BM, M)", "over": "sm"},
                     {"for": "n", "tile": "min(BN, N)", "over": "sm"},
                     {"for": "k", "tile": "max(min(STEP, K), ceil_div(K, PARTS))", "over": "sm", "if_split": True},
-                    {"hold": ["Z"], "in": "registers", "copies": "BLOCKS * 4 / word_bytes"},
+                    {"hold": ["Z"], "in": "registers", "copies": "4 / word_bytes"},
                     {"for": "k", "tile": "min(STEP, K)"},
                     {"hold": ["A", "B"], "in": "l2"},
-                    {"hold": ["A", "B"], "in": "shared", "copies": "STAGES * BLOCKS"},
+                    {"hold": ["A", "B"], "in": "shared", "copies": "STAGES"},
                     {
                         "do": ["Z"],
                         "nest": [
@@ -80,10 +83,9 @@ def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> d
                         ],
                     },
                 ],
-                "contexts": "CONTEXTS",
+                "contexts": 1,
                 "delay": 63,
                 "overhead": 3500,
-                "resident": "CONTEXTS",
             }
         ],
     }
