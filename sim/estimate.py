@@ -31,7 +31,8 @@ class Estimate:
 
     A visit takes `visit_cycles`, or `tested_visit_cycles` where the kernel tests its scores, which it does in the share
     `tested` of them; a block takes `block_cycles` beside its visits. `limit` is what the time is that of: the schedule,
-    or the bandwidth of a level. The launch itself is not in it.
+    or the bandwidth of a level. The launch itself is not in it. An instance works for `busiest_cycles` until the last
+    one is done, and for `mean_cycles` on average.
     """
 
     mapping: str
@@ -43,6 +44,7 @@ class Estimate:
     tested: float
     clock_hz: float
     busiest_cycles: float
+    mean_cycles: float
 
     @property
     def tax(self) -> float:
@@ -124,6 +126,7 @@ def _estimate(problem: Problem, machine: Machine, count: TileCount, mapping: Map
         tested=share,
         clock_hz=clock,
         busiest_cycles=cycles,
+        mean_cycles=float(tasks.sum()) * copies / workers,
     )
 
 

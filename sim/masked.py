@@ -62,7 +62,7 @@ def as_problem(what: Workload | Mask | str, heads: int | None, head_dim: int | N
 
 def _problem(work: Workload, mask: Mask | None) -> Problem:
     query, key = work.method.mask_ranks
-    cascade = _whole(work.cascade)
+    cascade = as_one_tile(work.cascade)
     keys = set(cascade.families.get(key, ()))
     if query not in cascade.ranks or not keys:
         raise LightboundError(
@@ -94,7 +94,7 @@ def _problem(work: Workload, mask: Mask | None) -> Problem:
     )
 
 
-def _whole(cascade: Cascade) -> Cascade:
+def as_one_tile(cascade: Cascade) -> Cascade:
     """The cascade with one tile wherever a mapping would choose how many."""
     free = {
         part: cascade.sizes[partition.total]

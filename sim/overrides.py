@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Dictionary
 
+from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
+from lightbound.base.formula import evaluate
+from lightbound.workloads.registry import Workload
 
-from .mapping import Mapping, Quantity
+from .mapping import Fit, Mapping, Quantity
 
 
 def with_values(mapping: Mapping, values: Dictionary[str, Quantity]) -> Mapping:
@@ -36,3 +39,17 @@ def in_order(mapping: Mapping, order: str) -> Mapping:
     if mapping.masked is None:
         return mapping
     return mapping.model_copy(update={"masked": mapping.masked.model_copy(update={"order": order})})
+
+
+def tiles(mapping: Mapping, work: Workload, machine: Machine) -> tuple[int, int]:
+    """The queries and keys of a tile of a mapping that can skip tiles."""
+    how = mapping.masked
+    if how is None:
+        remedy = "Name a mapping with `masked` (docs/mapping.md)."
+        raise LightboundError("mapping", mapping.name, "does not say how its kernel skips tiles", remedy)
+    names = {**machine.quantities, **work.sizes, "word_bytes": work.word_bytes}
+    for name, value in (*mapping.sizes.items(), *mapping.params.items()):
+        if isinstance(value, Fit):
+            continue
+        names[name] = evaluate(value, names)
+    return int(names[how.q_tile]), int(names[how.kv_tile])

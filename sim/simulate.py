@@ -54,6 +54,12 @@ def simulate(
         raise LightboundError("engine", engine, "does not exist", choose_from(ENGINES, engine))
     work = as_workload(workload)
     hardware = as_machine(machine)
+    if work.mask is not None and len(work.mask.grid) == 1 and engine == "analytical":
+        from .masked_prediction import first_masked, predict_masked
+
+        work, chosen = resolve_mapping(work, hardware, mapping or first_masked(work, hardware))
+        if chosen.masked is not None:
+            return predict_masked(work, hardware, chosen)
     work, chosen = resolve_mapping(work, hardware, mapping)
     prediction = predict(work, hardware, chosen)
     if engine == "event":

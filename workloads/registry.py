@@ -90,7 +90,8 @@ class Workload:
             size = self.sizes.get(rank.upper())
             if size != extent:
                 problem = f"does not fit {rank.upper()} = {size} of {self.name}"
-                raise LightboundError("mask", extent, problem, f"Give a mask of as many, or set {rank.upper()}={extent}.")
+                remedy = f"Give a mask of as many, or set {rank.upper()}={extent}."
+                raise LightboundError("mask", extent, problem, remedy)
         return replace(self, mask=mask)
 
     def with_options(self, **options: Any) -> Workload:
