@@ -27,7 +27,7 @@ PassVector = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """A tensor's place in a level: below `loops`, for the Einsums in `users`."""
+    """A tensor's place in a level: below `loops`, for the Einsums in `users`, which read and write it as said."""
 
     tensor: str
     level: int
@@ -35,6 +35,8 @@ class Held:
     copies: int | float | str
     buffer: int  # holds with one number share a buffer (alias)
     users: frozenset[str]
+    reads: tuple[Access, ...]
+    written: tuple[Access, ...]
     wait: int | float | str | None = None  # cycles of a refill by the unit's own threads
     instances: Number = 1  # workers that iterations are dealt over: they share it, or each has a copy if `apart`
     apart: bool = False
@@ -254,9 +256,17 @@ class _Walk:
             dealt = next((loop.over for loop in loops if loop.over is not None), None) if scope is None else scope
             instances = self.machine.copies(dealt)
             apart = scope is not None
-            made.append(Held(tensor, level, loops, node.copies, self.buffers, users, node.wait, instances, apart))
+            accesses = (tensor, level, loops, node.copies, self.buffers, users, *self.accesses(tensor, users))
+            made.append(Held(*accesses, node.wait, instances, apart))
         self.holds.extend(made)
         return made
+
+
+    def accesses(self, tensor: str, users: frozenset[str]) -> tuple[tuple[Access, ...], tuple[Access, ...]]:
+        """How these Einsums read a tensor and how they write it, each way once."""
+        einsums = [self.cascade.einsum(name) for name in sorted(users)]
+        reads = dict.fromkeys(a for einsum in einsums for a in einsum.reads if a.tensor == tensor)
+        return tuple(reads), tuple(einsum.output for einsum in einsums if einsum.name == tensor)
 
 
 def _touched(einsum: Einsum) -> tuple[Access, ...]:

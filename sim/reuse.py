@@ -210,11 +210,14 @@ def windows(accesses: tuple[Access, ...]) -> tuple[tuple[Access, ...], ...]:
 
 @lru_cache(maxsize=4096)
 def _is_plain(access: Access) -> bool:
-    """Whether every index is constant or one rank, each rank once: then the tiles of any nest cover the tensor exactly
-    once."""
+    """Whether the tiles of any nest cover the tensor exactly once: every index is constant, one rank, perhaps shifted,
+    or counts through several without a gap, and each rank stands once.
+    """
     ranks = [rank for index in access.indices for rank in index.ranks]
-    plain = all(isinstance(index, Affine) and (index.rank is not None or not index.terms) for index in access.indices)
-    return plain and len(set(ranks)) == len(ranks)
+    return len(set(ranks)) == len(ranks) and all(
+        isinstance(index, Affine) and (index.shift is not None or index.radix is not None or not index.terms)
+        for index in access.indices
+    )
 
 
 def _stride(coefficient: Coefficient, sizes: Sizes) -> Number:

@@ -31,15 +31,15 @@ class Nests:
     def __init__(self, sizes: Sizes, environment: Mapping[str, Number]) -> None:
         self.sizes = sizes
         self.environment = environment
-        self._shared: dict[tuple[For, ...], Nest] = {}
+        self._shared: dict[int, tuple[tuple[For, ...], Nest]] = {}  # by the identity of the loops, kept alive here
         self._site: dict[str, Nest] = {}
 
     def below(self, loops: tuple[For, ...]) -> Nest:
-        nest = self._shared.get(loops)
-        if nest is None:
+        known = self._shared.get(id(loops))
+        if known is None:
             steps = tuple(Step(loop.rank, self._tile(loop), loop.if_split) for loop in loops)
-            nest = self._shared[loops] = Nest(steps, self.sizes)
-        return nest
+            known = self._shared[id(loops)] = loops, Nest(steps, self.sizes)
+        return known[1]
 
     def _tile(self, loop: For) -> Number:
         tile = evaluate(loop.tile, self.environment)
@@ -268,7 +268,7 @@ def footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Numbe
     running = {flow.tensor: flow.running for flow in plan.flows}
     for held in plan.holds:
         nest = nests.below(held.loops)
-        words = _room(plan, held, nest, running.get(held.tensor, frozenset()))
+        words = _room(held, nest, running.get(held.tensor, frozenset()))
         words = words * evaluate(held.copies, nests.environment)
         words = words * _tiles_at_once(plan, held, nests)
         buffers = found.setdefault(held.level, {})
@@ -277,15 +277,13 @@ def footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Numbe
     return found
 
 
-def _room(plan: GroupPlan, held: Held, nest: Nest, live: frozenset[str]) -> Number:
+def _room(held: Held, nest: Nest, live: frozenset[str]) -> Number:
     """Words of what is held: of the tile that is written, or of those that are read together; the whole at most."""
     depth = len(held.loops)
-    users = [plan.sites[name].einsum for name in sorted(held.users)]
-    reads = tuple(dict.fromkeys(a for einsum in users for a in einsum.reads if a.tensor == held.tensor))
-    written = [nest.footprint(einsum.output, depth, live) for einsum in users if einsum.name == held.tensor]
+    written = [nest.footprint(access, depth, live) for access in held.written]
     if live:
-        return maximum(*written, *(nest.footprint(access, depth, live) for access in reads))
-    several = windows(reads)
+        return maximum(*written, *(nest.footprint(access, depth, live) for access in held.reads))
+    several = windows(held.reads)
     room = sum((nest.footprint(window[0], depth, (), window[1:]) for window in several), 0)
     if len(several) > 1:
         room = minimum(room, maximum(*(nest.footprint(window[0], 0, (), window[1:]) for window in several)))
