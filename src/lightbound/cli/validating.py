@@ -69,7 +69,7 @@ def _verdict(check: Check) -> str:
 
 
 def _fraction(value: float) -> str:
-    """A fraction as a percentage, or with an exponent where that would read 0.00 %."""
-    if value == 0:
-        return "0"
+    """A fraction as a percentage, or with an exponent where that would read 0.00 %; a count as it is."""
+    if value == 0 or isinstance(value, int):
+        return str(int(value))
     return f"{value:.2%}" if abs(value) >= 1e-4 else f"{value:.1e}"
