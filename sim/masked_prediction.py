@@ -49,7 +49,7 @@ def predict_masked(work: Workload, machine: Machine, mapping: Mapping) -> Predic
     return replace(
         mean,
         mapping=mapping.name,
-        sizes={**mean.sizes, query: work.sizes[query], key: work.sizes[key]},
+        sizes={**work.sizes, **{symbol: mean.sizes[symbol] for symbol in mapping.sizes}},
         latency_s=latency,
         traffic_bytes={level: sum(tensors.values(), 0) for level, tensors in traffic.items()},
         traffic_by_tensor=traffic,

@@ -129,6 +129,17 @@ def simulate(
     mapping: MappingName = None,
     set_: Set = None,
     set_machine: SetMachine = None,
+    causal: Annotated[bool, typer.Option("--causal", help="No query looks ahead.")] = False,
+    dtype: Annotated[str, typer.Option("--dtype", metavar="TYPE", help="Of all numbers: bf16 or fp16.")] = "bf16",
+    tiles: Annotated[
+        str | None, typer.Option("--tiles", metavar="QxK", help="Queries and keys of a tile, for attention mappings.")
+    ] = None,
+    stages: Annotated[int | None, typer.Option("--stages", metavar="N", help="STAGES of the mapping.")] = None,
+    warps: Annotated[int | None, typer.Option("--warps", metavar="N", help="WARPS of the mapping.")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="NAME=VALUE", help="A param or tile size of the mapping (show lists them)."),
+    ] = None,
     engine: Annotated[
         str,
         typer.Option("--engine", metavar="ENGINE", help="analytical: closed forms; event: every task of every worker."),
@@ -148,13 +159,16 @@ def simulate(
 
     Also traffic by level and tensor, utilization by unit, energy, and what each buffer holds.
     """
-    from . import given
+    from . import given, kernel
     from .simulating import answer
 
     check_format(form)
-    work = given.workload(workload, preset, variant, set_ or ())
+    work = given.workload(workload, preset, variant, set_ or (), kernel.word_bytes(dtype))
+    work = kernel.causal(work) if causal else work
     hardware = given.machine(machine, set_machine or ())
-    publish(answer(work, hardware, given.mapping(mapping), engine, explain, seed, fill, trace), form)
+    values = kernel.values(param or (), stages, warps)
+    meant = kernel.mapping_of(work, hardware, given.mapping(mapping), tiles, values)
+    publish(answer(work, hardware, meant, engine, explain, seed, fill, trace), form)
 
 
 @app.command()

@@ -43,15 +43,16 @@ def size(option: str, name: str, text: str) -> int:
 def sizes(given: Iterable[str]) -> dict[str, int]:
     """The sizes in ``--set M=64K,P=64K --set E=64``, by symbol."""
     listed = (part for text in given for part in text.split(","))
-    return {name: size("--set", name, value) for name, value in _pairs("--set", listed, "M=4096")}
+    return {name: size("--set", name, value) for name, value in pairs("--set", listed, "M=4096")}
 
 
 def overrides(given: Iterable[str]) -> dict[str, str]:
     """The fields in ``--set-machine "global_buffer=8 MiB" --set-machine pe_dim=128``; values as a file has them."""
-    return dict(_pairs("--set-machine", given, '"global_buffer=8 MiB"'))
+    return dict(pairs("--set-machine", given, '"global_buffer=8 MiB"'))
 
 
-def _pairs(option: str, given: Iterable[str], example: str) -> Iterator[tuple[str, str]]:
+def pairs(option: str, given: Iterable[str], example: str) -> Iterator[tuple[str, str]]:
+    """Name and value of each ``NAME=VALUE``; no name twice."""
     seen: set[str] = set()
     for text in given:
         name, equals, value = (part.strip() for part in text.partition("="))
@@ -64,13 +65,13 @@ def _pairs(option: str, given: Iterable[str], example: str) -> Iterator[tuple[st
         yield name, value
 
 
-def workload(name: str, preset: str | None, variant: str | None, set_: Iterable[str]) -> Workload:
+def workload(name: str, preset: str | None, variant: str | None, set_: Iterable[str], word_bytes: int = 2) -> Workload:
     """The workload that the arguments describe."""
     from lightbound.workloads.registry import workload as find
     from lightbound.workloads.sizes import legal
 
     chosen = sizes(set_)
-    found = find(name, preset, variant)
+    found = find(name, preset, variant, word_bytes=word_bytes)
     for symbol, value in chosen.items():
         legal(found.cascade.structure, symbol, value)
     return found.with_sizes(**chosen) if chosen else found

@@ -1,0 +1,80 @@
+"""Options about the kernel: its mask, the type of its numbers, its tiles and other params of its mapping."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lightbound.base.errors import LightboundError, choose_from
+
+if TYPE_CHECKING:
+    from lightbound.archs.machine import Machine
+    from lightbound.sim.mapping import Mapping
+    from lightbound.workloads.registry import Workload
+
+WORD_BYTES = {"bf16": 2, "fp16": 2}  # the types of which machines state rates
+_TILES = re.compile(r"(\d{1,6})[xX](\d{1,6})")
+
+
+def word_bytes(dtype: str) -> int:
+    """Bytes of a number of this type."""
+    if dtype not in WORD_BYTES:
+        raise LightboundError(
+            "--dtype", dtype, "is no type of which machines state rates", choose_from(WORD_BYTES, dtype)
+        )
+    return WORD_BYTES[dtype]
+
+
+def causal(work: Workload) -> Workload:
+    """The workload in which no query looks ahead."""
+    from lightbound.workloads.masks.causal import Causal
+
+    if work.mask is not None:
+        raise LightboundError(
+            "--causal", None, f"is for workloads without a mask; {work.name} has one", "Leave it out."
+        )
+    query, key = (work.sizes.get(rank.upper()) for rank in work.method.mask_ranks)
+    if query is None or key is None:
+        remedy = f"Give sizes for {' and '.join(rank.upper() for rank in work.method.mask_ranks)}, or leave it out."
+        raise LightboundError("--causal", None, f"needs queries and keys, which {work.name} has not", remedy)
+    return work.with_mask(Causal(query, key))
+
+
+def values(params: Iterable[str], stages: int | None, warps: int | None) -> dict[str, int | str]:
+    """The values in ``--param BR=256 --stages 3``, by name of the mapping's params."""
+    from .given import pairs
+
+    found: dict[str, int | str] = {
+        name: int(text) if text.isdigit() else text for name, text in pairs("--param", params, "BR=256")
+    }
+    for option, name, value in (("--stages", "STAGES", stages), ("--warps", "WARPS", warps)):
+        if value is not None:
+            if value < 1:
+                raise LightboundError(option, value, "is below 1", f"Write a whole number, such as {option} 2.")
+            found[name] = value
+    return found
+
+
+def mapping_of(
+    work: Workload, machine: Machine, mapping: Mapping | str | None, tiles: str | None, changed: dict[str, int | str]
+) -> Mapping | str | None:
+    """The mapping meant, with these values changed. Without a name it is the first that can skip tiles, if need be."""
+    from lightbound.sim.masked_prediction import first_masked
+    from lightbound.sim.overrides import with_values
+    from lightbound.sim.simulate import resolve_mapping
+
+    masked = work.mask is not None and len(work.mask.grid) == 1
+    if not changed and tiles is None and (mapping is not None or not masked):
+        return mapping
+    chosen = first_masked(work, machine) if mapping is None else resolve_mapping(work, machine, mapping)[1]
+    if tiles is not None:
+        match = _TILES.fullmatch(tiles.strip())
+        if match is None or not (int(match[1]) and int(match[2])):
+            problem = "is not a tile of queries and one of keys"
+            raise LightboundError("--tiles", tiles, problem, "Write both, such as --tiles 128x64.")
+        if chosen.masked is None:
+            remedy = "Change its params with --param, or name a mapping with `masked`."
+            raise LightboundError("--tiles", tiles, f"are none that mapping {chosen.name!r} names", remedy)
+        changed = {chosen.masked.q_tile: int(match[1]), chosen.masked.kv_tile: int(match[2]), **changed}
+    return with_values(chosen, changed)
