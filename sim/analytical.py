@@ -22,7 +22,7 @@ from .plan import GroupPlan, Plan, Site
 from .reuse import Nest, Sizes, tiles
 from .schedule import EinsumTime, Schedule, make_schedule
 from .sizing import environment
-from .traffic import Nests, Traffic, footprints, group_traffic
+from .traffic import READ, Nests, Traffic, footprints, group_traffic
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
         for name, site in group.sites.items()
     }
     memory_s = _memory_time(plan, group, nests, traffic, word_bytes)
-    schedule = make_schedule(machine, group, nests, einsums, memory_s)
+    read = Traffic({action: words for action, words in traffic.words.items() if action[1] == READ}, traffic.share)
+    awaited_s = _memory_time(plan, group, nests, read, word_bytes) if group.group.awaits else {}
+    schedule = make_schedule(machine, group, nests, einsums, awaited_s)
     clock = clock_hz(machine, schedule.busy, schedule.cycles)
     compute_s = schedule.cycles / clock
     latency = maximum(compute_s, *memory_s.values()) + machine.launch_latency_s

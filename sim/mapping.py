@@ -121,8 +121,8 @@ class Group(_Document):
     overhead: cycles that a task (one iteration of the loops that are dealt `over` instances) takes beside its epochs.
     resident: to how many tasks of an instance at once its contexts belong (co-resident blocks). The others work on
         during the overhead of one, which then is a delay like any other.
-    awaits: levels whose words a context waits for before it goes on, so that they are resources that contexts contend
-        for as they do for units. Other levels are served beside all work.
+    awaits: levels of which a context awaits what it reads before it goes on, so that contexts contend for them as they
+        do for units. Writes, and other levels, are served beside all work.
     """
 
     einsums: Names

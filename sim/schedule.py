@@ -59,9 +59,9 @@ class Schedule:
 
 
 def make_schedule(
-    machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict[str, EinsumTime], memory_s: Mapping[str, Number]
+    machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict[str, EinsumTime], awaited_s: Mapping[str, Number]
 ) -> Schedule:
-    """The schedule of a group whose Einsums take these times, and whose words take so many seconds of each level."""
+    """The schedule of a group whose Einsums take these times. `awaited_s`: seconds of each level for what is read."""
     slots = _slots(plan, einsums)
     total: Number = sum((maximum(*busy.values()) for busy in slots if busy), 0)
     shared = nests.below(plan.shared)
@@ -83,7 +83,7 @@ def make_schedule(
     overhead = overhead - hidden
     if group.contexts != 0:
         demands = list(_demands(machine, slots, mine).values())
-        demands += [memory_s[level] * machine.clock_hz / mine for level in group.awaits if level in memory_s]
+        demands += [awaited_s[level] * machine.clock_hz / mine for level in group.awaits if level in awaited_s]
         delay = evaluate(group.delay, nests.environment) + hidden * tasks / epochs
         waits["contention"] = maximum(0, mine * cycle_time(demands, contexts, delay) - total)
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
