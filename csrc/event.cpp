@@ -19,7 +19,22 @@ struct Progress {
     std::uint64_t stream = 0;
 };
 
+struct Step {  // a task with all that issuing and finishing it looks at
+    double demand;
+    std::int64_t after_begin, after_end, dependents_begin, dependents_end;
+    std::int32_t first_number, each, priority, group;
+    ResourceKind kind;
+    bool always;
+    double time;  // of a delay
+};
+
+struct After {
+    std::int64_t distance;
+    std::int32_t task;
+};
+
 struct Context {
+    std::int64_t first = 0;  // task of its block
     std::int32_t worker = 0, number = 0, block = 0, instance = 0;
     std::int64_t trips = 0;
     std::int32_t unfinished = 0;  // tasks with iterations left
@@ -45,7 +60,7 @@ public:
     explicit Engine(const EventInput& input)
         : in_(input), resources_(input), calendar_(resources_.size()), is_dirty_(resources_.size(), 0),
           free_(input.instances, input.slots), pinned_(input.instances), runs_(input.program.size()) {
-        list_dependents();
+        list_steps();
         for (std::size_t block = 0; block + 1 < in_.block_start.size(); ++block)
             stride_ = std::max(stride_, in_.block_start[block + 1] - in_.block_start[block]);
         for (std::size_t worker = in_.program.size(); worker-- > 0;)
@@ -60,7 +75,8 @@ public:
     EventOutput run() {
         deal_ = !runs_.empty();
         for (;;) {
-            if (calendar_.next() <= now_) {
+            if ((past_ < 0 ? calendar_.next() : calendar_.second()) <= now_) {
+                if (past_ >= 0) calendar_.remove(past_);
                 finish(calendar_.first());
             } else if (!due_.empty() && due_.top().time <= now_) {
                 elapse(due_.pop());
@@ -81,7 +97,7 @@ public:
     }
 
 private:
-    void list_dependents() {
+    void list_steps() {
         const std::size_t tasks = in_.resource.size();
         std::vector<std::vector<std::int32_t>> found(tasks);
         for (std::size_t block = 0; block + 1 < in_.block_start.size(); ++block)
@@ -91,11 +107,17 @@ private:
                     const auto local = std::int32_t(task - in_.block_start[block]);
                     if (std::find(list.begin(), list.end(), local) == list.end()) list.push_back(local);
                 }
-        dependents_start_.push_back(0);
-        for (const auto& list : found) {
-            dependents_.insert(dependents_.end(), list.begin(), list.end());
-            dependents_start_.push_back(std::int64_t(dependents_.size()));
+        for (std::size_t task = 0; task < tasks; ++task) {
+            const std::int32_t kind = in_.resource[task];
+            const std::int32_t number = resources_.number(kind, 0);
+            const auto begin = std::int64_t(dependents_.size());
+            dependents_.insert(dependents_.end(), found[task].begin(), found[task].end());
+            steps_.push_back({in_.demand[task], in_.after_start[task], in_.after_start[task + 1], begin,
+                              std::int64_t(dependents_.size()), number, resources_.number(kind, 1) - number,
+                              in_.priority[task], resources_.class_of(std::int64_t(task)), ResourceKind(in_.kind[kind]),
+                              in_.when_start[task] == in_.when_start[task + 1], in_.demand[task] / in_.rate[kind]});
         }
+        for (std::size_t i = 0; i < in_.after_task.size(); ++i) after_.push_back({in_.after_distance[i], in_.after_task[i]});
     }
 
     std::int64_t active(std::int64_t task, std::int64_t iteration, std::int64_t trips) const {
@@ -169,7 +191,7 @@ private:
             unused_.pop_back();
         }
         const std::int32_t program = in_.program[worker], phase = runs_[worker].phase;
-        contexts_[id] = {worker, number, block, runs_[worker].instance, trips, 0, in_.jitter[program]};
+        contexts_[id] = {in_.block_start[block], worker, number, block, runs_[worker].instance, trips, 0, in_.jitter[program]};
         const double wait = phase == 1 && in_.stagger[program] > 0
                                 ? in_.stagger[program] * uniform(hashed(in_.seed, worker, number, 3))
                                 : 0.0;
@@ -201,41 +223,45 @@ private:
         if (--runs_[worker].running == 0) advance(worker);
     }
 
+    std::int64_t following(const Step& step, std::int64_t task, std::int64_t iteration, std::int64_t trips) const {
+        return step.always ? iteration + 1 : active(task, iteration + 1, trips);
+    }
+
     // Sends the next iteration of a task to its resource, if all that it waits for is done.
     void issue(std::int32_t id, std::int32_t local) {
         const Context& context = contexts_[id];
-        const std::int64_t task = in_.block_start[context.block] + local;
-        const bool overlaps = ResourceKind(in_.kind[in_.resource[task]]) == ResourceKind::delay;
+        const std::int64_t task = context.first + local;
+        const Step& step = steps_[task];
         Progress* block = &progress_[id * stride_];
         Progress& progress = block[local];
+        const bool overlaps = step.kind == ResourceKind::delay;
         while (progress.next < context.trips && (overlaps || progress.next == progress.done)) {
-            for (std::int64_t i = in_.after_start[task]; i < in_.after_start[task + 1]; ++i)
-                if (block[in_.after_task[i]].done <= progress.next - in_.after_distance[i]) return;
+            for (std::int64_t i = step.after_begin; i < step.after_end; ++i)
+                if (block[after_[i].task].done <= progress.next - after_[i].distance) return;
             const std::int64_t iteration = progress.next;
-            progress.next = active(task, iteration + 1, context.trips);
-            enter(id, local, task, iteration);
+            progress.next = following(step, task, iteration, context.trips);
+            enter(context, id, local, step, progress, iteration);
         }
     }
 
-    void enter(std::int32_t id, std::int32_t local, std::int64_t task, std::int64_t iteration) {
-        const Context& context = contexts_[id];
-        const std::int32_t kind = in_.resource[task];
-        const std::int32_t resource = resources_.number(kind, context.instance);
-        double demand = in_.demand[task];
-        switch (ResourceKind(in_.kind[kind])) {
+    void enter(const Context& context, std::int32_t id, std::int32_t local, const Step& step, const Progress& progress,
+               std::int64_t iteration) {
+        const std::int32_t resource = step.first_number + step.each * context.instance;
+        double demand = step.demand;
+        switch (step.kind) {
             case ResourceKind::delay:
-                resources_.count(resource, demand, demand / in_.rate[kind]);
-                due_.push({now_ + demand / in_.rate[kind], id, local, now_, iteration});
+                resources_.count(resource, demand, step.time);
+                due_.push({now_ + step.time, id, local, now_, iteration});
                 return;
             case ResourceKind::fifo:
-                resources_.wait(resource, {now_, in_.priority[task], context.worker, context.number, local, id, demand});
+                resources_.wait(resource, {now_, step.priority, context.worker, context.number, local, id, demand});
                 break;
             default:
-                if (context.jitter > 0 && ResourceKind(in_.kind[kind]) == ResourceKind::sharing) {
-                    const double u = uniform(mixed(progress_[id * stride_ + local].stream ^ std::uint64_t(iteration)));
+                if (context.jitter > 0 && step.kind == ResourceKind::sharing) {
+                    const double u = uniform(mixed(progress.stream ^ std::uint64_t(iteration)));
                     demand = demand * (1.0 + context.jitter * (2.0 * u - 1.0));
                 }
-                resources_.join(resource, {now_, demand, id, local, resources_.class_of(task)});
+                resources_.join(resource, {now_, demand, id, local, step.group});
         }
         touch(resource);
     }
@@ -249,6 +275,7 @@ private:
     void settle() {
         const std::int32_t resource = dirty_.pop();
         is_dirty_[resource] = 0;
+        if (resource == past_) past_ = -1;
         const double next = resources_.settle(resource, now_);
         if (next == never)
             calendar_.remove(resource);
@@ -257,7 +284,7 @@ private:
     }
 
     void finish(std::int32_t resource) {
-        calendar_.remove(resource);
+        past_ = resource;
         const std::size_t depth = ended_.size();  // completions may free slots and start work, but never nest here
         resources_.finish(resource, now_, ended_);
         touch(resource);
@@ -271,25 +298,26 @@ private:
             return;
         }
         const Context& context = contexts_[due.context];
-        const std::int64_t task = in_.block_start[context.block] + due.task;
-        complete(due.context, due.task, due.start, resources_.number(in_.resource[task], context.instance));
+        const Step& step = steps_[context.first + due.task];
+        complete(due.context, due.task, due.start, step.first_number + step.each * context.instance);
     }
 
     void complete(std::int32_t id, std::int32_t local, double start, std::int32_t resource) {
         Context& context = contexts_[id];
-        const std::int64_t task = in_.block_start[context.block] + local;
+        const std::int64_t task = context.first + local;
+        const Step& step = steps_[task];
         Progress& progress = progress_[id * stride_ + local];
         ++out_.tasks;
         if (std::int64_t(out_.slices.size()) < in_.max_slices)
             out_.slices.push_back(
                 {start, now_, progress.done, context.worker, context.number, std::int32_t(task), resource});
-        progress.done = active(task, progress.done + 1, context.trips);
+        progress.done = following(step, task, progress.done, context.trips);
         if (progress.done >= context.trips && --context.unfinished == 0) {
             end(id);
             return;
         }
         issue(id, local);
-        for (std::int64_t i = dependents_start_[task]; i < dependents_start_[task + 1]; ++i) issue(id, dependents_[i]);
+        for (std::int64_t i = step.dependents_begin; i < step.dependents_end; ++i) issue(id, dependents_[i]);
     }
 
     const EventInput& in_;
@@ -298,6 +326,7 @@ private:
     Heap<Due> due_;
     Heap<std::int32_t> dirty_;
     std::vector<char> is_dirty_;
+    std::int32_t past_ = -1;  // stands first in the calendar still, though it has finished: it will be settled soon
     std::vector<Ended> ended_;
     std::vector<std::int32_t> free_, freed_;
     std::vector<std::vector<std::int32_t>> pinned_;  // the next to launch at the back
@@ -306,7 +335,8 @@ private:
     std::vector<Context> contexts_;
     std::vector<std::int32_t> unused_;
     std::vector<Progress> progress_;
-    std::vector<std::int64_t> dependents_start_;
+    std::vector<Step> steps_;
+    std::vector<After> after_;
     std::vector<std::int32_t> dependents_;
     std::int64_t stride_ = 1;
     std::size_t finished_ = 0;

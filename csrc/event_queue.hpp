@@ -15,6 +15,12 @@ public:
 
     double next() const { return heap_.empty() ? std::numeric_limits<double>::infinity() : heap_[0].time; }
     std::int32_t first() const { return heap_[0].resource; }
+    double second() const {
+        double time = std::numeric_limits<double>::infinity();
+        for (std::size_t child = 1; child < std::min<std::size_t>(3, heap_.size()); ++child)
+            time = std::min(time, heap_[child].time);
+        return time;
+    }
 
     void set(std::int32_t resource, double time) {
         std::int32_t place = at_[resource];
@@ -84,17 +90,19 @@ public:
     const T& top() const { return entries_.front(); }
     void push(const T& entry) {
         entries_.push_back(entry);
-        std::push_heap(entries_.begin(), entries_.end(), later);
+        if (entries_.size() > 1) std::push_heap(entries_.begin(), entries_.end(), Later{});
     }
     T pop() {
-        std::pop_heap(entries_.begin(), entries_.end(), later);
+        if (entries_.size() > 1) std::pop_heap(entries_.begin(), entries_.end(), Later{});
         T entry = entries_.back();
         entries_.pop_back();
         return entry;
     }
 
 private:
-    static bool later(const T& a, const T& b) { return b < a; }
+    struct Later {
+        bool operator()(const T& a, const T& b) const { return b < a; }
+    };
     std::vector<T> entries_;
 };
 
