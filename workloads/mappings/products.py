@@ -58,7 +58,10 @@ def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> d
             "STEP": step,
             "STAGES": "where(shared_bytes >= 131072, 3, 2)",
             "PARTS": f"where({tiles_in_all} >= sm, 1, SPLIT)",
-            "WASTE": "ceil_div(M, BM) * BM * ceil_div(N, BN) * BN / (M * N) - 1",
+            "WR": "min(WM, M)",
+            "WC": "min(WN, N)",
+            "FILLED": f"ceil_div(M, WR) * ceil_div(N, WC) * ceil_div(WR * WC, {unit}_lanes)",
+            "WASTE": f"ceil_div(M, BM) * ceil_div(N, BN) * BM * BN / {unit}_lanes / FILLED - 1",
         },
         "choose": {"tile": tiles, "split": SPLITS},
         "bind": [{"einsums": ["Z"], "unit": unit, "space": lanes}, {**outside, "implied": {"mac": "WASTE"}}],
@@ -77,8 +80,8 @@ def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> d
                     {
                         "do": ["Z"],
                         "nest": [
-                            {"for": "m", "tile": "min(WM, M)"},
-                            {"for": "n", "tile": "min(WN, N)"},
+                            {"for": "m", "tile": "WR"},
+                            {"for": "n", "tile": "WC"},
                             {"hold": ["A", "B"], "in": "registers"},
                         ],
                     },

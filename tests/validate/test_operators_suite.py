@@ -1,0 +1,72 @@
+"""The suite of measured operators: tables of both layouts, overheads, and rows that cannot be predicted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lightbound.base.errors import LightboundError
+from lightbound.validate.suite import run_suite
+
+IN_ONE_CELL = """device,op,dims,dtype,measured_latency_s
+A100,matmul,M=512 N=512 K=512,fp16,3.0e-5
+A100,softmax,M=4096 N=512,fp16,2.0e-5
+A100,softmax,M=4096 N=8192,fp16,1.5e-4
+A100,gelu,N=1048576,fp16,4.8e-5
+A100,allreduce,bytes=8,fp16,1.2e-5
+mi300,matmul,M=512 N=512 K=512,fp16,3.0e-5
+"""
+IN_COLUMNS = """device,op,B,M,N,K,H,dtype,measured_latency_s,kernel,overhead_s
+Tesla T4,bmm,16,256,64,256,,fp32,1e-3,volta_sgemm,1e-5
+Tesla T4,linear,1,256,1024,512,,fp32,1e-3,volta_sgemm,1e-5
+Tesla T4,ln,1024,,,,1024,fp32,1e-4,,1e-5
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "cases.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_a_file_the_suite_says_what_it_needs_and_scores_nothing() -> None:
+    report = run_suite("operators")
+    assert report.passed and not report.rows
+    assert "--cases" in report.notes[0] and "measured_latency_s" in report.notes[1]
+
+
+def test_rows_are_scored_by_operator_and_gpu_and_others_are_named_with_the_reason(tmp_path: Path) -> None:
+    report = run_suite("operators", written(tmp_path, IN_ONE_CELL))
+    own = [group for group in report.groups if group.metric == "latency_s"]
+    assert {(group.group, group.n) for group in own} == {
+        ("matmul on A100", 1), ("softmax on A100", 2), ("gelu on A100", 1),
+    }  # fmt: skip
+    left_out = [note for note in report.notes if note.startswith("Not scored")]
+    assert len(left_out) == 2 and "several machines" in left_out[0] and "mi300" in left_out[1]
+
+
+def test_the_overhead_of_an_operator_is_that_of_its_quickest_call(tmp_path: Path) -> None:
+    report = run_suite("operators", written(tmp_path, IN_ONE_CELL))
+    quickest = next(row for row in report.rows if row["operator"] == "softmax" and row["N"] == 512)
+    assert quickest["predicted"] == pytest.approx(quickest["published"])
+
+
+def test_an_overhead_that_the_table_states_is_used(tmp_path: Path) -> None:
+    report = run_suite("operators", written(tmp_path, IN_COLUMNS))
+    assert {row["overhead_s"] for row in report.rows} == {1e-5}
+    linear = next(row for row in report.rows if row["operator"] == "linear")
+    assert (linear["M"], linear["N"], linear["K"]) == (256, 512, 1024)
+
+
+def test_overheads_stated_by_who_measured_are_used_for_their_table_and_its_bars(tmp_path: Path) -> None:
+    lines = [line.split(",") for line in IN_ONE_CELL.splitlines()[:5]]
+    table = [[*lines[0], "llmcompass_predicted_latency_s"], *([*line, "1e-5"] for line in lines[1:])]
+    report = run_suite("operators", written(tmp_path, "\n".join(",".join(line) for line in table)))
+    assert {row["overhead_s"] for row in report.rows if row["metric"] == "latency_s"} == {2.1e-5, 1.2e-5, 4.5e-5}
+    assert [check.bar for check in report.checks if check.bar is not None] == [0.05, 0.09, 0.055]
+
+
+def test_a_table_with_an_unknown_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LightboundError, match="speed"):
+        run_suite("operators", written(tmp_path, IN_ONE_CELL.replace("dtype", "speed")))
