@@ -1,0 +1,50 @@
+"""The clock under power: only where a machine says so, only for long runs, and never above its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lightbound as lb
+from lightbound.sim.clock import clock_hz
+
+H100 = lb.machine("h100_sxm")
+CYCLES = 1e9  # half a second
+
+
+def test_at_the_stated_load_the_clock_is_the_sustained_one() -> None:
+    assert clock_hz(H100, {"tensor": 0.76 * CYCLES}, CYCLES) == pytest.approx(1.6e9)
+
+
+def test_a_short_run_keeps_the_clock() -> None:
+    assert clock_hz(H100, {"tensor": 1e6}, 1e6) == H100.clock_hz
+
+
+def test_a_machine_that_states_no_load_keeps_its_clock() -> None:
+    for name in ("fusemax", "a100", "b200", "h20"):
+        machine = lb.machine(name)
+        assert clock_hz(machine, {"tensor": CYCLES}, CYCLES) == machine.clock_hz
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_busier_unit_never_raises_the_clock(a: float, b: float) -> None:
+    low, high = sorted((a, b))
+    fast, slow = (clock_hz(H100, {"tensor": share * CYCLES}, CYCLES) for share in (low, high))
+    assert slow <= fast <= H100.clock_hz
+
+
+def test_arrays_give_one_clock_each() -> None:
+    shares = np.array([0.1, 0.76, 1.0])
+    clocks = clock_hz(H100, {"tensor": shares * CYCLES}, np.full(3, CYCLES))
+    assert clocks.tolist() == [clock_hz(H100, {"tensor": share * CYCLES}, CYCLES) for share in shares]
+
+
+def test_a_long_kernel_is_predicted_at_the_lower_clock_and_its_parts_still_add_up() -> None:
+    work = lb.workload("attention", H=24, P=65536, M=65536)
+    limited = lb.simulate(work, H100, "flash")
+    free = lb.simulate(work, lb.machine("h100_sxm", **{"sustained_load.after": "1000 s"}), "flash")
+    assert limited.latency_s > 1.05 * free.latency_s
+    assert sum(limited.decomposition_s.values()) == pytest.approx(limited.latency_s)
+    assert limited.utilization["tensor"] == pytest.approx(free.utilization["tensor"], rel=1e-4)
