@@ -1,0 +1,86 @@
+"""A workload with a mask, simulated: what a mask saves and costs, and mappings with some values changed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lightbound as lb
+from lightbound.base.errors import LightboundError
+from lightbound.sim.overrides import in_order, tiles, with_values
+from lightbound.sim.prediction import Prediction
+from lightbound.sim.simulate import resolve_mapping
+from lightbound.workloads.masks.causal import Causal
+from lightbound.workloads.masks.dense import Dense
+
+
+def attention(length: int = 8192, batch: int = 1) -> lb.Workload:
+    return lb.workload("attention", B=batch, H=16, M=length, P=length)
+
+
+def causal(machine: str, mapping: str | None, length: int = 8192, batch: int = 1) -> Prediction:
+    return lb.simulate(attention(length, batch).with_mask(Causal(length)), machine, mapping)
+
+
+@pytest.mark.parametrize(
+    ("machine", "mapping"), [("h100_sxm", "flash"), ("a100", "flash_sync"), ("a100", "flash_sync_q")]
+)
+@settings(max_examples=8, deadline=None)
+@given(st.integers(8, 64).map(lambda tiles: 128 * tiles))
+def test_causal_takes_between_half_and_all_of_the_time(machine: str, mapping: str, length: int) -> None:
+    full = lb.simulate(attention(length).with_mask(Dense((length,), (length,))), machine, mapping).latency_s
+    half = causal(machine, mapping, length).latency_s
+    assert 0.5 * full < half < 1.05 * full  # where every block has an SM, the last one sees all keys, and tests some
+
+
+@pytest.mark.parametrize(("machine", "mapping"), [("h100_sxm", "flash"), ("a100", "flash_sync")])
+def test_a_mask_that_leaves_nothing_out_is_no_mask(machine: str, mapping: str) -> None:
+    """But for the last wave: blocks that have an SM for themselves there run at a speed of their own."""
+    length = 16384
+    masked = lb.simulate(attention(length).with_mask(Dense((length,), (length,))), machine, mapping)
+    assert masked.latency_s == pytest.approx(lb.simulate(attention(length), machine, mapping).latency_s, rel=0.06)
+
+
+@pytest.mark.parametrize("mapping", ["flash", "flash_sync"])
+def test_the_parts_of_the_time_add_up_to_it(mapping: str) -> None:
+    found = causal("h100_sxm", mapping)
+    assert sum(found.decomposition_s.values()) == pytest.approx(found.latency_s)
+    assert found.decomposition_s["imbalance"] > 0
+    assert "scores are tested" in found.explain()
+
+
+def test_memory_sees_every_input_and_output_once_at_least() -> None:
+    found = causal("h100_sxm", "flash")
+    assert all(found.traffic_by_tensor["dram"][name] >= 16 * 8192 * 128 * 2 for name in "QKVO")
+    assert found.traffic_bytes["dram"] >= found.compulsory_bytes
+
+
+def test_the_longest_first_is_no_later_where_the_last_block_is_the_longest() -> None:
+    work = attention(4096).with_mask(Causal(4096))
+    bare, mapping = resolve_mapping(work, lb.machine("h100_sxm"), "flash")
+    ascending, descending = (lb.simulate(bare, "h100_sxm", in_order(mapping, order)) for order in ("launch", "longest"))
+    assert descending.latency_s < ascending.latency_s
+
+
+def test_without_a_mapping_the_first_that_can_skip_tiles_and_fits_serves() -> None:
+    assert causal("h200", None).mapping == "flash"
+    assert causal("a100", None).mapping == "flash_sync"
+
+
+def test_values_are_changed_by_name_and_unknown_names_refused() -> None:
+    work, mapping = resolve_mapping(attention(), lb.machine("h200"), "flash")
+    changed = with_values(mapping, {"BR": 192, "M0": "E"})
+    assert tiles(changed, work, lb.machine("h200")) == (192, 128)
+    assert tiles(mapping, work, lb.machine("h200")) == (128, 128)
+    with pytest.raises(LightboundError, match="BR"):
+        with_values(mapping, {"BS": 192})
+
+
+def test_a_mask_of_another_size_is_refused_and_variants_keep_a_mask() -> None:
+    with pytest.raises(LightboundError, match="8192"):
+        attention().with_mask(Causal(4096))
+    masked = attention().with_mask(Causal(8192))
+    assert masked.with_variant("1-pass").mask == masked.mask
+    with pytest.raises(LightboundError):
+        masked.with_sizes(P=4096)
