@@ -76,7 +76,11 @@ class _Shape:
         if rank in self.carried or (len(self.segment) == 1 and not self._other_ranks(rank)):
             return False
         accesses = [a for e in self.einsums for a in (e.output, *e.reads)]
-        return all(_is_row_of(rank, access) for access in accesses) and all(rank not in e.scanned for e in self.einsums)
+        rows = {access: _rows(rank, access) for access in accesses}
+        by_tensor = {access.tensor: rows[access] for access in accesses}  # X[i,j] beside X[j,i] has no rows apart
+        return all(rows[access] and rows[access] == by_tensor[access.tensor] for access in accesses) and all(
+            rank not in e.scanned for e in self.einsums
+        )
 
     def _other_ranks(self, rank: str) -> bool:
         return any(other != rank for other in self.einsums[0].ranks)
@@ -290,12 +294,13 @@ class _Shape:
         return prod(-(-int(self.cascade.size(rank)) // lanes.get(rank, 1)) for rank in ranks)
 
 
-def _is_row_of(rank: str, access: Access) -> bool:
-    """Whether steps along the rank touch different words: neighbouring windows (``X[t+1]`` beside ``X[t]``) share
-    some.
+def _rows(rank: str, access: Access) -> tuple[int, ...]:
+    """The dimensions along which steps of the rank touch different words. None where neighbouring windows share some
+    (``X[t+1]`` beside ``X[t]``).
     """
-    indices = [index for index in access.indices if rank in index.ranks]
-    return bool(indices) and all(not isinstance(index, Affine) or index.rank == rank for index in indices)
+    places = [place for place, index in enumerate(access.indices) if rank in index.ranks]
+    indices = [access.indices[place] for place in places]
+    return tuple(places) if all(not isinstance(i, Affine) or i.rank == rank for i in indices) else ()
 
 
 def _carried(cascade: Cascade, einsum: Einsum) -> frozenset[str]:

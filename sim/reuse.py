@@ -208,6 +208,31 @@ def windows(accesses: tuple[Access, ...]) -> tuple[tuple[Access, ...], ...]:
     return tuple(tuple(window) for window in found.values())
 
 
+def together(nest: Nest, depth: int, several: tuple[tuple[Access, ...], ...], words: list[Number]) -> Number:
+    """Words of several windows together, from those of each. Where only ranks that no loop has split yet tell two of
+    them apart (X[m1*M0+m0] beside X[m1*M0+n0] below a loop over m1), their tiles are the same words.
+    """
+    total = words[0]
+    for position in range(1, len(several)):
+        more = words[position]
+        for earlier in range(position):
+            same = _coincide(nest, depth, several[earlier][0], several[position][0])
+            more = where(same, maximum(0, words[position] - words[earlier]), more)
+        total = total + more
+    return total
+
+
+def _coincide(nest: Nest, depth: int, one: Access, other: Access) -> Number:
+    same: Number = True
+    for a, b in zip(one.indices, other.indices, strict=True):
+        if isinstance(a, Affine) and isinstance(b, Affine):
+            for _, rank in set(a.terms) ^ set(b.terms):
+                same = same & (nest.count(rank, depth) <= 1)
+        elif a != b:
+            return False
+    return same
+
+
 @lru_cache(maxsize=4096)
 def _is_plain(access: Access) -> bool:
     """Whether the tiles of any nest cover the tensor exactly once: every index is constant, one rank, perhaps shifted,

@@ -19,7 +19,7 @@ from lightbound.workloads.expression import Access, Affine
 
 from .mapping import For
 from .plan import Flow, GroupPlan, Held, Site
-from .reuse import Nest, Sizes, Step, windows
+from .reuse import Nest, Sizes, Step, together, windows
 
 READ, WRITE = "read", "write"
 Action = tuple[int, str, str]  # level, READ or WRITE, tensor
@@ -170,7 +170,7 @@ def _filled(flow: Flow, held: Held, nests: Nests) -> Number:
     if len(several) == 1:
         return moved[0]
     whole = maximum(*(nest.footprint(window[0], 0, (), window[1:]) for window in several))
-    total = sum(moved, 0)
+    total = together(nest, depth, several, moved)
     for window, words in zip(several, moved, strict=True):  # one that is all there has the others in it
         total = where(nest.footprint(window[0], depth, (), window[1:]) >= whole, words, total)
     return total
@@ -284,7 +284,8 @@ def _room(held: Held, nest: Nest, live: frozenset[str]) -> Number:
     if live:
         return maximum(*written, *(nest.footprint(access, depth, live) for access in held.reads))
     several = windows(held.reads)
-    room = sum((nest.footprint(window[0], depth, (), window[1:]) for window in several), 0)
+    tiles = [nest.footprint(window[0], depth, (), window[1:]) for window in several]
+    room = together(nest, depth, several, tiles) if tiles else 0
     if len(several) > 1:
         room = minimum(room, maximum(*(nest.footprint(window[0], 0, (), window[1:]) for window in several)))
     return maximum(*written, room)
