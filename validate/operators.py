@@ -162,7 +162,7 @@ def _fp32(word_bytes: int) -> str:
     return "_fp32" if word_bytes == 4 else ""
 
 
-def _matrix(sizes: Mapping[str, int]) -> dict[str, int]:
+def _matrix(sizes: Mapping[str, int]) -> dict[str, Any]:
     """Rows and columns: M x N, B x H, or one row of N."""
     if "H" in sizes:
         rows, columns = _need(sizes, "B", "H")

@@ -39,6 +39,7 @@ def test_a_product_is_never_faster_than_its_roofline(m: int, n: int, k: int, nam
     machine = lb.machine(name)
     prediction = lb.simulate(lb.workload("matmul", M=m, N=n, K=k), machine, "gemm")
     bandwidth = machine.level("dram").bandwidth_bytes_per_s
+    assert bandwidth is not None
     roofline = max(m * n * k / machine.peak_per_s("mac"), 2 * (m * k + k * n + m * n) / bandwidth)
     assert prediction.latency_s >= roofline
 
