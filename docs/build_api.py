@@ -27,6 +27,7 @@ SECTIONS = {
     "archs": "Machines: on what",
     "sim": "Simulation: how, and how fast",
     "validate": "Validation: how far off",
+    "drawing": "Pictures",
     "base": "Errors",
 }
 HEAD = """# API reference

@@ -16,6 +16,8 @@ from lightbound.workloads.method import EndToEnd
 from .estimate import Estimate
 from .outside import Permutation, run_speedup
 
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -148,13 +150,14 @@ def chained(rungs: list[Rung]) -> tuple[Rung, ...]:
     highest = 0.0
     claimed: list[Rung] = []
     for rung in reversed(rungs):
-        holds = rung.is_bound and rung.speedup >= highest * (1 - 1e-12)
+        holds = rung.is_bound and rung.speedup >= highest * (1 - ROUNDING)
         highest = max(highest, rung.speedup) if holds else highest
         claimed.append(rung if holds or not rung.is_bound else replace(rung, is_bound=False, why=rung.why + _BEATEN))
     above: float | None = None
     found = []
     for rung in reversed(claimed):
-        found.append(replace(rung, lost=1 - rung.speedup / above) if above else rung)
+        lost = 1 - rung.speedup / above if above else 0.0
+        found.append(replace(rung, lost=0.0 if abs(lost) < ROUNDING else lost))
         above = rung.speedup if rung.is_bound else above
     return tuple(found)
 

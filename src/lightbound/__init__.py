@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lightbound.archs.library import machine_names as machine_names
     from lightbound.archs.machine import Machine as Machine
     from lightbound.base.errors import LightboundError as LightboundError
+    from lightbound.drawing import draw as draw
     from lightbound.sim.bound import bound as bound
     from lightbound.sim.buffers import BufferSizing as BufferSizing
     from lightbound.sim.buffers import size_buffers as size_buffers
@@ -56,6 +57,7 @@ _HOME = {
     "bound": "sim.bound",
     "bound_search": "sim.designs",
     "default_mapping": "sim.search",
+    "draw": "drawing",
     "machine": "archs.library",
     "machine_names": "archs.library",
     "masks": "workloads.masks",
@@ -81,6 +83,7 @@ __all__ = [
     "bound",
     "bound_search",
     "default_mapping",
+    "draw",
     "machine",
     "machine_names",
     "masks",
