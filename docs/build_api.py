@@ -47,7 +47,8 @@ command line is in [cli.md](cli.md).
 def build() -> str:
     """The whole page."""
     public = {name: getattr(lightbound, name) for name in lightbound.__all__}
-    public = {name: thing for name, thing in public.items() if not inspect.ismodule(thing)}  # masks.md has a page
+    modules = {name: thing for name, thing in public.items() if inspect.ismodule(thing)}
+    public = {name: thing for name, thing in public.items() if name not in modules}
     described = _with_their_types(public)
     parts = [HEAD]
     for folder, title in SECTIONS.items():
@@ -59,6 +60,9 @@ def build() -> str:
         parts.append(f"## {title}\n")
         for name in (*functions, *classes):
             parts.append(_entry(name, described[name], name in public))
+    parts += ["## Modules\n"] if modules else []
+    for name, module in modules.items():  # each has a page of its own
+        parts.append(f"### {name}\n\n{inspect.getdoc(module)}\n\nSee [{name}.md]({name}.md).\n")
     return "\n".join(parts)
 
 

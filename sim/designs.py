@@ -64,7 +64,7 @@ class Design:
         return f"{text(self.q_tile)}/{text(self.kv_tile)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """One flat record: shapes as text."""
+        """One record: shapes as text."""
         return {
             "q_tile": text(self.q_tile),
             "kv_tile": text(self.kv_tile),
