@@ -112,6 +112,7 @@ def test_pictures_are_drawn_to_files(run: Run, tmp_path: Path, suffix: str, more
         (("--search", "--tile-sizes", "256"), ("is not two sizes", "--tile-sizes 256,128")),
         (("--search", "--limit", "0"), ("is no number of designs", "at least 1")),
         (("--plot", "drawn.txt"), ("is of no kind that can be drawn", ".png")),
+        (("--plot", "no_such_folder/drawn.png"), ("cannot be written", "Choose a folder")),
         (("--set", "M=512"), ("follows from the mask", "grid")),
     ],
 )

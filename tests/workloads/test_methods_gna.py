@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,6 @@ def test_methods_without_a_mask_take_no_options() -> None:
         ({"window": (18, 24)}, "has 2 axes where the token grid has 3. Give 3 values"),
     ],
 )
-def test_an_impossible_mask_is_told_with_its_remedy(options: dict[str, object], message: str) -> None:
+def test_an_impossible_mask_is_told_with_its_remedy(options: dict[str, Any], message: str) -> None:
     with pytest.raises(LightboundError, match=message):
         workload("gna", "hunyuan_video", **options)
