@@ -154,8 +154,8 @@ def _linear(sizes: Mapping[str, int], word_bytes: int) -> Operator:
 
 def _batched(sizes: Mapping[str, int], word_bytes: int) -> Operator:
     b, m, n, k = _need(sizes, "B", "M", "N", "K")
-    work = workload("matmul", variant="batched", word_bytes=word_bytes, B=b, M=m, N=k, K=n)
-    return Operator("bmm", work, "gemm_batched" + _fp32(word_bytes))
+    work = workload("batched_matmul", word_bytes=word_bytes, B=b, M=m, N=k, K=n)
+    return Operator("bmm", work, "gemm" + _fp32(word_bytes))
 
 
 def _fp32(word_bytes: int) -> str:

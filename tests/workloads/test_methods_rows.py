@@ -67,7 +67,7 @@ def test_elementwise_functions_agree_with_pytorch(variant: str, function: object
 
 def test_a_batch_of_products_is_one_product_for_each_of_its_matrices() -> None:
     a, b = np.arange(24.0).reshape(2, 3, 4), np.arange(40.0).reshape(2, 4, 5)
-    found = workload("matmul", variant="batched", B=2, M=3, N=5, K=4).cascade.evaluate({"A": a, "B": b})["Z"]
+    found = workload("batched_matmul", B=2, M=3, N=5, K=4).cascade.evaluate({"A": a, "B": b})["Z"]
     np.testing.assert_allclose(found, a @ b)
 
 

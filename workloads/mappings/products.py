@@ -51,7 +51,7 @@ def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> d
     outside = {"einsums": ["Z"], "unit": unit, "space": lanes}  # of a ragged tile, what lies beyond the matrix
     return {
         "source": _SOURCE,
-        "variant": "batched" if batched else "plain",
+        "variant": "plain",
         "params": {
             **tiles[0],
             "SPLIT": 1,
@@ -94,9 +94,5 @@ def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> d
     }
 
 
-MAPPINGS = {
-    "gemm": _gemm(False, "tensor_sync", TILES, 32),
-    "gemm_fp32": _gemm(False, "alu", TILES_FP32, 8),
-    "gemm_batched": _gemm(True, "tensor_sync", TILES, 32),
-    "gemm_batched_fp32": _gemm(True, "alu", TILES_FP32, 8),
-}
+MAPPINGS = {"gemm": _gemm(False, "tensor_sync", TILES, 32), "gemm_fp32": _gemm(False, "alu", TILES_FP32, 8)}
+BATCHED = {"gemm": _gemm(True, "tensor_sync", TILES, 32), "gemm_fp32": _gemm(True, "alu", TILES_FP32, 8)}

@@ -10,11 +10,8 @@ METHOD = Method(
     title="Matrix product",
     question="What share of the peak does a product of this shape reach, and how much buffer does it need?",
     source="textbook; with a buffer of S words it moves at least about 2*M*N*K/sqrt(S) (Hong and Kung, 1981)",
-    cascades={
-        "plain": "Z[m,n] = sum(A[m,k] * B[k,n], k)\n",
-        "batched": "Z[b,m,n] = sum(A[b,m,k] * B[b,k,n], k)\n",
-    },
-    sizes={"B": 16, "M": 4096, "N": 4096, "K": 4096},
+    cascades={"plain": "Z[m,n] = sum(A[m,k] * B[k,n], k)\n"},
+    sizes={"M": 4096, "N": 4096, "K": 4096},
     presets={
         "square_1k": {"M": 1024, "N": 1024, "K": 1024},
         "square_4k": {"M": 4096, "N": 4096, "K": 4096},
