@@ -27,8 +27,8 @@ _OVERHEADS = (
 )
 _NOTES = (
     "Inputs, not predictions: the overhead of the framework, which is added to what is predicted for the kernel.",
-    "Nothing is fitted to these rows: tiles are those of libraries, passes over rows those of PyTorch's kernels, and "
-    "bandwidths and latencies are from microbenchmarks named in the machine files.",
+    "Tiles are those of libraries, passes over rows those of PyTorch's kernels, bandwidths from microbenchmarks. Which "
+    "mechanisms are modelled was chosen with some of these rows in view: docs/operators.md says which.",
 )
 
 
