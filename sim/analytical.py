@@ -22,7 +22,7 @@ from .plan import GroupPlan, Plan, Site
 from .reuse import Nest, Sizes, tiles
 from .schedule import EinsumTime, Schedule, make_schedule
 from .sizing import environment
-from .traffic import READ, Nests, Traffic, footprints, group_traffic
+from .traffic import READ, WRITE, Nests, Traffic, footprints, group_traffic
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,8 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
         name: _einsum_time(plan, site, nests, shared.visits(site.ranks, len(group.shared)), word_bytes)
         for name, site in group.sites.items()
     }
-    memory_s = _memory_time(plan, group, nests, traffic, word_bytes)
-    read = Traffic({action: words for action, words in traffic.words.items() if action[1] == READ}, traffic.share)
-    awaited_s = _memory_time(plan, group, nests, read, word_bytes) if group.group.awaits else {}
+    memory_s = _memory_time(plan, traffic, word_bytes)
+    awaited_s = _memory_time(plan, traffic, word_bytes, (READ,)) if group.group.awaits else {}
     schedule = make_schedule(machine, group, nests, einsums, awaited_s)
     clock = clock_hz(machine, schedule.busy, schedule.cycles)
     compute_s = schedule.cycles / clock
@@ -236,19 +235,14 @@ def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests,
     return minimum(1, ceil_div(tasks, plan.machine.copies(site.unit.scope)) / whole)
 
 
-def _memory_time(plan: Plan, group: GroupPlan, nests: Nests, traffic: Traffic, word_bytes: int) -> dict[str, Number]:
-    """Seconds that each level's port is busy. A level that every instance owns serves its share on each."""
-    moved: dict[int, Number] = {}
-    for (level, _, _), words in traffic.words.items():
-        moved[level] = moved.get(level, 0) + words
+def _memory_time(
+    plan: Plan, traffic: Traffic, word_bytes: int, actions: tuple[str, ...] = (READ, WRITE)
+) -> dict[str, Number]:
+    """Seconds that each level's port is busy; of a level that every instance owns, the port of the busiest one."""
     times: dict[str, Number] = {}
-    for number, words in moved.items():
-        level = plan.machine.levels[number]
-        if level.rate_bytes_per_s is None:
-            continue
-        share: Number = 1
-        if level.scope is not None:
-            share = maximum(*(_busiest_share(plan, site, site.einsum.ranks, nests) for site in group.sites.values()))
-            share = minimum(1, share)
-        times[level.name] = words * word_bytes * share / level.rate_bytes_per_s
+    for number, level in enumerate(plan.machine.levels):
+        words = traffic.words if level.scope is None else traffic.busiest
+        moved = [count for (at, action, _), count in words.items() if at == number and action in actions]
+        if moved and level.rate_bytes_per_s is not None:
+            times[level.name] = sum(moved) * word_bytes / level.rate_bytes_per_s
     return times

@@ -28,18 +28,33 @@ Action = tuple[int, str, str]  # level, READ or WRITE, tensor
 class Nests:
     """The nests of a group at one environment, made once each: tile sizes as numbers."""
 
-    def __init__(self, sizes: Sizes, environment: Mapping[str, Number]) -> None:
+    def __init__(self, sizes: Sizes, environment: Mapping[str, Number], whole: Nests | None = None) -> None:
         self.sizes = sizes
         self.environment = environment
+        self._whole = whole
         self._shared: dict[int, tuple[tuple[For, ...], Nest]] = {}  # by the identity of the loops, kept alive here
         self._site: dict[str, Nest] = {}
 
     def below(self, loops: tuple[For, ...]) -> Nest:
         known = self._shared.get(id(loops))
         if known is None:
-            steps = tuple(Step(loop.rank, self._tile(loop), loop.if_split) for loop in loops)
-            known = self._shared[id(loops)] = loops, Nest(steps, self.sizes)
+            steps = tuple(Step(loop.rank, self._tile(loop), loop.if_split or self._is_done(loop)) for loop in loops)
+            known = self._shared[id(loops)] = loops, Nest(steps, self._sizes(loops))
         return known[1]
+
+    def one_task(self) -> Nests:
+        """The nests of one iteration of the loops that are dealt over instances, at their full length."""
+        return Nests(self.sizes, self.environment, self)
+
+    def _is_done(self, loop: For) -> bool:
+        return self._whole is not None and loop.over is not None
+
+    def _sizes(self, loops: tuple[For, ...]) -> Sizes:
+        if self._whole is None:
+            return self.sizes
+        nest = self._whole.below(loops)
+        tasks = {loop.rank: nest.extent(loop.rank, at + 1) for at, loop in enumerate(loops) if self._is_done(loop)}
+        return {**self.sizes, **tasks}
 
     def _tile(self, loop: For) -> Number:
         tile = evaluate(loop.tile, self.environment)
@@ -61,16 +76,16 @@ class Nests:
                     steps.append(Step(rank, maximum(1, free), if_split=True))
                     free = maximum(1, free // minimum(free, outer.extent(rank, depth)))
             steps.extend(Step(rank, 1, if_split=True) for rank in site.temporal)
-            nest = self._site[site.einsum.name] = Nest(tuple(steps), self.sizes)
+            nest = self._site[site.einsum.name] = Nest(tuple(steps), outer.sizes)
         return nest
 
 
 @dataclass
 class Traffic:
-    """Words by (level, read or write, tensor), and what of each level's words the busiest worker moves."""
+    """Words by (level, read or write, tensor): of all instances, and of the busiest one, at a port of its own."""
 
     words: dict[Action, Number]
-    share: dict[int, Number]  # level -> words on the busiest instance's port, for levels that each instance owns
+    busiest: dict[Action, Number]
 
     def add(self, level: int, action: str, tensor: str, words: Number) -> None:
         key = (level, action, tensor)
@@ -81,7 +96,17 @@ def group_traffic(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) 
     """The words moved by a group. `spilled` is, for each overbooked level, the fraction of every tensor held there
     that is not there when it is wanted.
     """
-    traffic = Traffic({}, {})
+    traffic = _all_flows(plan, nests, spilled)
+    if any(loop.over is not None for site in plan.sites.values() for loop in site.loops):
+        rounds = maximum(*(_rounds(site, nests) for site in plan.sites.values()))
+        task = _all_flows(plan, nests.one_task(), spilled).words
+        traffic.busiest = {key: minimum(words, rounds * task.get(key, 0)) for key, words in traffic.words.items()}
+    return traffic
+
+
+def _all_flows(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) -> Traffic:
+    words: dict[Action, Number] = {}
+    traffic = Traffic(words, words)
     for flow in plan.flows:
         if flow.arrives:
             _read_from_outside(flow, nests, spilled, traffic)
@@ -90,6 +115,16 @@ def group_traffic(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) 
         if flow.leaves:
             _write_outside(flow, nests, spilled, traffic)
     return traffic
+
+
+def _rounds(site: Site, nests: Nests) -> Number:
+    """How many tasks the busiest instance does one after the other."""
+    nest = nests.below(site.loops)
+    tasks: Number = 1
+    for at, loop in enumerate(site.loops):
+        if loop.over is not None and loop.rank in site.ranks:
+            tasks = tasks * ceil_div(nest.extent(loop.rank, at), nest.extent(loop.rank, at + 1))
+    return ceil_div(tasks, site.instances)
 
 
 def _walks(flow: Flow, nests: Nests, free_with: Site | None) -> list[tuple[tuple[Site, ...], Number]]:
@@ -224,8 +259,7 @@ def is_newest(access: Access, written: Access) -> bool:
 
 def _once(flow: Flow, nests: Nests) -> Number:
     assert flow.writer is not None
-    access = flow.writer.einsum.output
-    return nests.below(()).footprint(access, 0)
+    return nests.inside(flow.writer).footprint(flow.writer.einsum.output, 0)
 
 
 def _write_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traffic: Traffic) -> None:
