@@ -2,10 +2,12 @@
 // then the resources that changed, in the order of their numbers. So no result depends on the order of equal times.
 #include "event.hpp"
 
+#include <numeric>
 #include <stdexcept>
 
 #include "event_queue.hpp"
 #include "event_random.hpp"
+#include "event_records.hpp"
 #include "event_resource.hpp"
 
 namespace lightbound {
@@ -13,54 +15,13 @@ namespace {
 
 constexpr double never = std::numeric_limits<double>::infinity();
 
-struct Progress {
-    std::int64_t next = 0;  // first iteration not issued
-    std::int64_t done = 0;  // first iteration not finished
-    std::uint64_t stream = 0;
-};
-
-struct Step {  // a task with all that issuing and finishing it looks at
-    double demand;
-    std::int64_t after_begin, after_end, dependents_begin, dependents_end;
-    std::int32_t first_number, each, priority, group;
-    ResourceKind kind;
-    bool always;
-    double time;  // of a delay
-};
-
-struct After {
-    std::int64_t distance;
-    std::int32_t task;
-};
-
-struct Context {
-    std::int64_t first = 0;  // task of its block
-    std::int32_t worker = 0, number = 0, block = 0, instance = 0;
-    std::int64_t trips = 0;
-    std::int32_t unfinished = 0;  // tasks with iterations left
-    double jitter = 0;
-};
-
-struct Run {
-    std::int32_t instance = 0, phase = 0, running = 0;
-};
-
-struct Due {  // the end of a delay, or (task -1) the start of a context
-    double time;
-    std::int32_t context, task;
-    double start;
-    std::int64_t iteration;
-    bool operator<(const Due& other) const {
-        return time != other.time ? time < other.time : iteration < other.iteration;
-    }
-};
-
 class Engine {
 public:
     explicit Engine(const EventInput& input)
         : in_(input), resources_(input), calendar_(resources_.size()), is_dirty_(resources_.size(), 0),
           free_(input.instances, input.slots), pinned_(input.instances), runs_(input.program.size()) {
         list_steps();
+        watch();
         for (std::size_t block = 0; block + 1 < in_.block_start.size(); ++block)
             stride_ = std::max(stride_, in_.block_start[block + 1] - in_.block_start[block]);
         for (std::size_t worker = in_.program.size(); worker-- > 0;)
@@ -84,6 +45,9 @@ public:
                 deal();
             } else if (!dirty_.empty()) {
                 settle();
+            } else if (turned_) {
+                turned_ = false;
+                leap();
             } else {
                 const double next = std::min(calendar_.next(), due_.empty() ? never : due_.top().time);
                 if (next == never) break;
@@ -308,16 +272,81 @@ private:
         const Step& step = steps_[task];
         Progress& progress = progress_[id * stride_ + local];
         ++out_.tasks;
+        if (++counted_ > in_.most_tasks) throw std::length_error("more tasks than allowed");
         if (std::int64_t(out_.slices.size()) < in_.max_slices)
             out_.slices.push_back(
                 {start, now_, progress.done, context.worker, context.number, std::int32_t(task), resource});
         progress.done = following(step, task, progress.done, context.trips);
+        if (task == marker_ && progress.done % period_ == 0) turned_ = true;
         if (progress.done >= context.trips && --context.unfinished == 0) {
             end(id);
             return;
         }
         issue(id, local);
         for (std::int64_t i = step.dependents_begin; i < step.dependents_end; ++i) issue(id, dependents_[i]);
+    }
+
+    // A single context without chance repeats itself: after every `period_` iterations its tasks are the same again. The
+    // task that is always done marks the turn.
+    void watch() {
+        if (!in_.extrapolate || in_.program.size() != 1 || in_.trips.size() != 1 || in_.max_slices > 0) return;
+        if (in_.jitter[in_.program[0]] > 0) return;
+        const std::int64_t block = 3 * in_.program[0] + 1;
+        for (std::int64_t task = in_.block_start[block]; task < in_.block_start[block + 1]; ++task) {
+            if (steps_[task].always) marker_ = task;
+            for (std::int64_t i = in_.when_start[task]; i < in_.when_start[task + 1]; ++i) {
+                period_ = std::lcm(period_, in_.when_period[i]);
+                if (period_ > in_.trips[0]) {
+                    marker_ = -1;
+                    return;
+                }
+            }
+        }
+    }
+
+    // If the state at this turn is that of the last one, what follows is what followed then: count it and go on later.
+    void leap() {
+        const std::int64_t trips = contexts_[0].trips, first = contexts_[0].first;
+        const std::int64_t base = progress_[marker_ - first].done;
+        const std::int64_t tasks = in_.block_start[contexts_[0].block + 1] - first;
+        std::int64_t ahead = 0;
+        State state{now_, out_.tasks, base, {double(base % period_)}, std::vector<double>(resources_.size()), std::vector<double>(resources_.size())};
+        for (std::int64_t task = 0; task < tasks; ++task) {
+            const Progress& progress = progress_[task];
+            const bool over = progress.done >= trips;
+            state.relative.push_back(over ? -1.0 : double(progress.next - base));
+            state.relative.push_back(over ? -1.0 : double(progress.done - base));
+            if (!over) ahead = std::max(ahead, progress.next);
+        }
+        resources_.describe(now_, state.relative);
+        for (std::size_t i = 0; i < resources_.size(); ++i) {
+            const double time = calendar_.time(std::int32_t(i));
+            state.relative.push_back(time == never ? -1.0 : time - now_);
+        }
+        for (const Due& due : due_.sorted())
+            state.relative.insert(state.relative.end(), {due.time - now_, double(due.task), double(due.iteration - base)});
+        resources_.statistics(state.busy, state.served);
+        const std::int64_t turn = base - last_.base;  // whole periods, since both are at one place of theirs
+        const std::int64_t times = turn > 0 ? (trips - ahead) / turn - 1 : 0;
+        if (times > 0 && same(state, last_)) {
+            const double by = double(times) * (now_ - last_.now);
+            resources_.later(by, double(times), last_.busy, last_.served);
+            calendar_.later(by);
+            due_.each([&](Due& due) {
+                due.time += by;
+                due.start += by;
+                due.iteration += times * turn;
+            });
+            for (std::int64_t task = 0; task < tasks; ++task) {
+                if (progress_[task].done >= trips) continue;
+                progress_[task].next += times * turn;
+                progress_[task].done += times * turn;
+            }
+            out_.tasks += times * (out_.tasks - last_.tasks);
+            now_ += by;
+            marker_ = -1;
+        }
+        last_ = std::move(state);
     }
 
     const EventInput& in_;
@@ -342,6 +371,10 @@ private:
     std::size_t finished_ = 0;
     double now_ = 0;
     bool deal_ = false;
+    bool turned_ = false;
+    std::int64_t counted_ = 0;  // tasks run one by one
+    std::int64_t marker_ = -1, period_ = 1;
+    State last_;
     EventOutput out_;
 };
 

@@ -35,6 +35,8 @@ struct EventInput {
     std::int32_t slots = 1;
     std::uint64_t seed = 0;
     std::int64_t max_slices = 0;  // how many finished tasks to list
+    std::int64_t most_tasks = 0;  // to run one by one before giving up
+    bool extrapolate = false;  // leap over periods of a single context once its state repeats
 };
 
 struct Slice {

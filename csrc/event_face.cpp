@@ -58,12 +58,14 @@ py::array_t<T> column(const std::vector<Slice>& slices, Field field) {
 }
 
 py::dict run(const py::dict& flat, std::int32_t instances, std::int32_t slots, std::uint64_t seed,
-             std::int64_t max_slices) {
+             std::int64_t max_slices, std::int64_t most_tasks, bool extrapolate) {
     EventInput in = input(flat);
     in.instances = instances;
     in.slots = slots;
     in.seed = seed;
     in.max_slices = max_slices;
+    in.most_tasks = most_tasks;
+    in.extrapolate = extrapolate;
     EventOutput out;
     {
         py::gil_scoped_release release;
@@ -91,5 +93,5 @@ py::dict run(const py::dict& flat, std::int32_t instances, std::int32_t slots, s
 
 void register_events(py::module_& module) {
     module.def("run_events", &run, py::arg("flat"), py::arg("instances"), py::arg("slots"), py::arg("seed"),
-               py::arg("max_slices"), "Runs looped programs of tasks on shared resources; see sim/program.py.");
+               py::arg("max_slices"), py::arg("most_tasks"), py::arg("extrapolate"), "Runs looped programs of tasks on shared resources; see sim/program.py.");
 }

@@ -22,6 +22,14 @@ public:
         return time;
     }
 
+    // When the resource completes something next; infinity where it will not.
+    double time(std::int32_t resource) const {
+        return at_[resource] == absent ? std::numeric_limits<double>::infinity() : heap_[at_[resource]].time;
+    }
+    void later(double by) {
+        for (Entry& entry : heap_) entry.time += by;
+    }
+
     void set(std::int32_t resource, double time) {
         std::int32_t place = at_[resource];
         if (place == absent) {
@@ -88,6 +96,16 @@ public:
     bool empty() const { return entries_.empty(); }
     std::size_t size() const { return entries_.size(); }
     const T& top() const { return entries_.front(); }
+    std::vector<T> sorted() const {
+        std::vector<T> all = entries_;
+        std::sort(all.begin(), all.end());
+        return all;
+    }
+    // Changes every entry in a way that keeps their order.
+    template <typename Change>
+    void each(Change change) {
+        for (T& entry : entries_) change(entry);
+    }
     void push(const T& entry) {
         entries_.push_back(entry);
         if (entries_.size() > 1) std::push_heap(entries_.begin(), entries_.end(), Later{});

@@ -103,6 +103,32 @@ public:
         }
     }
 
+    // All that the future depends on, in times from now.
+    void describe(double now, std::vector<double>& state) const {
+        for (const Resource& resource : resources_) {
+            state.insert(state.end(), {double(resource.serving), double(resource.present), double(resource.due)});
+            if (resource.serving) state.push_back(double(resource.current.task));
+            for (const Waiting& job : resource.queue.sorted())
+                state.insert(state.end(), {job.arrival - now, double(job.task)});
+            for (const Class& one : resource.classes)
+                for (const Share& job : one.jobs.sorted())
+                    state.insert(state.end(), {job.end - one.virtual_time, one.rate, double(job.job.task)});
+        }
+    }
+
+    // Lets everything happen later, after work that is only counted.
+    void later(double by, double times, const std::vector<double>& busy, const std::vector<double>& served) {
+        for (std::size_t i = 0; i < resources_.size(); ++i) {
+            Resource& resource = resources_[i];
+            resource.since += by;
+            resource.current.start += by;
+            resource.queue.each([by](Waiting& job) { job.arrival += by; });
+            for (Class& one : resource.classes) one.jobs.each([by](Share& job) { job.job.start += by; });
+            resource.busy += times * (resource.busy - busy[i]);
+            resource.served += times * (resource.served - served[i]);
+        }
+    }
+
 private:
     struct Share {
         double end;  // in the class's virtual time

@@ -18,6 +18,7 @@ from lightbound.base.errors import LightboundError
 from .program import KINDS, Block, System
 
 Times = NDArray[np.float64]
+MOST_TASKS = 2_000_000_000  # run one by one: two or three minutes
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,24 @@ class EventRun:
         return ends
 
 
-def run_system(system: System, seed: int = 0, max_slices: int = 0) -> EventRun:
-    """Run all workers to their end. `seed` draws jitter and stagger; list the first `max_slices` tasks to end."""
+def run_system(system: System, seed: int = 0, max_slices: int = 0, extrapolate: bool = False) -> EventRun:
+    """Run all workers to their end. `seed` draws jitter and stagger; list the first `max_slices` tasks to end.
+
+    extrapolate: where one context runs alone and without chance, leap over periods once its state repeats. What is
+    leapt over would have been the same, so that only rounding differs.
+    """
     from lightbound._core import run_events
 
     check_seed(seed)
-    found = run_events(packed(system), system.instances, system.slots, seed, max_slices)
+    try:
+        found = run_events(packed(system), system.instances, system.slots, seed, max_slices, MOST_TASKS, extrapolate)
+    except ValueError as error:
+        raise LightboundError(
+            "event engine",
+            f"{MOST_TASKS:,} tasks",
+            "are run and there are more",
+            "Use smaller sizes, or engine='analytical'.",
+        ) from error
     return EventRun(
         system=system,
         makespan=found["makespan"],

@@ -24,9 +24,7 @@ def separable_rows(
     axes: Sequence[tuple[_Indices, _Indices, int]],
     extra_keys: int,
 ) -> MaskRows: ...
-def table_rows(
-    keys: int, row_of_query: _Indices, offsets: _Counts, first: _Indices, last: _Indices
-) -> MaskRows: ...
+def table_rows(keys: int, row_of_query: _Indices, offsets: _Counts, first: _Indices, last: _Indices) -> MaskRows: ...
 def block_rows(
     query_grid: Sequence[int],
     key_grid: Sequence[int],
@@ -51,5 +49,11 @@ def count_flat_mask_tiles(
     mask: MaskRows, q_tile: int, kv_tile: int, dynamic: bool
 ) -> tuple[int, _Counts, _Counts, _Counts, _Counts]: ...
 def run_events(
-    flat: dict[str, NDArray[Any]], instances: int, slots: int, seed: int, max_slices: int
+    flat: dict[str, NDArray[Any]],
+    instances: int,
+    slots: int,
+    seed: int,
+    max_slices: int,
+    most_tasks: int,
+    extrapolate: bool,
 ) -> dict[str, Any]: ...

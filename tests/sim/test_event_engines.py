@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -209,3 +210,26 @@ def test_the_next_iteration_of_a_task_is_the_first_that_all_conditions_allow(
 def test_a_system_that_cannot_run_is_refused_with_the_field(make: object, field: str) -> None:
     with pytest.raises(LightboundError, match=field):
         make()  # type: ignore[operator]
+
+
+@given(systems(), st.integers(1, 2000))
+@RANDOM
+def test_leaping_over_periods_changes_nothing_but_rounding(system: System, trips: int) -> None:
+    """One context, nothing left to chance: periods that repeat may be counted instead of run."""
+    program = replace(system.programs[0], jitter=0.0)
+    alone = System(system.resources, (program,), (Worker(program.name, (trips,)),), system.instances)
+    run, leapt = event.run_system(alone), event.run_system(alone, extrapolate=True)
+    assert leapt.tasks == run.tasks
+    assert leapt.makespan == pytest.approx(run.makespan, rel=1e-9)
+    np.testing.assert_allclose(leapt.busy, run.busy, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(leapt.served, run.served, rtol=1e-9, atol=1e-9)
+
+
+def test_a_loop_that_repeats_may_be_longer_than_anyone_could_run() -> None:
+    body = (Task("load", "wire", 3.0, after=(("use", 2),)), Task("use", "x", 5.0, after=(("load", 0),)))
+    system = System(
+        (Resource("wire", "bandwidth"), Resource("x", "fifo")), (Program("p", body),), (Worker("p", (10**12,)),)
+    )
+    run = event.run_system(system, extrapolate=True)
+    assert run.tasks == 2 * 10**12
+    assert run.makespan == pytest.approx(3 + 5 * 10**12, rel=1e-12)
