@@ -15,7 +15,7 @@ LARGE = st.one_of(SMALL, st.integers(41, 700), st.sampled_from([64, 128, 256, 51
 @st.composite
 def cascades(draw: st.DrawFn, most: int = 4, size: st.SearchStrategy[int] = LARGE, batch: bool = False) -> Cascade:
     """A chain of one to `most` links, each of which reads the one before; with `batch`, every tensor has a rank n."""
-    ranks = draw(st.lists(st.sampled_from(RANKS), min_size=1, max_size=3, unique=True))
+    ranks: list[str] = draw(st.lists(st.sampled_from(RANKS), min_size=1, max_size=3, unique=True))
     lines: list[str] = []
     chain = _Chain(draw, lines, "n" if batch else "", "X", ranks)
     for _ in range(draw(st.integers(1, most))):
