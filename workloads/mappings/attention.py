@@ -138,8 +138,8 @@ FLASH_SYNC = {
 FLASH_SYNC_Q = {
     **FLASH_SYNC,
     "source": (
-        "Triton's tutorial kernel, triton-lang/triton, python/tutorials/06-fused-attention.py: queries loaded once, "
-        "as operands of the matrix instruction; tiles and cycles as in flash_sync"
+        "Triton's tutorial kernel, triton-lang/triton, python/tutorials/06-fused-attention.py: queries are "
+        "taken to stay in registers as operands, assumed; tiles and cycles as in flash_sync"
     ),
     "groups": [
         {
