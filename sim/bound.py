@@ -172,9 +172,10 @@ class _Roofline:
 
     def schedule(self) -> Rung:
         least = shortest(self.count.visits, self.copies, self.workers)
-        time = max(least * self.workers * self.visit_s, self.least_memory_s)
+        whole = self.count.visits_total * self.copies  # a schedule is no shorter than that, whatever rounding says
+        time = max(max(least * self.workers, whole) * self.visit_s, self.least_memory_s)
         tiles = self.count.q_tiles
-        mean = self.count.visits_total * self.copies / self.workers
+        mean = whole / self.workers
         why = (
             f"{tiles * self.copies:,} Q tiles ({tiles:,} in each of {self.copies:,}) on {self.workers:,} workers: in "
             f"no order does the last one end before {least:,.0f} visits; the mean is {mean:,.1f}."

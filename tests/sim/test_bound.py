@@ -59,8 +59,10 @@ def test_every_bound_is_at_least_as_tight_as_the_bounds_above_it(
 @given(masks(), st.integers(1, 40), st.sampled_from(["h100_sxm", "b200"]))
 def test_no_estimate_is_below_the_least_time(case: tuple[Any, Any, Any], heads: int, machine: str) -> None:
     ladder = bound(*case[:1], machine, *case[1:], heads=heads)
-    assert ladder.estimate is not None and ladder.time_s is not None
-    assert ladder.estimate.kernel_s >= ladder.time_s
+    if ladder.estimate is None:  # the tiles do not fit
+        assert "machine.levels.shared.capacity" in ladder.no_estimate
+        return
+    assert ladder.time_s is not None and ladder.estimate.kernel_s >= ladder.time_s
     assert ladder.estimate.tax >= 1
 
 
