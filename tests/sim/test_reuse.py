@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightbound.sim.reuse import Nest, Step, tiles
+from lightbound.sim.reuse import Nest, Step, tiles, windows
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.expression import Access
 
@@ -142,6 +142,47 @@ def test_a_sweep_counts_what_its_points_count(index: str, nested: Nested, more: 
             alone = Nest(steps, point)
             assert moved[number] == alone.moved(read, depth, RANKS)
             assert footprint[number] == alone.footprint(read, depth)
+
+
+PAIRS = (("i", "i+1"), ("2*i", "2*i+1"), ("i,j", "i,j+2"), ("i+j", "i+j+1"), ("i*J+j,k", "i*J+j,k+1"), ("0,j", "1,j"))
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
+@given(nested=nests(), run=RUNNING)
+@settings(deadline=None, max_examples=40)
+def test_accesses_that_differ_in_offsets_move_as_one_window(
+    pair: tuple[str, str], nested: Nested, run: list[str]
+) -> None:
+    steps, sizes = nested
+    first, second = access(pair[0]), access(pair[1])
+    assert windows((first, second)) == ((first, second),)
+    run = sorted({*run, *first.ranks})
+    nest = Nest(steps, sizes)
+    moved = nest.moved(first, len(steps), run, (second,))
+    assert moved_in_truth([first, second], steps, sizes, run) <= moved
+    assert moved <= 2 * nest.moved(first, len(steps), run)
+    largest = largest_tile([first, second], steps, sizes)
+    footprint = nest.footprint(first, len(steps), (), (second,))
+    assert largest <= footprint
+    if pair != ("i*J+j,k", "i*J+j,k+1"):
+        assert largest == footprint
+
+
+@given(nests(dividing=True, if_split=True), RUNNING)
+@settings(deadline=None, max_examples=60)
+def test_a_window_of_neighbours_is_counted_exactly(nested: Nested, run: list[str]) -> None:
+    steps, sizes = nested
+    first, second = access("i,j"), access("i,j+1")
+    run = sorted({*run, "i", "j"})
+    moved = Nest(steps, sizes).moved(first, len(steps), run, (second,))
+    assert moved == moved_in_truth([first, second], steps, sizes, run)
+
+
+def test_rows_and_columns_of_one_tensor_are_windows_of_their_own() -> None:
+    assert windows((access("i,j"), access("j,i"), access("i,j+1"))) == (
+        (access("i,j"), access("i,j+1")),
+        (access("j,i"),),
+    )
 
 
 # ---- a matrix product by hand, M = 6, N = 8, K = 10 -----------------------------------------------------------------
