@@ -191,7 +191,10 @@ _READ = re.compile(
 
 def unread(machine: Machine) -> tuple[str, ...]:
     """What a machine states and this engine does not read: changing it moves nothing. Parts of one block are merged."""
-    stray = [path for path in machine.fields() if not _READ.fullmatch(path)]
+    rows = {
+        f"levels.{level.name}.row" for level in machine.levels if level.read_energy_j is level.write_energy_j is None
+    }
+    stray = [path for path in machine.fields() if path in rows or not _READ.fullmatch(path)]
     return tuple(
         dict.fromkeys(path.split(".")[0] if path[0] in "ol" and "levels" not in path else path for path in stray)
     )

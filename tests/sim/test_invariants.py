@@ -53,7 +53,7 @@ def test_no_prediction_beats_what_any_execution_must_do(cascade: Cascade, hardwa
 
 @given(cascades(), machines)
 @slow
-def test_the_parts_make_up_the_whole(cascade: Cascade, hardware: Machine) -> None:
+def test_the_parts_make_up_the_whole_and_what_is_held_fits(cascade: Cascade, hardware: Machine) -> None:
     found = simulate(cascade, hardware)
     assert sum(found.decomposition_s.values()) == pytest.approx(found.latency_s, rel=EXACT)
     assert all(0 <= used <= 1 + EXACT for used in found.utilization.values())
@@ -62,12 +62,7 @@ def test_the_parts_make_up_the_whole(cascade: Cascade, hardware: Machine) -> Non
         assert sum(found.traffic_by_tensor.get(level, {}).values()) == pytest.approx(total, rel=EXACT)
     if found.energy_j is not None:
         assert sum(found.energy_by_component.values()) == pytest.approx(found.energy_j, rel=EXACT)
-
-
-@given(cascades(), machines)
-@slow
-def test_what_is_held_fits(cascade: Cascade, hardware: Machine) -> None:
-    for level, taken in simulate(cascade, hardware).occupancy_bytes.items():
+    for level, taken in found.occupancy_bytes.items():
         capacity = hardware.level(level).capacity_bytes
         assert capacity is None or taken <= capacity
 
