@@ -68,15 +68,18 @@ class Nests:
         nest = self._site.get(site.einsum.name)
         if nest is None:
             outer = self.below(site.loops)
-            steps = list(outer.steps)
-            depth = len(steps)
+            depth = len(outer.steps)
+            inner: list[Step] = []
             for axis, ranks in site.space.items():
                 free: Number = site.unit.shape[axis]
                 for rank in ranks:
-                    steps.append(Step(rank, maximum(1, free), if_split=True))
+                    inner.append(Step(rank, maximum(1, free), if_split=True))
                     free = maximum(1, free // minimum(free, outer.extent(rank, depth)))
-            steps.extend(Step(rank, 1, if_split=True) for rank in site.temporal)
-            nest = self._site[site.einsum.name] = Nest(tuple(steps), outer.sizes)
+            inner += [Step(rank, 1, if_split=True) for rank in site.temporal]
+            reduced = set(site.einsum.reduced)
+            inner.sort(key=lambda step: step.rank in reduced)  # innermost, so that sums stay in the unit
+            steps = (*outer.steps, *inner)
+            nest = self._site[site.einsum.name] = Nest(steps, outer.sizes)
         return nest
 
 
