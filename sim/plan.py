@@ -261,7 +261,6 @@ class _Walk:
         self.holds.extend(made)
         return made
 
-
     def accesses(self, tensor: str, users: frozenset[str]) -> tuple[tuple[Access, ...], tuple[Access, ...]]:
         """How these Einsums read a tensor and how they write it, each way once."""
         einsums = [self.cascade.einsum(name) for name in sorted(users)]
