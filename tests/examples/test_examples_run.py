@@ -43,7 +43,7 @@ def test_your_own_machine_gains_only_from_what_relieves_the_unit_that_binds(tmp_
     speedups = {line[:30].strip(): float(line[30:].split()[2].removesuffix("x")) for line in rows}
     assert speedups["twice the memory bandwidth"] == 1.0
     assert speedups["an exponential in one cycle"] > 1.5
-    assert speedups["twice the lanes of everything"] == 2.0
+    assert speedups["twice the lanes of everything"] > 1.8
 
 
 def test_an_example_can_be_copied_away_and_changed(tmp_path: Path) -> None:
