@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
+from math import prod
 from typing import Any
 
 from lightbound.archs.machine import Machine, Unit
@@ -36,11 +37,9 @@ def tile_name(rank: str) -> str:
     return f"T_{rank}"
 
 
-def candidates(
-    cascade: Cascade, machine: Machine, segment: tuple[str, ...], word_bytes: int
-) -> Iterator[Candidate]:
+def candidates(cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> Iterator[Candidate]:
     """All candidates of a segment: Einsums that are next to each other in the order of the cascade."""
-    shape = _Shape(cascade, machine, segment, word_bytes)
+    shape = _Shape(cascade, machine, segment)
     for bind in shape.binds():
         for order in shape.orders():
             for depth in shape.outer_depths(order):
@@ -50,8 +49,7 @@ def candidates(
 class _Shape:
     """What the structure of a segment allows."""
 
-    def __init__(self, cascade: Cascade, machine: Machine, segment: tuple[str, ...], word_bytes: int) -> None:
-        self.word_bytes = word_bytes
+    def __init__(self, cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> None:
         self.cascade = cascade
         self.machine = machine
         self.segment = segment
@@ -238,13 +236,13 @@ class _Shape:
             ordered = sorted(units, key=lambda name: "mac" in units[name])
             for position, name in enumerate(ordered):
                 unit = self.machine.units[name]
-                entry: dict[str, Any] = {"einsums": [einsum.name], "unit": name, "space": self._space(einsum, unit, units[name])}
+                entry: dict[str, Any] = {"einsums": [einsum.name], "unit": name, "space": self._space(einsum, unit)}
                 if position < len(ordered) - 1:
                     entry["ops"] = list(dict.fromkeys(units[name]))
                 made.append(entry)
             if not ordered:
                 unit = next(iter(self.machine.units.values()))
-                made.append({"einsums": [einsum.name], "unit": unit.name, "space": self._space(einsum, unit, [])})
+                made.append({"einsums": [einsum.name], "unit": unit.name, "space": self._space(einsum, unit)})
         return tuple(made)
 
     def _split(self, ops: tuple[str, ...], avoid: str | None) -> Iterator[tuple[Unit, tuple[str, ...]]]:
@@ -271,7 +269,7 @@ class _Shape:
         cost = unit.cycles(ops)
         return float(cost / (unit.lanes * self.machine.copies(unit.scope))) if cost is not None else float("inf")
 
-    def _space(self, einsum: Einsum, unit: Unit, ops: list[str]) -> dict[str, list[str]]:
+    def _space(self, einsum: Einsum, unit: Unit) -> dict[str, list[str]]:
         """Ranks along the lanes, sums over lanes included: all that can lie side by side on one axis, else one each.
 
         A rank that any Einsum here carries on is walked step by step by all of them: lanes along it would idle.
@@ -283,15 +281,17 @@ class _Shape:
         if len(axes) == 1:
             return {axes[0]: [*free, *reduced]} if free or reduced else {}
         wanted = [rank for rank in (*free, *reduced) if rank not in self.batch]
-        cycles = unit.cycles(dict.fromkeys(ops)) or 1
-        sizes = {**self.cascade.sizes, **{rank: self.cascade.size(rank) for rank in self.cascade.ranks}}
-        sizes |= dict.fromkeys(self.batch, 1)
-        return best_lanes(einsum, unit, wanted, sizes, cycles / self.machine.clock_hz, self._word_s())
+        if len(wanted) < len(axes):
+            options = [dict(zip(chosen, wanted, strict=True)) for chosen in permutations(axes, len(wanted))]
+        else:
+            options = [dict(zip(axes, chosen, strict=True)) for chosen in permutations(wanted, len(axes))]
+        best = min(options, key=lambda space: self._steps(space, wanted, unit))
+        return {axis: [rank] for axis, rank in best.items()}
 
-    def _word_s(self) -> float:
-        """Seconds for a word between a unit and the level that it reads from."""
-        rate = None if self.inner is None else self.machine.levels[self.inner].rate_bytes_per_s
-        return 0.0 if rate is None else self.word_bytes / rate
+    def _steps(self, space: dict[str, str], ranks: list[str], unit: Unit) -> int:
+        """How often the lanes are filled for whole ranks: those that lie along no axis go one by one."""
+        lanes = {rank: int(unit.shape[axis]) for axis, rank in space.items()}
+        return prod(-(-int(self.cascade.size(rank)) // lanes.get(rank, 1)) for rank in ranks)
 
 
 def _rows(rank: str, access: Access) -> tuple[int, ...]:

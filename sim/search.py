@@ -216,7 +216,7 @@ def _explore(
 ) -> tuple[Tried, ...]:
     sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
     made = []
-    for candidate in candidates(cascade, machine, segment, word_bytes):
+    for candidate in candidates(cascade, machine, segment):
         tiles = _grid(cascade, candidate, fine)
         plan = _plan(cascade, machine, candidate)
         names = {**machine.quantities, **sizes, "word_bytes": word_bytes, **tiles}

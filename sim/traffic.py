@@ -17,7 +17,6 @@ from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, divide, evaluate, maximum, minimum, where
 from lightbound.workloads.expression import Access, Affine
 
-from .lanes import unit_steps
 from .mapping import For
 from .plan import Flow, GroupPlan, Held, Site
 from .reuse import Nest, Sizes, Step, together, windows
@@ -70,8 +69,17 @@ class Nests:
         if nest is None:
             outer = self.below(site.loops)
             depth = len(outer.steps)
-            inner = unit_steps(site.einsum, site.unit, site.space, lambda rank: outer.extent(rank, depth))
-            nest = self._site[site.einsum.name] = Nest((*outer.steps, *inner), outer.sizes)
+            inner: list[Step] = []
+            for axis, ranks in site.space.items():
+                free: Number = site.unit.shape[axis]
+                for rank in ranks:
+                    inner.append(Step(rank, maximum(1, free), if_split=True))
+                    free = maximum(1, free // minimum(free, outer.extent(rank, depth)))
+            inner += [Step(rank, 1, if_split=True) for rank in site.temporal]
+            reduced = set(site.einsum.reduced)
+            inner.sort(key=lambda step: step.rank in reduced)  # innermost, so that sums stay in the unit
+            steps = (*outer.steps, *inner)
+            nest = self._site[site.einsum.name] = Nest(steps, outer.sizes)
         return nest
 
 
