@@ -1,0 +1,13 @@
+"""Continuous integration draws the same examples each time, so that a red run is the change's fault; a run by hand
+draws new ones and may find what nobody has seen.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("same_examples", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("same_examples")
