@@ -104,6 +104,18 @@ class Suite:
     score: Callable[[Path], SuiteReport] | None = None
     columns: tuple[str, ...] = ()
 
+    def report(self, checks: Iterable[Check], scores: Sequence[Score], notes: tuple[str, ...]) -> SuiteReport:
+        """What a run of the suite found: its checks, its scores and their statistics by group."""
+        return SuiteReport(
+            name=self.name,
+            title=self.title,
+            source=self.source,
+            checks=tuple(checks),
+            groups=group_statistics(scores),
+            rows=tuple(score.to_dict() for score in scores),
+            notes=notes,
+        )
+
 
 def suite_names() -> list[str]:
     """The names that `run_suite` takes."""

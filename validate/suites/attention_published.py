@@ -24,7 +24,7 @@ from lightbound.workloads.masks.dense import Dense
 
 from ..cases import Case, Column, read_cases
 from ..kernels import Found, find_kernel
-from ..suite import Check, Score, Suite, SuiteReport, group_statistics
+from ..suite import Check, Score, Suite, SuiteReport
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "attention_forward.csv"
 OVERALL, EACH = 0.06, 0.09
@@ -213,15 +213,7 @@ def _report(predicted: Sequence[_Predicted], left_out: Counter[str], checks: Ite
     ordered = sorted(predicted, key=lambda one: (bool(one.doubt), one.score.group))
     listed = "; ".join(f"{count} {why}" for why, count in left_out.most_common())
     notes = (*_NOTES, *([f"Not predicted, {sum(left_out.values())} rows: {listed}."] if left_out else []))
-    return SuiteReport(
-        name=SUITE.name,
-        title=SUITE.title,
-        source=SUITE.source,
-        checks=tuple(checks),
-        groups=group_statistics(one.score for one in ordered),
-        rows=tuple(one.score.to_dict() for one in ordered),
-        notes=notes,
-    )
+    return SUITE.report(checks, [one.score for one in ordered], notes)
 
 
 SUITE = Suite(

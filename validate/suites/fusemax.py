@@ -5,7 +5,7 @@ Latency, traffic and utilization are the engine's own; energy is the engine's co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,7 +14,7 @@ from lightbound.base.errors import LightboundError
 
 from ..cases import Case, Column, read_cases
 from ..configurations import ATTENTION, CONFIGURATIONS, MODELS, artifact_energy_pj, predict_point
-from ..suite import Check, Score, Suite, SuiteReport, group_statistics, largest_error
+from ..suite import Check, Score, Suite, SuiteReport, largest_error
 
 PUBLISHED = Path(__file__).parents[1] / "published"
 EXACT = 1e-6  # closed forms on both sides: nothing but rounding may differ
@@ -86,7 +86,7 @@ def run() -> SuiteReport:
         *_exact("24 array sizes", pareto, {score.metric for score in pareto}),
         *(Check(_headline(score), HEADLINE, abs(score.error)) for score in headlines),
     )
-    return _report(checks, [*scores, *pareto, *headlines], _NOTES)
+    return SUITE.report(checks, [*scores, *pareto, *headlines], _NOTES)
 
 
 def score_file(path: Path) -> SuiteReport:
@@ -94,19 +94,7 @@ def score_file(path: Path) -> SuiteReport:
     scores: list[Score] = []
     for case in read_cases(path, COLUMNS):
         scores.extend(_scores(case.cells, _figures(case)))
-    return _report(_checks(f"points of {path.name}", scores, ENERGY_LONG), scores, (_NOTES[0], _NOTES[2]))
-
-
-def _report(checks: Iterable[Check], scores: Sequence[Score], notes: tuple[str, ...]) -> SuiteReport:
-    return SuiteReport(
-        name=SUITE.name,
-        title=SUITE.title,
-        source=SUITE.source,
-        checks=tuple(checks),
-        groups=group_statistics(scores),
-        rows=tuple(score.to_dict() for score in scores),
-        notes=notes,
-    )
+    return SUITE.report(_checks(f"points of {path.name}", scores, ENERGY_LONG), scores, (_NOTES[0], _NOTES[2]))
 
 
 def _figures(case: Case) -> dict[str, float]:

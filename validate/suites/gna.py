@@ -18,7 +18,7 @@ from lightbound.workloads.registry import workload
 from ..cases import Case, Column, read_cases
 from ..masked_timings import COLUMNS, DENSE, FORWARD, Timing, measured_speedups, published_timings, user_timings
 from ..statistics import rank_correlation
-from ..suite import Check, Score, Suite, SuiteReport, group_statistics, largest_error
+from ..suite import Check, Score, Suite, SuiteReport, largest_error
 
 PUBLISHED = Path(__file__).parents[1] / "published"
 PREDICTED = ("blackwell-fna", "hopper-fna", "cudnn")  # kernels of the kind that the fused mapping describes
@@ -89,25 +89,13 @@ def run() -> SuiteReport:
         Check("statements on Sliding Tile Attention that do not hold", 0, _sliding_mismatches()),
         *_timing_checks(timings),
     )
-    return _report(checks, [*charts, *runs, *_timing_scores(timings)], _NOTES)
+    return SUITE.report(checks, [*charts, *runs, *_timing_scores(timings)], _NOTES)
 
 
 def score_file(path: Path) -> SuiteReport:
     """The timings of a user's file, held to the same bars."""
     timings = user_timings(path)
-    return _report(_timing_checks(timings), _timing_scores(timings), _NOTES[1:])
-
-
-def _report(checks: Sequence[Check], scores: Sequence[Score], notes: tuple[str, ...]) -> SuiteReport:
-    return SuiteReport(
-        name=SUITE.name,
-        title=SUITE.title,
-        source=SUITE.source,
-        checks=tuple(checks),
-        groups=group_statistics(scores),
-        rows=tuple(score.to_dict() for score in scores),
-        notes=notes,
-    )
+    return SUITE.report(_timing_checks(timings), _timing_scores(timings), _NOTES[1:])
 
 
 def _read(name: str, columns: Sequence[Column]) -> list[Case]:

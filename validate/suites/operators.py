@@ -36,7 +36,7 @@ def run() -> SuiteReport:
     """No figures ship with lightbound; the report says what file to hand in."""
     columns = ", ".join(column.name for column in IN_ONE_CELL if not column.optional)
     others = ", ".join(column.name for column in IN_COLUMNS if not column.optional)
-    return _report(
+    return SUITE.report(
         (),
         (),
         (
@@ -63,7 +63,7 @@ def score_file(path: Path) -> SuiteReport:
         f"({'stated by who measured it' if (device, operator) in stated else 'its quickest call'})."
         for (device, operator), seconds in own.items()
     )
-    return _report(_checks(scores, bool(stated)), scores, (*_NOTES, *used, *left_out))
+    return SUITE.report(_checks(scores, bool(stated)), scores, (*_NOTES, *used, *left_out))
 
 
 def _measured_by_stater(path: Path) -> bool:
@@ -103,18 +103,6 @@ def _checks(scores: Sequence[Score], barred: bool) -> tuple[Check, ...]:
         bar = BARS.get(operator) if barred and device == BARRED and group.metric == LATENCY else None
         made.append(Check(f"{group.group}, {group.metric}: mean error of {group.n} rows", bar, group.mape))
     return tuple(made)
-
-
-def _report(checks: tuple[Check, ...], scores: Sequence[Score], notes: tuple[str, ...]) -> SuiteReport:
-    return SuiteReport(
-        name=SUITE.name,
-        title=SUITE.title,
-        source=SUITE.source,
-        checks=checks,
-        groups=group_statistics(scores),
-        rows=tuple(score.to_dict() for score in scores),
-        notes=notes,
-    )
 
 
 SUITE = Suite(
