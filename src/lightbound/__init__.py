@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lightbound.archs.library import machine as machine
     from lightbound.archs.library import machine_names as machine_names
+    from lightbound.archs.links import link_names as link_names
     from lightbound.archs.machine import Machine as Machine
     from lightbound.base.errors import LightboundError as LightboundError
     from lightbound.drawing import draw as draw
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from lightbound.sim.ladder import Ladder as Ladder
     from lightbound.sim.mapping import Mapping as Mapping
     from lightbound.sim.prediction import Prediction as Prediction
+    from lightbound.sim.radio.link import link as link
     from lightbound.sim.search import default_mapping as default_mapping
     from lightbound.sim.simulate import simulate as simulate
     from lightbound.validate.suite import run_suite as run_suite
@@ -58,6 +60,8 @@ _HOME = {
     "bound_search": "sim.designs",
     "default_mapping": "sim.search",
     "draw": "drawing",
+    "link": "sim.radio.link",
+    "link_names": "archs.links",
     "machine": "archs.library",
     "machine_names": "archs.library",
     "masks": "workloads.masks",
@@ -84,6 +88,8 @@ __all__ = [
     "bound_search",
     "default_mapping",
     "draw",
+    "link",
+    "link_names",
     "machine",
     "machine_names",
     "masks",
