@@ -87,7 +87,7 @@ class CsmaLink:
         return self.ppdu_s(payload_bytes + self.header_bytes)
 
     def exchange_s(self, payload_bytes: int) -> float:
-        """From the start of a fragment until a backoff may count again: with its acknowledgement, where there is one."""
+        """From the start of a fragment, over its acknowledgement, until a backoff may count again."""
         return self.airtime_s(payload_bytes) + (0 if self.broadcast else self.sifs_s + self.ack_s) + self.aifs_s
 
     def transfer_s(self, payload_bytes: int) -> float:
