@@ -196,6 +196,7 @@ class SidelinkFile(LinkFile):
     keep_probability: Share
     candidate_share: Share
     processing: Seconds
+    selection_window: Seconds
     radio: Radio
 
 

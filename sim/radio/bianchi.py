@@ -77,6 +77,16 @@ def saturation(link: CsmaLink, senders: int, payload_bytes: int | None = None) -
     return Saturation(senders, tau, p, throughput_bps(senders, tau, payload, link.slot_s, step_s, step_s))
 
 
+def completions_per_s(link: CsmaLink, senders: int) -> float:
+    """Fragments that saturated senders get done with per second, together: received, or in broadcast sent at all."""
+    at = saturation(link, senders)
+    if not link.broadcast:
+        return at.throughput_bps / (8 * link.fragment_bytes)
+    busy = 1 - (1 - at.tau) ** senders
+    step_s = (1 - busy) * link.slot_s + busy * link.exchange_s(link.fragment_bytes)
+    return senders * at.tau / step_s
+
+
 @dataclass(frozen=True)
 class LightLoad:
     """Broadcast below saturation. utilization: share of time in which a sender has a packet; service_s: from the head

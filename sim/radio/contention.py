@@ -3,7 +3,7 @@
 Bianchi's model takes a busy medium for one step of every backoff. Here a counter stands still while the medium is busy,
 and who heard what decides when it goes on:
 
-- A station may send once its access time and its remaining backoff slots have passed; those whose time is equal collide.
+- A station may send once its access time and its remaining backoff have passed; those whose time is equal collide.
 - Where another begins first, the slots that had passed in full are taken off, and the rest waits.
 - After a success all go on one AIFS after the acknowledgement; the sender draws a new backoff.
 - After a collision the senders go on after the timeout of the acknowledgement and an AIFS, with a doubled window, and
@@ -162,7 +162,7 @@ class CsmaChannel:
         return self._failed(senders, start, ends, free)
 
     def _failed(self, senders: list[int], start: int, ends: dict[int, int], free: int) -> list[Transfer]:
-        """Nobody received: those who sent wait for an acknowledgement in vain, all others for what they did not hear."""
+        """Nobody received: senders wait for an acknowledgement in vain, all others for what they could not hear."""
         self._busy_until = free
         self._access[:] = repeat(free + self._eifs, len(self._access))
         ended: list[Transfer] = []

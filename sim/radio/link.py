@@ -24,7 +24,7 @@ def link(name_or_path: str | Path, /, **options: Any) -> Link:
     All but the sidelinks: rate (``"27 Mbps"``). Radio with contention: access (an access category), broadcast,
     fragment (``"1500 B"``), header, symbol (``"8 us"``), retry_limit (None: for ever), ack_rate. Wired: protocol
     (``"tcp"`` or ``"udp"``), burst, mtu, udp_payload, gap, latency. Sidelinks: mcs, blocks, subchannels, repetitions,
-    keep_probability, reservation_period, feedback_symbols, reference_elements, beta.
+    keep_probability, reservation_period, selection_window, feedback_symbols, reference_elements, beta.
 
     Raises LightboundError for an unknown link or option and for a value that the link does not have.
     """
@@ -53,8 +53,8 @@ def _offered(file: AnyLinkFile) -> str:
         "csma": "rate, ack_rate, access, broadcast, fragment, header, symbol, retry_limit",
     }
     sidelink = (
-        "mcs, blocks, subchannels, repetitions, keep_probability, reservation_period, feedback_symbols, "
-        "reference_elements, beta"
+        "mcs, blocks, subchannels, repetitions, keep_probability, reservation_period, selection_window, "
+        "feedback_symbols, reference_elements, beta"
     )
     return f"Choose from: {names.get(file.kind, sidelink)}."
 
@@ -175,5 +175,6 @@ def _sidelink(file: SidelinkFile, given: dict[str, Any]) -> Sidelink:
         counter_max=file.counter_max,
         candidate_share=file.candidate_share,
         processing_s=file.processing,
+        selection_window_s=_quantity(file, given, "selection_window", "time"),
         **fields,
     )

@@ -120,17 +120,16 @@ class IdealChannel(_Queues):
         self._queue(transfer, 1, now)
 
     def advance(self, limit: int) -> list[Transfer]:
-        """Every message that may go before `limit`, up to the one that arrives first."""
+        """The message that is through first, if that is by `limit`: until then a shorter one may yet overtake it."""
         waiting = [self._queues[station][0] for station in self._turn]
         begins = [max(transfer.submitted, self._free[transfer.sender]) for transfer in waiting]
         ends = [
             start + nanoseconds(8 * transfer.payload_bytes / self.link.rate_bps)
             for start, transfer in zip(begins, waiting, strict=True)
         ]
-        ready = [place for place, start in enumerate(begins) if start < limit]
-        if not ready:
+        place = min(range(len(ends)), key=ends.__getitem__, default=None)
+        if place is None or ends[place] > limit:
             return []
-        place = min(ready, key=lambda place: ends[place])
         transfer, end = waiting[place], ends[place]
         station = transfer.sender
         self._free[station] = end

@@ -1,6 +1,6 @@
 """Stations that reserve slots for themselves after sensing (LTE-V2X mode 4, NR-V2X mode 2), slot by slot.
 
-A station that has a message chooses as many slots of the reservation period as the message needs, uniformly among those
+A station that has a message chooses as many slots of the selection window as the message needs, uniformly among those
 that it has not heard others reserve; where fewer than the link's share of all resources is left, reserved ones join
 them, since everyone is heard equally strongly here. What it chose is known to others only once it has sent: stations
 that choose at one time may meet, and then meet in every period until one chooses anew. A reservation holds for a number
@@ -178,7 +178,10 @@ class SidelinkChannel:
             if now < station.reservation.expires
             for offset, subchannel in station.reservation.subchannels.items()
         }
-        every = [(offset, subchannel) for offset in range(link.slots) for subchannel in range(link.subchannels)]
+        width = max(wanted, min(link.slots, round(link.selection_window_s / link.slot_s)))
+        every = [
+            ((now + step) % link.slots, subchannel) for step in range(width) for subchannel in range(link.subchannels)
+        ]
         free = [resource for resource in every if resource not in taken]
         others = [resource for resource in every if resource in taken]
         draw.shuffle(others)

@@ -21,7 +21,7 @@ class Sidelink:
     blocks take one subchannel each. control_blocks: of a subchannel, for control, on LTE; the other control fields
     are NR's (``nr_block_bits``). repetitions: how often a transport block is sent. counter_min, counter_max: periods
     for which a reservation holds, drawn from this range. keep_probability: that it then stays. candidate_share: of the
-    resources that remain to be chosen from, at least.
+    resources that remain to be chosen from, at least. selection_window_s: after a message, where slots are chosen.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Sidelink:
     keep_probability: float
     candidate_share: float
     processing_s: float
+    selection_window_s: float
 
     @cached_property
     def block_bits(self) -> int:
