@@ -42,7 +42,10 @@ from lightbound.sim.radio.resource_choice import (
     sensing_collision_drawn,
 )
 from lightbound.sim.radio.wired import WiredLink
-from lightbound.workloads.cooperation import architecture, glue_attention_macs, message_values
+from lightbound.workloads.architecture import Agent as Sensors
+from lightbound.workloads.architecture import architecture
+from lightbound.workloads.counts import operations
+from lightbound.workloads.registry import workload
 
 Params = Mapping[str, Any]
 SEEDS = 5
@@ -222,7 +225,7 @@ def _bytes(case: LinkCase) -> Answer:
     word = case.params.get("bytes", case.params.get("dtype_B", 4))
     if not shapes:
         name = "cos_coco" if "cos" in case.words else "ptp"
-        return _closed(word * message_values(architecture(name), lidar=True, cameras=1))
+        return _closed(word * architecture(name).message(Sensors()).values)
     return _closed(sum(prod(shape) for shape in shapes) * word)
 
 
@@ -231,15 +234,21 @@ def _log2_bytes(case: LinkCase) -> Answer:
 
 
 def _macs(case: LinkCase) -> Answer:
+    """Of the products of one radian-glue block, or of an architecture's agents together."""
     p = case.params
     if "C1" in p:
-        return _closed(glue_attention_macs(p["w"], p["h1"], p["h2"], p["C1"], p["C2"]) / 1e9)
-    chosen = architecture("cos_coco" if "cos" in case.words else "ptp")
-    agents = p.get("N", p.get("agents", 2))
-    sender, fuser = chosen.macs_before(p.get("P", p.get("points", 10_000))), chosen.macs_after(agents)
+        sizes = {"W": p["w"], "I": p["h1"], "J": p["h2"], "D": p["C2"], "A": p["C1"], "C": p["C1"]}
+        heads = p.get("heads", 8)
+        block = workload("rg_attn", "dair_v2x_ptp", **sizes, H=heads, E=p["C1"] // heads)
+        counted = {name: kinds.get("mac", 0) for name, kinds in operations(block.cascade).items()}
+        return _closed((sum(counted.values()) - counted["RAY"]) / 1e9)  # the gather is no product
+    chosen = architecture("cos_coco" if "cos" in case.words else "ptp", pillars=p.get("P", p.get("points")))
+    agents = [Sensors()] * p.get("N", p.get("agents", 2))
     if "sender" in case.words:
-        return _closed(sender / 1e9)
-    return _closed((fuser if "ego" in case.words else agents * sender + fuser) / 1e9)
+        return _closed(sum(stage.macs for stage in chosen.sender_stages(agents[0], sends=False)) / 1e9)
+    if "ego" in case.words:
+        return _closed(sum(stage.macs for stage in chosen.ego_stages(agents)) / 1e9)
+    return _closed(chosen.macs(agents) / 1e9)
 
 
 def _megabits(case: LinkCase) -> Answer:
@@ -272,7 +281,7 @@ def _ratio(case: LinkCase) -> Answer:
 def _latency(case: LinkCase) -> Answer:
     """The pipeline by events, which must be the closed form."""
     p = case.params
-    stages = tuple((Stage(f"stage {n}", 1e-3 * ms, unit=f"server {n}"),) for n, ms in enumerate(p["stages_ms"]))
+    stages = tuple(Stage(f"stage {n}", 1e-3 * ms, unit=f"server {n}") for n, ms in enumerate(p["stages_ms"]))
     alone = Scenario((Agent("alone", before=stages),), link("ideal"), p["T_ms"] * 1e-3, p["frame"], fusion="newest")
     output = next(one for one in run(alone, drain_s=60).outputs if one.frame == p["frame"] - 1)
     exact = tandem_latency_s([1e-3 * ms for ms in p["stages_ms"]], p["T_ms"] * 1e-3, p["frame"] - 1)
@@ -327,8 +336,8 @@ def _asynchronous(case: LinkCase) -> Any:
 
 def drawn_delays(params: Params, frames: int = 10_000, seed: int = 0) -> np.ndarray:
     """Delays in seconds of messages in the pipeline by events, on a channel of their own: no contention, no headers."""
-    stages = ((Stage("asynchrony", 0.0, "clock", params["overhead_ms"] * 1e-3),),)
-    stages += ((Stage("backbone", params["backbone_ms"] * 1e-3),),)
+    late = Stage("asynchrony", 0.0, "clock", params["overhead_ms"] * 1e-3)
+    stages = (late, Stage("backbone", params["backbone_ms"] * 1e-3))
     agents = (Agent("fuser"), Agent("sender", stages, payload_bytes=round(params["data_Mb"] * 1e6 / 8)))
     alone = Scenario(agents, link("ideal", rate=f"{params['rate_mbps']} Mbps"), 1.0, frames, fusion="newest")
     return np.array([one.arrived[0] - one.captured_s for one in run(alone, seed).messages])

@@ -10,7 +10,7 @@ from ..radio.bianchi import completions_per_s
 from ..radio.csma import CsmaLink
 from ..radio.sidelink import Sidelink
 from ..radio.wired import IdealLink
-from .scenario import Scenario, Stages
+from .scenario import Scenario
 
 
 def loads(scenario: Scenario) -> dict[str, float]:
@@ -20,15 +20,10 @@ def loads(scenario: Scenario) -> dict[str, float]:
         found["link"] = link_load(scenario)
     for number, agent in enumerate(scenario.agents):
         fused = [sender for sender in scenario.senders if sender != number] if number in scenario.fusers else []
-        stages: list[tuple[Stages, int]] = [(agent.before, 1)]
-        if number in scenario.fusers:
-            stages += [(agent.after, 1), (agent.after_each, len(fused))]
-        for group, times in stages:
-            for step in group:
-                for stage in step:
-                    name = f"{stage.unit} of {agent.name}"
-                    took = times * (stage.seconds + stage.jitter_s / 2)
-                    found[name] = found.get(name, 0.0) + took / scenario.period_s
+        for stage in (*agent.before, *(agent.after if number in scenario.fusers else ())):
+            name = f"{stage.unit} of {agent.name}"
+            took = stage.seconds + stage.jitter_s / 2 + len(fused) * stage.each_s
+            found[name] = found.get(name, 0.0) + took / scenario.period_s
     return found
 
 

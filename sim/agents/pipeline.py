@@ -164,23 +164,28 @@ class _Simulation:
         if number in self.unfinished:
             yield from self._fuse(number, agent, frame, captured, encoded)
 
-    def _compute(self, number: int, stages: Stages, frame: int) -> Generator[Any, Any, None]:
-        for step in stages:
-            running = [self.env.process(self._stage(number, stage, frame)) for stage in step]
-            if len(running) == 1:
-                yield running[0]
-            elif running:
-                yield self.env.all_of(running)
+    def _compute(self, number: int, stages: Stages, frame: int, fused: int = 0) -> Generator[Any, Any, None]:
+        """All stages, each once those that it waits for are done."""
+        running: dict[str, Any] = {}
+        before: tuple[str, ...] = ()
+        for stage in stages:
+            waits = [running[name] for name in (before if stage.after is None else stage.after)]
+            running[stage.name] = self.env.process(self._stage(number, stage, frame, fused, waits))
+            before = (stage.name,)
+        if running:
+            yield self.env.all_of(list(running.values()))
 
-    def _stage(self, number: int, stage: Stage, frame: int) -> Generator[Any, Any, None]:
+    def _stage(self, number: int, stage: Stage, frame: int, fused: int, waits: list[Any]) -> Generator[Any, Any, None]:
         key = (number, stage.unit)
+        if waits:
+            yield self.env.all_of(waits)
         if key not in self.units:
             self.units[key] = simpy.Resource(self.env)
         with self.units[key].request() as mine:
             yield mine
             start = self.env.now
             extra = self.draws[number].random() * stage.jitter_s if stage.jitter_s else 0.0
-            yield self.env.timeout(nanoseconds(stage.seconds + extra))
+            yield self.env.timeout(nanoseconds(stage.seconds + extra + fused * stage.each_s))
         took = (self.env.now - start) / 1e9
         self.busy[key] = self.busy.get(key, 0.0) + took
         if self.record:
@@ -262,10 +267,7 @@ class _Simulation:
         used = self._chosen(number, frame)
         self.had.pop((number, frame - 1), None)
         fusing = self.env.now
-        for message in used.values():
-            if message is not None:
-                yield from self._compute(number, agent.after_each, frame)
-        yield from self._compute(number, agent.after, frame)
+        yield from self._compute(number, agent.after, frame, sum(message is not None for message in used.values()))
         self.unfinished[number] -= 1
         self.outputs.append(
             Output(

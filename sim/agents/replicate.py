@@ -48,7 +48,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 def replicate(
     scenario: Scenario, replications: int = 1, seed: int = 0, workers: int | None = None, record: bool = False
 ) -> tuple[Outcome, ...]:
-    """Outcomes of so many runs. `workers`: processes, one a core by default; `record`: keep the timeline of the first."""
+    """Outcomes of so many runs, in `workers` processes (one a core); `record` keeps the timeline of the first."""
     jobs = [(scenario, seed * 1_000_003 + number, record and not number) for number in range(replications)]
     workers = min(replications, workers or os.cpu_count() or 1)
     if workers <= 1:

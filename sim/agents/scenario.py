@@ -23,31 +23,36 @@ Phases = Literal["synchronised", "planned", "even", "random"]
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of computation: `seconds` on the unit `unit`, and with `jitter_s` a uniform part from 0 to it on top."""
+    """A step of computation: `seconds` on the unit `unit`, and with `jitter_s` a uniform part from 0 to it on top.
+
+    each_s: more of it for every message that is fused. after: the stages that it waits for, by name; by default the one
+    before it.
+    """
 
     name: str
     seconds: float
     unit: str = "accelerator"
     jitter_s: float = 0.0
+    each_s: float = 0.0
+    after: tuple[str, ...] | None = None
 
 
-Stages = tuple[tuple[Stage, ...], ...]
-"""Steps one after the other; those of one tuple run side by side where their units differ."""
+Stages = tuple[Stage, ...]
+"""Stages of a frame. Those that do not wait for each other run side by side where their units differ."""
 
 
 @dataclass(frozen=True)
 class Agent:
     """One agent. Times in seconds.
 
-    before: from capture to a message that may be sent. after: from all messages to an output, where it fuses;
-    after_each: once more for each message that it fuses. phase_s: of its captures in the period. skew: how much faster
-    its clock runs, 1e-6 being a microsecond a second. join_s, leave_s: it captures from one to the other.
+    before: from capture to a message that may be sent. after: from all messages to an output, where it fuses.
+    phase_s: of its captures in the period. skew: how much faster its clock runs, 1e-6 being a microsecond a second.
+    join_s, leave_s: it captures from one to the other.
     """
 
     name: str
     before: Stages = ()
     after: Stages = ()
-    after_each: Stages = ()
     payload_bytes: int = 0
     phase_s: float = 0.0
     skew: float = 0.0
@@ -168,7 +173,13 @@ def _check(s: Scenario) -> None:
             refuse(f"{where}: leave_s", agent.leave_s, f"is not after it joins at {agent.join_s}", "Correct one.")
         if not (abs(agent.skew) < 0.01 and 0 <= agent.phase_s < inf):
             refuse(f"{where}: skew, phase_s", (agent.skew, agent.phase_s), "are out of range", "Write 20e-6 and 0.")
-        for step in (*agent.before, *agent.after, *agent.after_each):
-            for stage in step:
-                if not (0 <= stage.seconds < inf and 0 <= stage.jitter_s < inf):
-                    refuse(f"{where}: {stage.name}", stage.seconds, "is not a time of at least 0", "Write seconds.")
+        for stages in (agent.before, agent.after):
+            seen: set[str] = set()
+            for stage in stages:
+                times = (stage.seconds, stage.jitter_s, stage.each_s)
+                if not all(0 <= time < inf for time in times):
+                    refuse(f"{where}: {stage.name}", times, "is not a time of at least 0", "Write seconds.")
+                for name in stage.after or ():
+                    if name not in seen:
+                        refuse(f"{where}: {stage.name}", name, "does not come before it", choose_from(seen, name))
+                seen.add(stage.name)

@@ -7,9 +7,8 @@ handed in: nothing here knows a method.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
 from math import inf, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from lightbound.base.errors import LightboundError, choose_from
 
@@ -20,8 +19,11 @@ from .scenario import Agent, Scenario, Stage, Stages, phased
 
 if TYPE_CHECKING:
     from lightbound.archs.machine import Machine
-    from lightbound.workloads.cooperation import Architecture, Parts
+    from lightbound.workloads.architecture import Architecture, StageRuns
+    from lightbound.workloads.registry import Workload
 
+FUSED = 5  # Einsums in a group at most, where fusing is tried: a longer search gains little on these layers
+MUCH = 8.0  # times the compulsory traffic from which it is tried, where that binds
 WORD_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 
 
@@ -34,7 +36,8 @@ class Setting:
     without one, computation takes the times sender_s (before the message), fuser_s (once a frame) and
     fuser_each_s (for each message), zero by default; where given they replace what the machine would take. compression:
     by what the message is divided. dtype: of what is sent. payload_bytes: of a message, in place of architecture, dtype
-    and compression. cameras, lidar, points: of every agent. hz: captures a second. phases: ``synchronised``,
+    and compression. cameras, lidar, pillars: of every
+    agent. preset: the grid. hz: captures a second. phases: ``synchronised``,
     ``planned``, ``even`` or ``random``. fusion, window_s, oldest_frames, queueing, loss, frames, deadline_s,
     everyone: as in ``Scenario``; window_s is by default what the deadline leaves before fusion. distance_m,
     environment, shadowing_db: loss by distance, on links with an error model. skew: of the clocks, spread from minus
@@ -55,7 +58,8 @@ class Setting:
     payload_bytes: int | None = None
     cameras: int = 1
     lidar: bool = True
-    points: int = 10_000
+    pillars: int | None = None
+    preset: str = "dair_v2x"
     hz: float = 10.0
     frames: int = 100
     phases: str = "synchronised"
@@ -101,34 +105,41 @@ def message_bytes(setting: Setting) -> int:
         return setting.payload_bytes
     if setting.dtype not in WORD_BYTES:
         raise LightboundError("dtype", setting.dtype, "is not known", choose_from(WORD_BYTES, str(setting.dtype)))
-    values = table(setting).message_values(setting.lidar, setting.cameras)
-    return max(1, round(values * WORD_BYTES[setting.dtype] / setting.compression))
+    from lightbound.workloads.architecture import Agent as Sensors
+
+    message = table(setting).message(Sensors(setting.lidar, setting.cameras))
+    return max(1, message.bytes(WORD_BYTES[setting.dtype], setting.compression))
 
 
-def table(setting: Setting) -> Architecture:
-    """The architecture's table."""
-    if isinstance(setting.architecture, str):
-        from lightbound.workloads.cooperation import architecture
+@overload
+def table(setting: Setting) -> Architecture: ...
+@overload
+def table(setting: Setting, channel_ratio: float) -> Architecture | None: ...
+def table(setting: Setting, channel_ratio: float = 1) -> Architecture | None:
+    """The architecture's table, with a coder that divides channels by a ratio; None where none of that ratio is."""
+    from lightbound.workloads.architecture import architecture
 
-        return architecture(setting.architecture)
-    return setting.architecture
+    if not isinstance(setting.architecture, str):
+        return setting.architecture if channel_ratio == 1 else None
+    channels = architecture(setting.architecture, setting.preset).sends[0].shape[0]
+    if channel_ratio != int(channel_ratio) or channels % int(channel_ratio):
+        return None
+    return architecture(setting.architecture, setting.preset, channel_ratio=int(channel_ratio), pillars=setting.pillars)
 
 
 def scenario(setting: Setting, seed: int = 0) -> Scenario:
     """The scenario that a setting means. Raises LightboundError for values that make none."""
     _check(setting)
     chosen = resolve_link(setting)
-    before, after, each, notes = _computation(setting)
-    fused = setting.agents - 1
-    spent = _longest(after) + fused * _longest(each)
+    before, alone, after, notes = _computation(setting)
+    spent = sum(stage.seconds + (setting.agents - 1) * stage.each_s for stage in after)
     window = max(0.0, setting.deadline_s - spent) if setting.window_s is None else setting.window_s
     payload = message_bytes(setting)
     agents = tuple(
         Agent(
             "ego" if not number else f"agent {number}",
-            before,
+            before if setting.everyone or number else alone,
             after if setting.everyone or not number else (),
-            each if setting.everyone or not number else (),
             payload if setting.everyone or number else 0,
             skew=setting.skew * (2 * number / (setting.agents - 1) - 1) if setting.agents > 1 else 0.0,
         )
@@ -157,8 +168,8 @@ def _check(setting: Setting) -> None:
 
     if not isinstance(setting.agents, int) or not 1 <= setting.agents <= 1000:
         refuse("agents", "is not a whole number from 1 to 1000", "Count the one that fuses too.")
-    if not (isfinite(setting.compression) and setting.compression > 0):
-        refuse("compression", "is not a positive number", "Write 64 to send a 64th.")
+    if not (isfinite(setting.compression) and setting.compression >= 1):
+        refuse("compression", "is not a number of at least 1", "Write 64 to send a 64th.")
     if not (isfinite(setting.hz) and 0 < setting.hz <= 1000):
         refuse("hz", "is not a rate of captures", "Write 10.")
     if not 1 <= setting.frames <= 1_000_000:
@@ -167,8 +178,6 @@ def _check(setting: Setting) -> None:
         refuse("deadline_s", "is not a time", "Write 0.1.")
     if setting.units not in ("one", "two"):
         refuse("units", "is not known", choose_from(("one", "two"), str(setting.units)))
-    if setting.cameras < 0 or setting.points < 1:
-        refuse("cameras" if setting.cameras < 0 else "points", "is too small", "Write 1 camera and 10000 points.")
     for name in ("sender_s", "fuser_s", "fuser_each_s", "window_s"):
         value = getattr(setting, name)
         if value is not None and not 0 <= value < inf:
@@ -186,72 +195,85 @@ def _loss(setting: Setting, chosen: Link, payload: int) -> float:
     return 1 - (1 - setting.loss) * (1 - faded)
 
 
-def _longest(stages: Stages) -> float:
-    return sum(max(stage.seconds for stage in step) for step in stages)
-
-
 def _computation(setting: Setting) -> tuple[Stages, Stages, Stages, tuple[str, ...]]:
-    """Stages before the message, of fusion, and of fusion for each message; and what they leave out."""
+    """Stages before a message, the same of an agent that sends none, those of fusion; and what they leave out."""
     notes: list[str] = []
+    given = (setting.sender_s, setting.fuser_s, setting.fuser_each_s)
     before: Stages = ()
+    alone: Stages = ()
     after: Stages = ()
-    each: Stages = ()
     if setting.machine is not None:
-        before, after, each = _on_machine(setting, notes)
-    elif setting.sender_s is setting.fuser_s is setting.fuser_each_s is None:
+        before, alone, after = _on_machine(setting, notes)
+    elif given == (None, None, None):
         notes.append("computation takes no time: name a machine, or give times")
     if setting.sender_s is not None:
-        before = ((Stage("encode", setting.sender_s),),)
-    if setting.fuser_s is not None:
-        after = ((Stage("fuse", setting.fuser_s),),)
-    if setting.fuser_each_s is not None:
-        each = ((Stage("fuse a message", setting.fuser_each_s),),)
-    return before, after, each, tuple(notes)
+        before = alone = (Stage("encode", setting.sender_s),)
+    if setting.fuser_s is not None or setting.fuser_each_s is not None:
+        after = (Stage("fuse", setting.fuser_s or 0.0, each_s=setting.fuser_each_s or 0.0),)
+    return before, alone, after, tuple(notes)
 
 
 def _on_machine(setting: Setting, notes: list[str]) -> tuple[Stages, Stages, Stages]:
-    chosen, machine = table(setting), setting.machine
-    maps, cameras = int(setting.lidar), setting.cameras
-    steps = {
-        name: _time(parts, machine) for name, parts in chosen.before(setting.lidar, cameras, setting.points).items()
-    }
-    second = "camera accelerator" if setting.units == "two" else "accelerator"
-    sensors = tuple(
-        Stage(name, steps[name], unit) for name, unit in (("lidar", "accelerator"), ("camera", second)) if steps[name]
+    from lightbound.workloads.architecture import Agent as Sensors
+
+    chosen, sensors = table(setting), Sensors(setting.lidar, setting.cameras)
+    if setting.payload_bytes is None and setting.compression != 1:
+        coded = table(setting, channel_ratio=setting.compression)
+        if coded is None:
+            notes.append(f"compressing {setting.compression:g} times takes no time: no coder of that ratio is known")
+        else:
+            chosen = coded
+            if len(chosen.sends) > 1:
+                notes.append("a coder is known of maps alone: the rest is compressed as much, in no time")
+    notes.append(
+        f"times are predicted, every layer as a kernel of its own, where fusing up to {FUSED} of them moves no less"
     )
-    before: Stages = (sensors,) if sensors else ()
-    before += ((Stage("paint", steps["paint"]),),) if steps["paint"] else ()
-    own, all_ = (chosen.after(n * maps, n * cameras) for n in (1, max(2, setting.agents)))
-    per = max(1, max(2, setting.agents) - 1)
-    once, whole = ({name: _time(parts, machine) for name, parts in group.items()} for group in (own, all_))
-    after: Stages = tuple((Stage(name, seconds),) for name, seconds in once.items() if seconds)
-    each: Stages = tuple(
-        (Stage(f"{name} of a message", (whole[name] - seconds) / per),)
-        for name, seconds in once.items()
-        if whole[name] > seconds
+    machine = _machine(setting)
+    before, alone = (
+        tuple(_stage(one, _seconds(one, machine), setting) for one in chosen.sender_stages(sensors, sends=sends))
+        for sends in (True, False)
     )
-    coder = chosen.compressor(setting.compression) if setting.payload_bytes is None and maps else ((), ())
-    if coder is None:
-        notes.append(f"compressing {setting.compression:g} times takes no time: no coder of that ratio is known")
-    else:
-        coded, decoded = (_time(parts, machine) for parts in coder)
-        before += ((Stage("compress", coded),),) if coded else ()
-        each = (*(((Stage("decompress", decoded),),) if decoded else ()), *each)
-    return before, after, each
+    once = {one.name: _seconds(one, machine) for one in chosen.ego_stages([sensors])}
+    after = []
+    for one in chosen.ego_stages([sensors, sensors]):
+        both, single = _seconds(one, machine), once.get(one.name, 0.0)
+        after.append(replace(_stage(one, single, setting), each_s=max(0.0, both - single)))
+    return before, alone, tuple(after)
 
 
-def _time(parts: Parts, machine: str | Machine | None) -> float:
-    return sum(part.count * _part_s(part.workload, part.preset, tuple(part.sizes.items()), machine) for part in parts)
+def _machine(setting: Setting) -> Machine:
+    from lightbound.archs.library import machine
+
+    assert setting.machine is not None
+    return machine(setting.machine) if isinstance(setting.machine, str) else setting.machine
 
 
-@lru_cache(maxsize=1024)
-def _part_s(name: str, preset: str, sizes: tuple[tuple[str, int], ...], machine: str | Machine | None) -> float:
-    """Seconds of one run of a part on a machine, with the mapping that `simulate` finds."""
-    from lightbound.archs.library import machine as find
-    from lightbound.workloads.registry import workload
+def _stage(runs: StageRuns, took: float, setting: Setting) -> Stage:
+    second = setting.units == "two" and runs.name in ("encode_camera", "upsample")
+    unit = "camera accelerator" if second else "accelerator"
+    return Stage(runs.name.replace("_", " "), took, unit, after=tuple(name.replace("_", " ") for name in runs.after))
 
-    from ..simulate import simulate
 
-    hardware = find(machine) if isinstance(machine, str) else machine
-    assert hardware is not None
-    return float(simulate(workload(name, preset, **dict(sizes)), hardware).latency_s)
+def _seconds(runs: StageRuns, machine: Machine) -> float:
+    return sum(run.times * run_s(run.workload, machine) for run in runs.runs)
+
+
+_taken: dict[tuple[Any, ...], float] = {}
+
+
+def run_s(work: Workload, machine: Machine) -> float:
+    """Seconds of one run of a workload on a machine, as `simulate` predicts them: every Einsum as a kernel of its own,
+    and only where that moves much more than it must, with groups of a few fused."""
+    from ..search import best_mapping
+    from ..simulate import predict
+
+    key = (work.name, work.variant, tuple(work.sizes.items()), work.word_bytes, id(machine))
+    if key not in _taken:
+        found = predict(work, machine, best_mapping(work, machine, machine, longest=1))
+        outermost = next(iter(found.traffic_bytes))
+        much = found.traffic_bytes[outermost] > MUCH * found.compulsory_bytes
+        if much and found.bottleneck == outermost:
+            fused = predict(work, machine, best_mapping(work, machine, machine, longest=FUSED))
+            found = min(found, fused, key=lambda one: one.latency_s)
+        _taken[key] = float(found.latency_s)
+    return _taken[key]

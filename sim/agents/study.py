@@ -201,9 +201,7 @@ def _changes(made: Scenario) -> dict[str, Scenario]:
     agents = made.agents
     half = {
         "senders compute twice as fast": [replace(one, before=_faster(one.before)) for one in agents],
-        "fusion is twice as fast": [
-            replace(one, after=_faster(one.after), after_each=_faster(one.after_each)) for one in agents
-        ],
+        "fusion is twice as fast": [replace(one, after=_faster(one.after)) for one in agents],
         "messages are half as long": [replace(one, payload_bytes=-(-one.payload_bytes // 2)) for one in agents],
     }
     changed = {"as it is": made}
@@ -220,7 +218,7 @@ def _changes(made: Scenario) -> dict[str, Scenario]:
 
 def _faster(stages: Stages) -> Stages:
     return tuple(
-        tuple(replace(one, seconds=one.seconds / 2, jitter_s=one.jitter_s / 2) for one in step) for step in stages
+        replace(one, seconds=one.seconds / 2, jitter_s=one.jitter_s / 2, each_s=one.each_s / 2) for one in stages
     )
 
 
