@@ -170,7 +170,8 @@ def find_limits(setting: Setting, seed: int = 0) -> Limits:
     if setting.payload_bytes is None:
         compression = least(lambda ratio: meets(compression=ratio), 1.0, MOST_COMPRESSION)
     else:
-        compression = least(lambda ratio: meets(payload_bytes=max(1, round(setting.payload_bytes / ratio))), 1.0, 1e5)
+        whole = setting.payload_bytes
+        compression = least(lambda ratio: meets(payload_bytes=max(1, round(whole / ratio))), 1.0, MOST_COMPRESSION)
     rate = Found(None)
     if isinstance(setting.link, str) and "rate" in type(link_file(setting.link)).model_fields:
         steps = sorted(step.rate for step in link_file(setting.link).rates)

@@ -106,7 +106,7 @@ class LightLoad:
 def light_load(link: CsmaLink, senders: int, packets_per_s: float, payload_bytes: int) -> LightLoad:
     """Broadcast packets at a rate by every sender. Raises LightboundError where that saturates the channel."""
     air = link.airtime_s(payload_bytes) + link.aifs_s
-    service = air
+    service, busy = air, 0.0
     for _ in range(10_000):
         load = packets_per_s * service
         if load >= 1:

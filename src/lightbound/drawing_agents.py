@@ -62,7 +62,7 @@ def draw_sweep(name: str, values: Sequence[Any], studies: Sequence[Study], path:
         ("p99_s", ":", "^", "latency p99"),
     )
     for quantile, dash, marker, label in styles:
-        found = [1e3 * getattr(latency, quantile) for latency in latencies]
+        found = [1e3 * getattr(latency, quantile) or np.nan for latency in latencies]  # zero has no place on a log axis
         above.plot(at, found, dash, marker=marker, markersize=4, color="black", label=label)
     ages = [1e3 * study.to_dict()["over_runs"]["age_mean_s"]["mean"] for study in studies]
     above.plot(at, ages, "-.", marker="x", color="0.5", label="mean age of information")
@@ -119,8 +119,10 @@ def _spread(panel: Axes, study: Study) -> None:
             panel.step(values, 100 * np.arange(1, len(values) + 1) / len(values), dash, color="black", label=label)
     deadline = 1e3 * study.scenario.deadline_s
     panel.axvline(deadline, color="black", linewidth=0.8)
-    panel.annotate("deadline", (deadline, 3), xytext=(-4, 0), textcoords="offset points", ha="right", fontsize=9)
-    panel.set_xlim(left=0, right=max([1.1 * deadline, *(float(v[-1]) * 1.05 for v in (latencies, messages) if len(v))]))
+    panel.annotate("deadline", (deadline, 3), xytext=(4, 0), textcoords="offset points", fontsize=9)
+    panel.set_xlim(
+        left=0, right=max([1.25 * deadline, *(float(v[-1]) * 1.05 for v in (latencies, messages) if len(v))])
+    )
     panel.set_ylim(0, 102)
     panel.set_xlabel("ms")
     panel.set_ylabel("share in time, %")
