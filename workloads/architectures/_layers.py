@@ -126,8 +126,10 @@ def radian_glue(name: str, grid: Grid, channels: int, variant: str, after: tuple
     (y, x), (j, w) = grid.map, grid.columns
     sizes = {
         "W": w, "I": y, "J": j, "D": grid.kept, "Q": 4, "Y": y, "X": x,
-        "A": channels, "C": channels, "H": grid.heads, "E": channels // grid.heads,
+        "A": channels, "H": grid.heads, "E": channels // grid.heads,
     }  # fmt: skip
+    if variant == "published":  # whose projections go through as many channels once more
+        sizes["C"] = channels
     return Stage(name, (Part("rg_attn", sizes, each="camera", variant=variant),), after)
 
 
