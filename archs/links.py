@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -228,9 +229,21 @@ def link_file(name_or_path: str | Path) -> AnyLinkFile:
             raise LightboundError(
                 "link", text, "is neither a link of the library nor a YAML file", choose_from(link_names(), text)
             )
+    try:
+        changed = path.stat().st_mtime_ns
+    except (OSError, ValueError):
+        changed = 0  # reading it will say what is wrong
+    return _read(path, changed)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, changed: int) -> AnyLinkFile:
+    """A file as it stood when it was last changed."""
     document: Any = read_yaml(path, "link file")
     if not isinstance(document, dict):
-        raise LightboundError("link file", text, "is not a mapping of fields", "Begin it with 'name:' and 'kind:'.")
+        raise LightboundError(
+            "link file", str(path), "is not a mapping of fields", "Begin it with 'name:' and 'kind:'."
+        )
     kind = document.get("kind")
     if kind not in _MODELS:
         raise LightboundError(f"{path.name}: kind", kind, "is no kind of link", choose_from(_MODELS, str(kind)))

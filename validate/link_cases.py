@@ -49,9 +49,9 @@ from lightbound.workloads.registry import workload
 
 Params = Mapping[str, Any]
 SEEDS = 5
-SATURATED_S = 12.0
+SATURATED_S = 10.0
 FRAMES = 200
-PERIODS = 800_000
+PERIODS = 400_000
 
 
 class LinkCase:

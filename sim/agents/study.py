@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from lightbound.archs.links import link_file
@@ -17,6 +18,7 @@ from .outcome import Outcome
 from .replicate import Outcomes, replicate
 from .scenario import Scenario, Stages
 from .setting import Setting, message_bytes, scenario
+from .timeline import write_timeline
 
 TRIED_FRAMES = 60  # of each setting that a search tries
 MOST_AGENTS = 64
@@ -76,6 +78,10 @@ class Study:
     def improvements(self) -> tuple[Improvement, ...]:
         """What each part would bring if it were made better alone, the best first. Runs a setting for each."""
         return improvements(self.scenario, self.seed)
+
+    def write_timeline(self, path: str | Path) -> None:
+        """Write the first run as a trace for the Perfetto UI; it must have been recorded (``record=True``)."""
+        write_timeline(path, self.first.run)
 
     def explain(self) -> str:
         """What it comes to, why, and which part to improve, in sentences."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from lightbound.archs.machine import Machine as Machine
     from lightbound.base.errors import LightboundError as LightboundError
     from lightbound.drawing import draw as draw
+    from lightbound.sim.agents.setting import Setting as Setting
+    from lightbound.sim.agents.study import Study as Study
+    from lightbound.sim.agents.study import v2x as v2x
     from lightbound.sim.bound import bound as bound
     from lightbound.sim.buffers import BufferSizing as BufferSizing
     from lightbound.sim.buffers import size_buffers as size_buffers
@@ -55,6 +58,8 @@ _HOME = {
     "Mapping": "sim.mapping",
     "Method": "workloads.method",
     "Prediction": "sim.prediction",
+    "Setting": "sim.agents.setting",
+    "Study": "sim.agents.study",
     "Workload": "workloads.registry",
     "bound": "sim.bound",
     "bound_search": "sim.designs",
@@ -70,6 +75,7 @@ _HOME = {
     "simulate": "sim.simulate",
     "size_buffers": "sim.buffers",
     "suite_names": "validate.suite",
+    "v2x": "sim.agents.study",
     "workload": "workloads.registry",
     "workload_names": "workloads.registry",
 }
@@ -83,6 +89,8 @@ __all__ = [
     "Mapping",
     "Method",
     "Prediction",
+    "Setting",
+    "Study",
     "Workload",
     "bound",
     "bound_search",
@@ -98,6 +106,7 @@ __all__ = [
     "simulate",
     "size_buffers",
     "suite_names",
+    "v2x",
     "workload",
     "workload_names",
 ]

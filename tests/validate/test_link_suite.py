@@ -72,7 +72,11 @@ def test_a_machine_that_lets_no_link_be_made_is_told_why_and_fails_nothing(monke
     with pytest.raises(RefusedError, match="no `ip`, `tc` here: install iproute2"):
         measure([LARGE])
     report = find_suite("link").run()
-    assert report.passed and not report.rows and report.notes == ("Skipped: there is no `ip`, `tc` here: install iproute2.",)
+    assert (
+        report.passed
+        and not report.rows
+        and report.notes == ("Skipped: there is no `ip`, `tc` here: install iproute2.",)
+    )
 
 
 def test_a_link_that_takes_too_long_is_an_error_and_not_a_skip() -> None:
@@ -88,7 +92,9 @@ def test_scores_are_medians_against_the_closed_form(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         suite,
         "measure",
-        lambda cases: [closed[one.protocol][one.payload_bytes] * 27e6 / one.rate_bps * (1 + n % 3) for n, one in enumerate(cases)],
+        lambda cases: [
+            closed[one.protocol][one.payload_bytes] * 27e6 / one.rate_bps * (1 + n % 3) for n, one in enumerate(cases)
+        ],
     )
     report = suite.run()
     assert len(report.rows) == 8 and len(report.checks) == 1

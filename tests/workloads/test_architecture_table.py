@@ -74,7 +74,9 @@ def test_work_on_the_ego_grows_by_a_map_for_each_lidar_and_by_a_block_for_each_c
     assert found == one + (maps - 1) * (lidar - one) + cameras * (camera - one)
     for agent in agents:
         sent = table.message(agent)
-        expected = sum(tensor.values * (agent.lidar if tensor.each == "lidar" else agent.cameras) for tensor in table.sends)
+        expected = sum(
+            tensor.values * (agent.lidar if tensor.each == "lidar" else agent.cameras) for tensor in table.sends
+        )
         assert sent.values == expected > 0
 
 
@@ -102,11 +104,19 @@ def parts_of(table: Architecture) -> list[tuple[str, Part]]:
 @pytest.mark.parametrize("preset", ["dair_v2x", "opv2v"])
 @pytest.mark.parametrize("name", architecture_names())
 def test_presets_of_the_workloads_are_the_sizes_that_the_tables_use(name: str, preset: str) -> None:
-    used = {(part.method, frozenset({**part.sizes, "N": 2}.items())) for _, part in parts_of(architecture(name, preset))}
+    used = {
+        (part.method, frozenset({**part.sizes, "N": 2}.items())) for _, part in parts_of(architecture(name, preset))
+    }
     for method in ("pillar_encoder", "image_stem", "bilinear_upsample", "pyramid_merge", "anchor_heads"):
         sizes = workload(method, preset).sizes
-        derived = {key: value for key, value in sizes.items() if key not in ("R", "T")} if method == "pyramid_merge" else sizes
-        assert any(kind == method and derived.items() >= dict(given).items() - {("N", 2)} for kind, given in used), method
+        derived = (
+            {key: value for key, value in sizes.items() if key not in ("R", "T")}
+            if method == "pyramid_merge"
+            else sizes
+        )
+        assert any(kind == method and derived.items() >= dict(given).items() - {("N", 2)} for kind, given in used), (
+            method
+        )
     suffix = "ptp" if name == "ptp" else "cos_coco"
     (part,) = [part for _, part in parts_of(architecture(name, preset)) if part.method == "rg_attn"]
     assert workload("rg_attn", f"{preset}_{suffix}").sizes == dict(part.sizes)

@@ -328,7 +328,12 @@ def test_inputs_that_do_not_fit_are_refused(inputs: dict, options: dict, problem
 def test_a_scatter_joins_what_falls_on_one_element_and_drops_what_falls_outside(index: np.ndarray, op: str) -> None:
     scattered = Cascade.parse(f"Y: [M, C]\nY[I[n],c] = {op}(X[n,c], n)")
     x = np.random.default_rng(len(index)).normal(size=(len(index), 3))
-    start, join = {"sum": (0, np.add), "max": (-np.inf, np.maximum), "min": (np.inf, np.minimum), "prod": (1, np.multiply)}[op]
+    start, join = {
+        "sum": (0, np.add),
+        "max": (-np.inf, np.maximum),
+        "min": (np.inf, np.minimum),
+        "prod": (1, np.multiply),
+    }[op]
     expected = np.full((5, 3), float(start))
     for row, place in zip(x, index, strict=True):
         if 0 <= place < 5:

@@ -51,7 +51,9 @@ def taps(rows: np.ndarray, columns: np.ndarray, height: int, width: int) -> tupl
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
         weight = (1 - abs(rows - row - down)) * (1 - abs(columns - column - right))
         inside = (row + down >= 0) & (row + down < height) & (column + right >= 0) & (column + right < width)
-        found.append((np.where(inside, row + down, 0), np.where(inside, column + right, 0), np.where(inside, weight, 0)))
+        found.append(
+            (np.where(inside, row + down, 0), np.where(inside, column + right, 0), np.where(inside, weight, 0))
+        )
     r, c, w = (np.stack(parts, axis=-1) for parts in zip(*found, strict=True))
     return r, c, w
 

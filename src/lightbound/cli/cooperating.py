@@ -15,7 +15,6 @@ from lightbound.sim.agents.outcome import DEADLINES_S
 from lightbound.sim.agents.replicate import Estimate
 from lightbound.sim.agents.setting import Setting
 from lightbound.sim.agents.study import MOST_AGENTS, MOST_COMPRESSION, Limits, Study, study
-from lightbound.sim.agents.timeline import write_timeline
 from lightbound.sim.explain import seconds
 
 from .answer import Answer, Block, Table, Text
@@ -91,7 +90,7 @@ def answer(architecture: str, agents: int, link: str, given: Mapping[str, Any], 
             blocks.append(Text("\n".join((done.explain(), *_notes(done))), title="Why"))
             data["explanation"] = done.explain()
     if asked.trace is not None:
-        write_timeline(asked.trace, done.first.run)
+        done.write_timeline(asked.trace)
     if asked.plot is not None:
         from lightbound.drawing_agents import draw_study
 
