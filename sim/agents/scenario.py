@@ -68,7 +68,7 @@ class Scenario:
     captures of an agent. fusion: ``wait_all``: all messages of this frame, at most `window_s` after the own capture;
     ``window``: what has come of this frame `window_s` after the own capture; ``newest``: the newest of each neighbour,
     however old, at once; ``drop_old``: the same, but nothing older than `oldest_frames`. queueing: of messages that
-    wait for the medium: ``fifo``, or ``replace``, where a new one takes the place of the old. loss: probability
+    wait for the medium: ``fifo``, or ``replace``, where a new one takes the place of those not begun. loss: probability
     that a packet fades, one for all or by sender and receiver. frames: captures of each agent. deadline_s: from capture
     to output.
     """

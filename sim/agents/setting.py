@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightbound.workloads.registry import Workload
 
 FUSED = 5  # Einsums in a group at most, where fusing is tried: a longer search gains little on these layers
-MUCH = 8.0  # times the compulsory traffic from which it is tried, where that binds
+MUCH = 12.0  # times the compulsory traffic from which it is tried, where that binds
 WORD_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 
 
@@ -229,10 +229,14 @@ def _on_machine(setting: Setting, notes: list[str]) -> tuple[Stages, Stages, Sta
         f"times are predicted, every layer as a kernel of its own, where fusing up to {FUSED} of them moves no less"
     )
     machine = _machine(setting)
-    before, alone = (
-        tuple(_stage(one, _seconds(one, machine), setting) for one in chosen.sender_stages(sensors, sends=sends))
-        for sends in (True, False)
-    )
+    before = alone = ()
+    if setting.sender_s is None:
+        before, alone = (
+            tuple(_stage(one, _seconds(one, machine), setting) for one in chosen.sender_stages(sensors, sends=sends))
+            for sends in (True, False)
+        )
+    if setting.fuser_s is not None or setting.fuser_each_s is not None:
+        return before, alone, ()
     once = {one.name: _seconds(one, machine) for one in chosen.ego_stages([sensors])}
     after = []
     for one in chosen.ego_stages([sensors, sensors]):

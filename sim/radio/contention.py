@@ -21,7 +21,7 @@ from collections import deque
 from itertools import repeat
 
 from .csma import CsmaLink
-from .medium import NEVER, Loss, OnAir, Tally, Transfer, nanoseconds
+from .medium import NEVER, Loss, OnAir, Tally, Transfer, nanoseconds, take_unsent
 
 
 class CsmaChannel:
@@ -72,13 +72,11 @@ class CsmaChannel:
             self._access[station], self._backoff[station] = now, 0
 
     def withdraw(self, station: int, now: int) -> list[Transfer]:
-        """Take back everything unsent of a station."""
+        """Take back the messages of a station of which nothing was sent yet."""
         queue = self._queues[station]
-        taken = list(queue)
-        queue.clear()
-        if taken:
+        taken = take_unsent(queue)
+        if taken and not queue:
             self._contending.remove(station)
-            self._failures[station], self._window[station] = 0, self.link.cw_min + 1
         return taken
 
     def pending(self) -> bool:

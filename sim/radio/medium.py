@@ -8,6 +8,7 @@ there are, and stops at the first message that ends. Nothing is approximated by 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -65,6 +66,15 @@ class Tally:
         self.airtime = [0] * self.stations
 
 
+def take_unsent(queue: deque[Transfer]) -> list[Transfer]:
+    """Empty a queue but for a message at its head that has begun; what was taken, in order."""
+    kept = [queue.popleft()] if queue and queue[0].started >= 0 else []
+    taken = list(queue)
+    queue.clear()
+    queue.extend(kept)
+    return taken
+
+
 class Medium(Protocol):
     """What agents need of a medium. Every call comes with times that never fall."""
 
@@ -75,7 +85,7 @@ class Medium(Protocol):
         ...
 
     def withdraw(self, station: int, now: int) -> list[Transfer]:
-        """Take back all messages of a station of which not everything was sent; a packet on the air is finished."""
+        """Take back the messages of a station of which nothing was sent yet; one that has begun goes on."""
         ...
 
     def pending(self) -> bool:

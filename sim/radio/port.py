@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from .medium import Loss, OnAir, Tally, Transfer, nanoseconds
+from .medium import Loss, OnAir, Tally, Transfer, nanoseconds, take_unsent
 from .wired import IdealLink, WiredLink
 
 
@@ -22,10 +22,9 @@ class _Queues:
         self._turn: deque[int] = deque()
 
     def withdraw(self, station: int, now: int) -> list[Transfer]:
-        """Take back everything unsent of a station."""
-        taken = list(self._queues[station])
-        self._queues[station].clear()
-        if taken:
+        """Take back the messages of a station of which nothing was sent yet."""
+        taken = take_unsent(self._queues[station])
+        if taken and not self._queues[station]:
             self._turn.remove(station)
         return taken
 
@@ -127,6 +126,9 @@ class IdealChannel(_Queues):
             start + nanoseconds(8 * transfer.payload_bytes / self.link.rate_bps)
             for start, transfer in zip(begins, waiting, strict=True)
         ]
+        for start, transfer in zip(begins, waiting, strict=True):
+            if start < limit:
+                transfer.started = start
         place = min(range(len(ends)), key=ends.__getitem__, default=None)
         if place is None or ends[place] > limit:
             return []

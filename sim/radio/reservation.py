@@ -17,7 +17,7 @@ from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 
-from .medium import Loss, OnAir, Tally, Transfer, nanoseconds
+from .medium import Loss, OnAir, Tally, Transfer, nanoseconds, take_unsent
 from .sidelink import Sidelink
 
 
@@ -69,13 +69,10 @@ class SidelinkChannel:
         self._to_slot(number, max(first, station.next_slot))
 
     def withdraw(self, station: int, now: int) -> list[Transfer]:
-        """Take back everything unsent of a station; its reservation stays."""
-        one = self._stations[station]
-        taken = list(one.queue)
-        one.queue.clear()
-        one.copies = 0
-        one.missing.clear()
-        if taken:
+        """Take back the messages of a station of which nothing was sent yet; its reservation stays."""
+        queue = self._stations[station].queue
+        taken = take_unsent(queue)
+        if taken and not queue:
             self._sending.remove(station)
         return taken
 

@@ -151,15 +151,18 @@ def test_a_sidelink_sender_alone_loses_nothing_and_one_that_sends_hears_nothing(
     assert all(one.lost[1 - one.sender] == one.packets for one in ended)
 
 
-def test_what_is_withdrawn_is_not_sent_and_the_station_goes_on() -> None:
+def test_what_is_withdrawn_is_not_sent_and_what_has_begun_goes_on() -> None:
     for name in LINKS:
         medium = channel(lb.link(name, rate="6Mbps") if name == "ethernet" else lb.link(name), 2)
-        old, new = Transfer(0, 60_000, (1,)), Transfer(0, 500, (1,))
-        medium.submit(old, 0)
-        medium.advance(nanoseconds(0.002))
-        assert medium.withdraw(0, nanoseconds(0.002)) == [old], name
-        medium.submit(new, nanoseconds(0.002))
-        assert medium.advance(NEVER) == [new] and old.ended == -1, name
+        begun, waiting, fresh = (Transfer(0, size, (1,)) for size in (60_000, 700, 500))
+        medium.submit(begun, 0)
+        half = nanoseconds(0.013)
+        assert medium.advance(half) == [], name
+        medium.submit(waiting, half)
+        assert medium.withdraw(0, half) == ([waiting] if begun.started >= 0 else [begun, waiting]), name
+        medium.submit(fresh, half)
+        ended = [one for _ in range(2) for one in medium.advance(NEVER)]
+        assert ended == [*([begun] if begun.started >= 0 else []), fresh] and waiting.ended == -1, name
 
 
 def _csma(made: Any) -> CsmaLink:
