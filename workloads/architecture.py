@@ -210,8 +210,6 @@ def _run(part: Part, count: int, word_bytes: int) -> Run:
     return Run(found, part.times * count)
 
 
-
-
 def architecture_names() -> list[str]:
     """The names that `architecture` takes."""
     from .architectures import architecture_names as names

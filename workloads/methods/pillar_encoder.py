@@ -21,7 +21,9 @@ BEV[c,ROW[p],COLUMN[p]] = sum(PILLAR[p,c], p)                                   
 """
 
 _POINTS = {"N": 32, "R": 4, "S": 3, "C": 64}
-_HEAL = "yifanlu0227/HEAL and LantaoLi/RG-Attn at 092628c: pillars of 0.4 m with 32 points; how many hold points is assumed"
+_HEAL = (
+    "yifanlu0227/HEAL and LantaoLi/RG-Attn at 092628c: pillars of 0.4 m with 32 points; how many hold points is assumed"
+)
 
 METHOD = Method(
     name="pillar_encoder",
