@@ -6,9 +6,11 @@ and they are predicted. Run it: python examples/v2x_agents.py
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightbound as lb
 
-COMPUTING = {"sender_s": 0.020, "fuser_s": 0.012, "fuser_each_s": 0.002}
+COMPUTING: dict[str, Any] = {"sender_s": 0.020, "fuser_s": 0.012, "fuser_each_s": 0.002}
 
 
 def main() -> None:
