@@ -10,8 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .claim import Claim
+
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
     from .masks.mask import Mask
+
+Inputs = Callable[["np.random.Generator", Mapping[str, tuple[int, ...]], Mapping[str, int]], Mapping[str, Any]]
+"""Draws what a cascade needs beside normal numbers (indices, masks, positive values): from a generator, the shapes of
+all inputs and the sizes, to arrays by input."""
+Reference = Callable[[str, Mapping[str, "torch.Tensor"], Mapping[str, int]], Mapping[str, "torch.Tensor"]]
+"""A variant's name, its inputs by name and the sizes, to outputs by name: the mechanism as its authors would write it
+in PyTorch, independent of the cascade's text."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,10 @@ class Method:
     A method with a `mask` has the sizes of the mask's queries and keys for the ranks `mask_ranks`. `options` are what
     the mask is made of, in lower case, with their defaults; presets may set them beside sizes. `end_to_end` says, for
     a preset, what share of a run the method is.
+
+    `weights` are the inputs that are learned, of all variants. `reference` proves what the cascades compute, at the
+    preset ``tiny``, on inputs that are normal numbers but for those that `inputs` draws. `claims` are what the papers
+    say of hardware; `assumed` is what no source states, by what it is about.
     """
 
     name: str
@@ -55,6 +71,11 @@ class Method:
     mask_ranks: tuple[str, str] = ("p", "m")
     options: Mapping[str, Any] = field(default_factory=dict)
     end_to_end: Mapping[str, EndToEnd] = field(default_factory=dict)
+    weights: tuple[str, ...] = ()
+    reference: Reference | None = None
+    inputs: Inputs | None = None
+    claims: tuple[Claim, ...] = ()
+    assumed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def default_variant(self) -> str:
