@@ -75,6 +75,7 @@ METHOD = Method(
         "llama2_7b_decode": {"B": 16, "H": 32, "E": 128, "F": 128, "M": 4096, "P": 1},
     },
     preset_sources={
+        "tiny": "our choice, for tests",
         "bert_base": "Devlin et al. 2018, arXiv 1810.04805: 12 heads of 64, 512 tokens, batch 32",
         "gpt3_6_7b": "Brown et al. 2020, arXiv 2005.14165, table 2.1: 32 heads of 128, context of 2048",
         "llama2_7b": "Touvron et al. 2023, arXiv 2307.09288: 32 heads of 128, context of 4096",
