@@ -236,16 +236,16 @@ def _tried(
     plan: Plan, candidate: Candidate, tiles: dict[str, Any], sizes: dict[str, Number], result: GroupResult,
     word_bytes: int,
 ) -> Tried:  # fmt: skip
-    points = next(iter(tiles.values())).shape if tiles else (1,)
+    points = np.broadcast_shapes(*(values.shape for values in tiles.values())) or (1,)
     words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
     parts, _ = energy(plan, sizes, sizes, (result,), word_bytes)
 
     def spread(value: Number) -> np.ndarray:
-        return np.broadcast_to(np.asarray(value, dtype=float), points)
+        return np.broadcast_to(np.asarray(value, dtype=float), points).reshape(-1)
 
     return Tried(
         candidate,
-        tiles,
+        {name: spread(values) for name, values in tiles.items()},
         spread(result.latency_s),
         spread(words * word_bytes),
         spread(sum(parts.values())),
@@ -254,7 +254,10 @@ def _tried(
 
 
 def _grid(cascade: Cascade, candidate: Candidate, fine: bool) -> dict[str, np.ndarray]:
-    """Tile sizes in every combination, as float arrays. How dense they are depends on how many ranks are tiled."""
+    """Tile sizes in every combination, as float arrays along an axis each: what depends on one rank alone is then
+    computed once for each of its tiles, not for each combination. How dense they are depends on how many ranks are
+    tiled.
+    """
     ranks = candidate.tiled
     if not ranks:
         return {}
@@ -271,8 +274,8 @@ def _grid(cascade: Cascade, candidate: Candidate, fine: bool) -> dict[str, np.nd
         if fine:  # the least tile of every trip count takes the least room
             tiles = np.unique(np.ceil(size / np.ceil(size / tiles)))
         axes.append(tiles)
-    grid = np.meshgrid(*axes, indexing="ij")
-    return {tile_name(rank): values.reshape(-1) for rank, values in zip(ranks, grid, strict=True)}
+    grid = np.meshgrid(*axes, indexing="ij", sparse=True)
+    return {tile_name(rank): values for rank, values in zip(ranks, grid, strict=True)}
 
 
 def _tiles(size: int, octaves: float) -> np.ndarray:
