@@ -48,11 +48,12 @@ class Method:
     `mappings` are the named mappings of papers: plain data, or a function of sizes and machine quantities
     that returns it.
 
-    A method with a `mask` has the sizes of the mask's queries and keys for the ranks `mask_ranks`. `options` are what
-    the mask is made of, in lower case, with their defaults; presets may set them beside sizes. `end_to_end` says, for
-    a preset, what share of a run the method is.
+    A method with a `mask` has the sizes of the mask's queries and keys for the ranks `mask_ranks`; the mask belongs to
+    the variants that have both. `options` are what the mask is made of, in lower case, with their defaults; presets may
+    set them beside sizes. `end_to_end` says, for a preset, what share of a run the method is.
 
-    `weights` are the inputs that are learned, of all variants. `reference` proves what the cascades compute, at the
+    `weights` are the inputs that are learned, of all variants; `state` those that one step of inference hands to the
+    next (a cache of keys, a running sum, a memory), beside what a cascade itself carries along a rank. `reference` proves what the cascades compute, at the
     preset ``tiny``, on inputs that are normal numbers but for those that `inputs` draws. `claims` are what the papers
     say of hardware; `assumed` is what no source states, by what it is about.
     """
@@ -72,6 +73,7 @@ class Method:
     options: Mapping[str, Any] = field(default_factory=dict)
     end_to_end: Mapping[str, EndToEnd] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
+    state: tuple[str, ...] = ()
     reference: Reference | None = None
     inputs: Inputs | None = None
     claims: tuple[Claim, ...] = ()
