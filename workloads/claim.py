@@ -15,9 +15,14 @@ from typing import Any, Literal
 Quantity = Literal[
     "latency_s", "flops", "macs", "parameters", "traffic_bytes", "peak_memory_bytes", "state_bytes", "passes", "growth"
 ]
-"""What is compared. `flops` counts two for each multiply-accumulate and nothing else; `state_bytes` is what a streamed
-step carries to the next; `growth` is the power with which the operations of `runs` grow where the sizes
-`Claim.grows_with` double."""
+"""What is compared, of all runs together.
+
+latency_s: simulated on `Claim.machine`. flops, macs: products that are summed, at two operations each or at one, of
+the pairs that a mask leaves. parameters: elements of the weights. traffic_bytes: at the outermost level of the machine,
+compulsory traffic where the claim names none. peak_memory_bytes: most that is alive at once, weights aside.
+state_bytes: what one step hands to the next. passes: most walks over one rank. growth: the power with which all
+operations grow when the sizes `Claim.grows_with` double.
+"""
 
 Evidence = Literal["code", "paper", "abstract", "third party", "recalled", "derived"]
 """Where the number was read. What is recalled has not been seen in the source and carries no verdict of its own."""
@@ -48,11 +53,11 @@ class Claim:
 
     With `baseline`, the claim is of a ratio: the quantity of `baseline` over that of `runs` where `inverted` is false
     (a speedup, a saving by a factor), of `runs` over `baseline` where it is true (a share that remains). Without it,
-    the claim is of the quantity itself, in SI units. `exact` numbers are counts, which have to be met to the last
-    printed digit; others are held to `tolerance`.
+    the claim is of the quantity itself, in SI units. `exact` numbers are counts: an ``int`` has to be met as it is, a
+    ``float`` to its last digit (24.37e6 by 24,373,212). Others are held to `tolerance`.
 
-    A measured speedup may lie below what is possible: it is *bounded* where our bound is above it, and *contradicted*
-    where the claim is above our bound.
+    A measured speedup may lie below what is possible: it is *bounded* where ours is above it, and *contradicted* where
+    the claim is above what is simulated, or a count differs.
     """
 
     name: str

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .claim import Claim
+from .claim import Claim, Run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,9 +53,11 @@ class Method:
     set them beside sizes. `end_to_end` says, for a preset, what share of a run the method is.
 
     `weights` are the inputs that are learned, of all variants; `state` those that one step of inference hands to the
-    next (a cache of keys, a running sum, a memory), beside what a cascade itself carries along a rank. `reference` proves what the cascades compute, at the
-    preset ``tiny``, on inputs that are normal numbers but for those that `inputs` draws. `claims` are what the papers
-    say of hardware; `assumed` is what no source states, by what it is about.
+    next (a cache of keys, a running sum, a memory), beside what a cascade itself carries along a rank. `reference`
+    proves what the cascades compute, at the preset ``tiny``, on inputs that are normal numbers but for those that
+    `inputs` draws. `claims` are what the papers say of hardware; `assumed` is what no source states, by what it is
+    about. `dense` is what the method replaces: another variant at the same sizes, or another method whose sizes are
+    formulas of this one's (``{"M": "L", "P": "L"}``).
     """
 
     name: str
@@ -77,6 +79,7 @@ class Method:
     reference: Reference | None = None
     inputs: Inputs | None = None
     claims: tuple[Claim, ...] = ()
+    dense: Run | None = None
     assumed: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -50,7 +50,6 @@ def test_what_a_method_states_fits_together(name: str) -> None:
     inputs = {tensor for variant in method.cascades for tensor in workload(name, variant=variant).cascade.inputs}
     assert set(method.weights) <= inputs
     assert set(method.state) <= inputs
-    assert set(method.preset_sources) == set(method.presets)
     assert len({claim.name for claim in method.claims}) == len(method.claims)
     for claim in method.claims:
         assert (claim.quantity is None) == bool(claim.not_derivable), claim.name
