@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from multiprocessing import get_context
 from typing import Any
 
@@ -117,24 +117,18 @@ def _entries(name: str, preset: str | None, machines: tuple[str, ...], events: b
 
 
 def _entry(work: Workload, machine: Machine, events: bool) -> Entry:
-    known = {
-        "method": work.name,
-        "title": work.method.title,
-        "variant": work.variant,
-        "preset": work.preset or "",
-        "machine": machine.name,
-    }
+    bare = Entry(work.name, work.method.title, work.variant, work.preset or "", machine.name)
     try:
         found = simulate(work, machine)
     except LightboundError as error:
-        return Entry(**known, error=str(error))
+        return replace(bare, error=str(error))
     kept = kept_operations(work)
     walks = {rank: one.count for rank, one in pass_of(work.cascade).items()}
     most = max(walks, key=lambda rank: walks[rank]) if walks else ""
     events_s, note = _by_events(found) if events else (None, "not asked for")
     dense = dense_of(work)
-    return Entry(
-        **known,
+    return replace(
+        bare,
         einsums=len(work.cascade.einsums),
         macs=float(kept.get("mac", 0)),
         operations=float(sum(kept.values())),
