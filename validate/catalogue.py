@@ -92,11 +92,9 @@ def catalogue(
     longer than a second. processes: how many work side by side; the caller's own for 1. advance: is told of each
     method that is done. Raises LightboundError for names that do not exist, before anything is simulated.
     """
-    names = list(methods) if methods is not None else workload_names()
-    presets = {name: presets_of(method(name))[: None if every_preset else 1] for name in names}
+    jobs = [(*job, tuple(machines), events) for job in jobs_of(methods, every_preset)]
     for name in machines:
         find_machine(name)
-    jobs = [(name, preset, tuple(machines), events) for name in names for preset in presets[name]]
     found: dict[tuple[str, str | None], tuple[Entry, ...]] = {}
     if processes == 1:
         for job in jobs:
@@ -111,6 +109,12 @@ def catalogue(
     return tuple(entry for job in jobs for entry in found[job[:2]])
 
 
+def jobs_of(methods: Sequence[str] | None, every_preset: bool) -> list[tuple[str, str | None]]:
+    """The methods (all that are known by default) with the presets that are asked for."""
+    names = workload_names() if methods is None else methods
+    return [(name, preset) for name in names for preset in presets_of(method(name))[: None if every_preset else 1]]
+
+
 def _entries(name: str, preset: str | None, machines: tuple[str, ...], events: bool) -> tuple[Entry, ...]:
     work = workload(name, preset)
     return tuple(_entry(work, find_machine(machine), events) for machine in machines)
@@ -122,6 +126,7 @@ def _entry(work: Workload, machine: Machine, events: bool) -> Entry:
         found = simulate(work, machine)
     except LightboundError as error:
         return replace(bare, error=str(error))
+    work = replace(work, cascade=work.cascade.with_sizes(**{name: int(size) for name, size in found.sizes.items()}))
     kept = kept_operations(work)
     walks = {rank: one.count for rank, one in pass_of(work.cascade).items()}
     most = max(walks, key=lambda rank: walks[rank]) if walks else ""
