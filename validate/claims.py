@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from lightbound.base.errors import LightboundError
-from lightbound.sim.memory import peak_memory
 from lightbound.sim.simulate import simulate
 from lightbound.workloads.claim import Claim, Quantity, Run
 from lightbound.workloads.counts import compulsory_traffic, footprint, operations
@@ -177,6 +176,8 @@ def _state_bytes(work: Workload, run: Run, claim: Claim) -> float:
 
 
 def _peak_memory_bytes(work: Workload, run: Run, claim: Claim) -> float:
+    from lightbound.sim.memory import peak_memory
+
     return float(peak_memory(work, training=run.training).activation_bytes)
 
 
