@@ -6,9 +6,7 @@ A method that cannot be simulated is an entry with its error, and the others go 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields, replace
-from multiprocessing import get_context
 from typing import Any
 
 from lightbound.archs.library import machine as find_machine
@@ -24,6 +22,7 @@ from lightbound.workloads.passes import pass_of
 from lightbound.workloads.registry import Workload, method, workload, workload_names
 
 from .claims import kept_operations
+from .processes import spread
 
 MACHINES = ("fusemax", "tpu_v4i", "a100", "h200", "b200")
 MOST_TASKS = 3_000_000
@@ -95,18 +94,7 @@ def catalogue(
     jobs = [(*job, tuple(machines), events) for job in jobs_of(methods, every_preset)]
     for name in machines:
         find_machine(name)
-    found: dict[tuple[str, str | None], tuple[Entry, ...]] = {}
-    if processes == 1:
-        for job in jobs:
-            found[job[:2]] = _entries(*job)
-            advance(1)
-    else:
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            running = {pool.submit(_entries, *job): job[:2] for job in jobs}
-            for done in as_completed(running):
-                found[running[done]] = done.result()
-                advance(1)
-    return tuple(entry for job in jobs for entry in found[job[:2]])
+    return tuple(entry for entries in spread(_entries, jobs, processes, advance) for entry in entries)
 
 
 def jobs_of(methods: Sequence[str] | None, every_preset: bool) -> list[tuple[str, str | None]]:

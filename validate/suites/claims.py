@@ -12,16 +12,23 @@ from collections.abc import Iterable, Sequence
 from lightbound.workloads.registry import method, workload_names
 
 from ..claims import VERDICTS, Judged, judge
+from ..processes import spread
 from ..suite import Check, Suite, SuiteReport
 
 SHORT_OF = 0.30
 """Of the derivable claims, the share that may come out neither within their tolerance nor correctly bounded."""
 
 
-def judged(names: Iterable[str] | None = None) -> tuple[Judged, ...]:
-    """Every claim of these methods (of all by default), classed."""
-    methods = [method(name) for name in (workload_names() if names is None else names)]
-    return tuple(judge(one, claim) for one in methods for claim in one.claims)
+def judged(names: Iterable[str] | None = None, processes: int | None = None) -> tuple[Judged, ...]:
+    """Every claim of these methods (of all by default), classed, on all cores or on so many."""
+    known = workload_names() if names is None else names
+    jobs = [(name, number) for name in known for number in range(len(method(name).claims))]
+    return tuple(spread(_judge, jobs, processes))
+
+
+def _judge(name: str, number: int) -> Judged:
+    one = method(name)
+    return judge(one, one.claims[number])
 
 
 def run() -> SuiteReport:
@@ -35,6 +42,7 @@ def run() -> SuiteReport:
         groups=(),
         rows=tuple(one.to_dict() for one in found),
         notes=tuple(_notes(found)),
+        shown=("method", "claim", "claimed", "unit", "derived", "relative_error", "verdict"),
     )
 
 
@@ -57,7 +65,7 @@ def _notes(found: Sequence[Judged]) -> Iterable[str]:
     counts = Counter(one.verdict for one in found)
     yield f"{len(found)} claims: " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS) + "."
     reasons = Counter(one.why for one in found if one.verdict == "not derivable")
-    yield "Not derivable: " + "; ".join(f"{count} {why}" for why, count in reasons.most_common()) + "."
+    yield "Not derivable: " + "; ".join(f"{why} ({count})" for why, count in reasons.most_common()) + "."
     for one in found:
         if one.verdict == "contradicted":
             yield (

@@ -10,7 +10,7 @@ and h groups that are looked at; q future steps, p past ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..claim import Claim
@@ -97,9 +97,9 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
     def project(x: torch.Tensor, name: str) -> torch.Tensor:
         return relu(torch.tensordot(x, given[f"W{name}"], 1) + given[f"C{name}"])
 
-    def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, hidden: torch.Tensor | None = None) -> torch.Tensor:
-        """Over the third last axis; heads and their width are the last two."""
-        q, k, v = (one.transpose(-2, -3) for one in (q, k, v))
+    def attend(projected: Iterable[torch.Tensor], hidden: torch.Tensor | None = None) -> torch.Tensor:
+        """Over the third last axis of queries, keys and values; heads and their width are the last two."""
+        q, k, v = (one.transpose(-2, -3) for one in projected)
         scores = q @ k.transpose(-1, -2) / sizes["E"] ** 0.5
         if hidden is not None:
             scores = scores.masked_fill(hidden, -32767.0)
@@ -112,9 +112,9 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
     match variant:
         case "transform":
             q, k, v = (project(given[x].transpose(1, 2), w) for x, w in (("STQ", "Q"), ("STP", "K"), ("H", "V")))
-            return {"OUT": layers(attend(q, k, v).transpose(1, 2), "S")}
+            return {"OUT": layers(attend((q, k, v)).transpose(1, 2), "S")}
         case "full":
-            return {"HS": layers(attend(*(project(given["X"], one) for one in "QKV")), "S")}
+            return {"HS": layers(attend((project(given["X"], one) for one in "QKV")), "S")}
         case "group":
             x, (groups, size) = given["X"], (sizes["G"], sizes["I"])
             order = given["PERM"].long().flatten()
@@ -122,16 +122,16 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
             picked = torch.where(there[:, None], x[:, :, order], 0.0)
             picked = picked.reshape(*x.shape[:2], groups, size, -1)
             hidden = ~there.reshape(groups, 1, 1, size)
-            local = layers(attend(*(project(picked, one) for one in "QKV"), hidden), "S")
+            local = layers(attend((project(picked, one) for one in "QKV"), hidden), "S")
             among = local.max(3)[0]
-            between = layers(attend(*(project(among, f"{one}2") for one in "QKV")), "G")
+            between = layers(attend((project(among, f"{one}2") for one in "QKV")), "G")
             return {"HS": local + between[:, :, :, None]}
         case _:
             x = torch.cat([given["H"], given["ST"]], -1)
-            spatial = layers(attend(*(project(x, one) for one in "QKV")), "S")
+            spatial = layers(attend((project(x, one) for one in "QKV")), "S")
             later = torch.ones(sizes["T"], sizes["T"], dtype=torch.bool).triu(1)
             steps = (project(x, f"{one}T").transpose(1, 2) for one in "QKV")
-            temporal = layers(attend(*steps, later).transpose(1, 2), "T")
+            temporal = layers(attend(steps, later).transpose(1, 2), "T")
             gate = (spatial @ given["WZ1"] + temporal @ given["WZ2"] + given["CZ"]).sigmoid()
             mixed = gate * spatial + (1 - gate) * temporal
             return {"OUT": given["H"] + relu(mixed @ given["WF1"] + given["CF1"]) @ given["WF2"] + given["CF2"]}
