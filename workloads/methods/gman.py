@@ -114,7 +114,7 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
             q, k, v = (project(given[x].transpose(1, 2), w) for x, w in (("STQ", "Q"), ("STP", "K"), ("H", "V")))
             return {"OUT": layers(attend((q, k, v)).transpose(1, 2), "S")}
         case "full":
-            return {"HS": layers(attend((project(given["X"], one) for one in "QKV")), "S")}
+            return {"HS": layers(attend(project(given["X"], one) for one in "QKV"), "S")}
         case "group":
             x, (groups, size) = given["X"], (sizes["G"], sizes["I"])
             order = given["PERM"].long().flatten()
@@ -124,11 +124,11 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
             hidden = ~there.reshape(groups, 1, 1, size)
             local = layers(attend((project(picked, one) for one in "QKV"), hidden), "S")
             among = local.max(3)[0]
-            between = layers(attend((project(among, f"{one}2") for one in "QKV")), "G")
+            between = layers(attend(project(among, f"{one}2") for one in "QKV"), "G")
             return {"HS": local + between[:, :, :, None]}
         case _:
             x = torch.cat([given["H"], given["ST"]], -1)
-            spatial = layers(attend((project(x, one) for one in "QKV")), "S")
+            spatial = layers(attend(project(x, one) for one in "QKV"), "S")
             later = torch.ones(sizes["T"], sizes["T"], dtype=torch.bool).triu(1)
             steps = (project(x, f"{one}T").transpose(1, 2) for one in "QKV")
             temporal = layers(attend(steps, later).transpose(1, 2), "T")
