@@ -27,7 +27,7 @@ from .expression import (
 )
 from .indices import elements, read_affine, read_indices, read_symbol, read_tensor
 from .source import Source, error_at
-from .values import read_topk, read_value
+from .values import read_opaque, read_scatter, read_topk, read_value
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,10 @@ def _einsum(source: Source, statement: ast.Assign, target: ast.expr, value: ast.
     match value:
         case ast.Call(func=ast.Name(id="topk")):
             expr: Expr = read_topk(source, value, output, target)
+        case ast.Call(func=ast.Name(id="scatter")):
+            expr = read_scatter(source, value, output, target)
+        case ast.Call(func=ast.Name(id="opaque")):
+            expr = read_opaque(source, value, output)
         case _:
             expr = read_value(source, value)
     _check_ranks(source, target, value, output, expr)
@@ -165,7 +169,7 @@ def _check_written(source: Source, node: ast.expr, index: Index) -> None:
     if isinstance(index, Gather):
         raise source.error(
             node, ast.unparse(node), "writes through an index tensor",
-            "Only reads can gather. Write `sum(where(I[n] == v, X[n], 0), n)` to scatter.",
+            "Only reads can gather. Write `Y[v] = scatter(sum, X[n], I[n], n)` to scatter.",
         )  # fmt: skip
     if not (index == Affine() or index.radix or (index.shift is not None and index.shift[1] == 1)):
         raise source.error(
