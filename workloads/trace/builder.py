@@ -61,6 +61,7 @@ class Builder:
     place: str = ""
     operator: str = ""
     backward: bool = False
+    loops: list[str] = field(default_factory=list)
     _names: dict[str, int] = field(default_factory=dict)
 
     # ---- names and ranks
@@ -220,6 +221,7 @@ class Space:
         self.labels = [list(one) for one in labels]
         self.ranks: dict[str, tuple[str, ...]] = {}
         self.moves: list[dict[str, Affine]] = [{} for _ in values]
+        self.parts: list[dict[str, str]] = [{} for _ in values]  # parts of refined ranks -> the rank
         find = build.ranks.find
         self.used = {
             rank
@@ -303,6 +305,7 @@ class Space:
             else:
                 split = ranks.split(rank, tuple(parts), ("n",) * len(parts), (*self.used, *found, *dim))
                 self.moves[number][rank] = ranks.count(split)
+                self.parts[number].update(dict.fromkeys(split, rank))
                 found += split
         return tuple(found)
 
@@ -335,16 +338,13 @@ class Space:
         """Read one operand over another rank; parts of a refined rank move inside the count of it."""
         ranks = self.build.ranks
         moves = self.moves[number]
-        inside = False
-        for key, old in list(moves.items()):
-            if any(ranks.find(term) == rank for _, term in old.terms):
-                terms = tuple(
-                    (factor, index.terms[0][1] if ranks.find(term) == rank else term) for factor, term in old.terms
-                )
-                moves[key] = Affine(terms, old.offset)
-                inside = True
-        if not inside:
+        whole = next((key for part, key in self.parts[number].items() if ranks.find(part) == rank), None)
+        if whole is None:
             moves[rank] = index
+            return
+        old = moves[whole]
+        terms = tuple((factor, index.ranks[0] if ranks.find(term) == rank else term) for factor, term in old.terms)
+        moves[whole] = Affine(terms, old.offset)
 
 
 def summed(body: Expr, reduced: Sequence[str], build: Builder, op: str = "sum") -> Expr:

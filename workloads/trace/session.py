@@ -51,7 +51,7 @@ def run(
             if is_module:
                 module.train(train)
             context = torch.enable_grad() if train else torch.no_grad()
-            with context, _plain_attention(), _one_hot(), _tracking(module, build), recorder.mode:
+            with context, _plain_attention(), _one_hot(), _tracking(module, build), _announced(recorder), recorder.mode:
                 made = (
                     torch.func.functional_call(module, parameters, args, kwargs)
                     if is_module
@@ -252,6 +252,18 @@ def _plain_attention() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def _announced(recorder: Recorder) -> Iterator[None]:
+    """Lets `scan` know of the trace."""
+    from .scanning import ACTIVE
+
+    token = ACTIVE.set(recorder)
+    try:
+        yield
+    finally:
+        ACTIVE.reset(token)
 
 
 @contextmanager
