@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lightbound.workloads.registry import Workload as Workload
     from lightbound.workloads.registry import workload as workload
     from lightbound.workloads.registry import workload_names as workload_names
+    from lightbound.workloads.trace import trace as trace
 
 __version__ = "0.1.0"
 _HOME = {
@@ -66,6 +67,7 @@ _HOME = {
     "simulate": "sim.simulate",
     "size_buffers": "sim.buffers",
     "suite_names": "validate.suite",
+    "trace": "workloads.trace",
     "workload": "workloads.registry",
     "workload_names": "workloads.registry",
 }
@@ -92,6 +94,7 @@ __all__ = [
     "simulate",
     "size_buffers",
     "suite_names",
+    "trace",
     "workload",
     "workload_names",
 ]
