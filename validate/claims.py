@@ -177,7 +177,8 @@ def _state_bytes(work: Workload, run: Run, claim: Claim) -> float:
 
 
 def _peak_memory_bytes(work: Workload, run: Run, claim: Claim) -> float:
-    return float(peak_memory(work, training=run.training).activation_bytes)
+    learned = [tensor for tensor in work.cascade.inputs if tensor in work.method.weights]
+    return float(peak_memory(work, training=run.training, parameters=learned).activation_bytes)
 
 
 def _passes(method: Method, claim: Claim, runs: Iterable[Run]) -> float:
