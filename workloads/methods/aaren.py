@@ -1,4 +1,4 @@
-"""Aaren: softmax attention with one learned query, so that every prefix of a sequence is a step of a recurrence.
+"""Aaren: softmax attention with a learned query, so that each prefix is a step of a recurrence.
 
 Attention of a fixed query over a prefix is a state of a maximum, a denominator and a numerator (m, u, w). An associative
 operation joins two such states, so that all prefixes come out of a parallel scan in training, and one step of constant
@@ -6,8 +6,8 @@ memory in streaming. `recurrent` steps token by token; `scan` doubles its reach 
 `chunked` steps tile by tile and is dense inside of one; `decode` is a single step. `transformer` and
 `transformer_decode` are the block that it replaces, with a query of each token and a cache of keys and values.
 
-Ranks: b batch, n token (n1 tiles of n0), i position in a tile and p token that ask, d width, h heads, e head dimension, f hidden width,
-r level of the scan.
+Ranks: b batch, n token (n1 tiles of n0), i position in a tile and p token that ask, d width, h heads, e head dimension,
+f hidden width, r level of the scan.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ O[b,h,e]    = W[b,h,e] / U[b,h]
 
 
 def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> Mapping[str, torch.Tensor]:
-    """PyTorch's own attention and layers, with the learned query at every position; a step of decoding sums directly."""
+    """PyTorch's own attention and layers, the learned query at every position; a step of decoding sums directly."""
     import torch
     from torch.nn.functional import layer_norm, linear, relu, scaled_dot_product_attention
 
@@ -173,8 +173,8 @@ METHOD = Method(
     name="aaren",
     title="Aaren: attention with a learned query as a recurrence, scanned in parallel or streamed in constant memory",
     question=(
-        "At which length does the scan beat fused causal attention, how much buffer does a scan by tiles need, and what "
-        "are tokens per second and bytes per token in streaming as the sequence grows?"
+        "At which length does the scan beat fused causal attention, how much buffer does a scan by tiles take, and "
+        "what are tokens per second and bytes per token in streaming as the sequence grows?"
     ),
     source=f"{PAPER}; no official code was found",
     cascades={
@@ -289,7 +289,7 @@ METHOD = Method(
             quantity="growth",
             runs=(Run("transformer", "long"),),
             grows_with=("N", "P"),
-            note="At 65,536 tokens, where attention is most of a block; what a step reads grows as fast as what it computes",
+            note="At 65,536 tokens, where attention is most of a block",
         ),
         Claim(
             name="quality",
@@ -301,6 +301,7 @@ METHOD = Method(
             not_derivable="accuracy",
         ),
     ),
+    dense=Run("transformer"),
     assumed={
         "heads": "8 of 64; the paper's text was not seen",
         "block": "normalization after each sum and ReLU, as PyTorch's encoder layer has them: the parameters agree",
