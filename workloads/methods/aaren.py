@@ -1,9 +1,9 @@
 """Aaren: softmax attention with a learned query, so that each prefix is a step of a recurrence.
 
-Attention of a fixed query over a prefix is a state of a maximum, a denominator and a numerator (m, u, w). An associative
-operation joins two such states, so that all prefixes come out of a parallel scan in training, and one step of constant
-memory in streaming. `recurrent` steps token by token; `scan` doubles its reach log2 N times (Hillis and Steele);
-`chunked` steps tile by tile and is dense inside of one; `decode` is a single step. `transformer` and
+Attention of a fixed query over a prefix is a state of a maximum, a denominator and a numerator (m, u, w). An
+associative operation joins two such states, so that all prefixes come out of a parallel scan in training, and one step
+of constant memory in streaming. `recurrent` steps token by token; `scan` doubles its reach log2 N times (Hillis and
+Steele); `chunked` steps tile by tile and is dense inside of one; `decode` is a single step. `transformer` and
 `transformer_decode` are the block that it replaces, with a query of each token and a cache of keys and values.
 
 Ranks: b batch, n token (n1 tiles of n0), i position in a tile and p token that ask, d width, h heads, e head dimension,
