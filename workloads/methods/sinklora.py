@@ -274,7 +274,7 @@ def _flops(what: str, variant: str, teraflops: tuple[float, ...]) -> tuple[Claim
             Claim(
                 name=f"{what} at {tokens}",
                 statement=f"{what.capitalize()} of Llama-2 7B takes {value} TFLOP at {tokens} tokens",
-                value=value * 1e12,
+                value=round(value * 10) * 1e11,
                 unit="FLOP",
                 source=LONGLORA,
                 evidence="recalled",
