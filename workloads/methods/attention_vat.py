@@ -57,7 +57,7 @@ METHOD = Method(
     name="attention_vat",
     title="Attention VAT and iVAT: virtual adversarial training on the scores of attention",
     question=(
-            statement="Better than its baselines on 6 data sets, also with unlabelled text",
+        "How much slower than a plain step is a virtual adversarial one, naive and at its least, as texts grow, if it "
         "only perturbs one score a word?"
     ),
     source=f"{PAPER} (no code found); the classifier of {CODE}; Miyato et al. 2017, arXiv 1704.03976",
