@@ -70,11 +70,19 @@ OLD[b,h,i,k,y] = IX[b,h,POS[b,h,i,k,y]]
 KG[b,h,i,k,y,e] = KP[b,h,POS[b,h,i,k,y],e]
 VG[b,h,i,k,y,e] = VP[b,h,POS[b,h,i,k,y],e]
 QK[b,h,i,x,k,y] = sum(Q[b,h,i*X+x,e] * KG[b,h,i,k,y,e], e) / sqrt(E)
-S[b,h,i,x,k,y] = where(OK[b,h,i,k,y] == 1 and OLD[b,h,i,k,y] <= i*X + x, QK[b,h,i,x,k,y], -inf)
-GM[b,h,i,x] = max(S[b,h,i,x,k,y], k, y)
-SN[b,h,i,x,k,y] = exp(S[b,h,i,x,k,y] - GM[b,h,i,x])
-SD[b,h,i,x] = sum(SN[b,h,i,x,k,y], k, y)
-Y[b,h,i*X+x,e] = sum(SN[b,h,i,x,k,y] * VG[b,h,i,k,y,e], k, y) / SD[b,h,i,x]
+S[b,h,i,x,k,y] = where(OK[b,h,i,k,y] == 1 and OLD[b,h,i,k,y] <= i*X + x, QK[b,h,i,x,k,y], -1e30)
+RM[b,h,i,x,0] = -1e30                                       # what a row sums before its first key is wiped by it
+RD[b,h,i,x,0] = 0
+RO[b,h,i,x,e,0] = 0
+LM[b,h,i,x,k] = max(S[b,h,i,x,k,y], y)
+RM[b,h,i,x,k+1] = max(RM[b,h,i,x,k], LM[b,h,i,x,k])
+SN[b,h,i,x,k,y] = exp(S[b,h,i,x,k,y] - RM[b,h,i,x,k+1])
+LD[b,h,i,x,k] = sum(SN[b,h,i,x,k,y], y)
+LO[b,h,i,x,e,k] = sum(SN[b,h,i,x,k,y] * VG[b,h,i,k,y,e], y)
+CR[b,h,i,x,k] = exp(RM[b,h,i,x,k] - RM[b,h,i,x,k+1])
+RD[b,h,i,x,k+1] = RD[b,h,i,x,k] * CR[b,h,i,x,k] + LD[b,h,i,x,k]
+RO[b,h,i,x,e,k+1] = RO[b,h,i,x,e,k] * CR[b,h,i,x,k] + LO[b,h,i,x,e,k]
+Y[b,h,i*X+x,e] = RO[b,h,i,x,e,K] / RD[b,h,i,x,K]
 """
 
 LINEAR = """
