@@ -3,9 +3,9 @@
 New: attention for a proposal network's features is computed from its inputs, which are class scores over time, and not
 from the features: one branch weighs channels, another weighs times, and both weighted copies are added.
 
-Ranks: b videos, t times, r channels of scores, c channels of features, y the narrow layer, k taps. In grouped convolutions:
-q groups of i channels in, j out (v between two). z start and end, x samples of a stretch, d durations, u starts, n
-samples of a proposal, o, a and f channels of the map, w two scores.
+Ranks: b videos, t times, r channels of scores, c channels of features, y the narrow layer, k taps. In grouped
+convolutions: q groups of i channels in, j out (v between two). z start and end, x samples of a stretch, d durations, u
+starts, n samples of a proposal, o, a and f channels of the map, w two scores.
 """
 
 from __future__ import annotations

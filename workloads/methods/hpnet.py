@@ -126,6 +126,8 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
 
 def inputs(generator: np.random.Generator, shapes: Mapping[str, Any], sizes: Mapping[str, int]) -> Mapping[str, Any]:
     """Edges in any order; the first node receives none, as the first step of a history."""
+    if "DST" not in shapes:
+        return {}
     edges, nodes = sizes["T"], sizes["I"]
     read = sizes.get("J", nodes) if "XS" in shapes else nodes
     return {"DST": generator.integers(1, nodes, edges), "SRC": generator.integers(0, read, edges)}
