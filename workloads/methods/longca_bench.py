@@ -101,11 +101,11 @@ def pattern_mask(
         case "causal_sliding_window":
             return SlidingWindow(tokens, left=window)
         case "shared_question":
-            return inside | (Sinks(tokens, lengths[0]) & Causal(tokens))
+            return inside | Sinks(tokens, lengths[0])
         case "causal_blockwise":
             return inside | (_rows(tokens, tokens - lengths[-1], tokens) & Causal(tokens))
         case "prefix_causal":
-            return Causal(tokens) | Sinks(tokens, prefix)
+            return Causal(tokens) | BlockSparse(tokens, prefix, np.array([(0, 0)]))
         case "prefix_document":
             parts = [part for one in lengths for part in (min(prefix, one), *[1] * (one - prefix))]
             return inside | Documents(parts)
