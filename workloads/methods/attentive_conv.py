@@ -141,8 +141,8 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         case "mixer" | "pooled_first":
             return {"OUT": _convolved(given["IN"], given, sizes["J"])}
         case "attention":
-            heads = [torch.einsum("bni,hei->bhne", given["TOK"], given[name]) for name in ("WQ", "WKA", "WV")]
-            return {"OUT": torch.einsum("bhne,che->bnc", scaled_dot_product_attention(*heads), given["WOA"])}
+            q, k, v = (torch.einsum("bni,hei->bhne", given["TOK"], given[name]) for name in ("WQ", "WKA", "WV"))
+            return {"OUT": torch.einsum("bhne,che->bnc", scaled_dot_product_attention(q, k, v), given["WOA"])}
         case "downsample":
             out = conv2d(given["IMG"], given["WS"], stride=2, padding=1)
             return {"OUT": out * given["GS"][:, None, None] + given["BS"][:, None, None]}

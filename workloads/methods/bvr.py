@@ -143,7 +143,8 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         if variant == "direct":
             bias = embedded(apart[..., 0], apart[..., 1], g)
         else:
-            table = given["TB"][g] if "TB" in given else embedded(*torch.meshgrid(steps, steps, indexing="xy"), g)
+            across, down = torch.meshgrid(steps, steps, indexing="xy")
+            table = given["TB"][g] if "TB" in given else embedded(across, down, g)
             bias = grid_sample(table[None], apart[None] / half, padding_mode="border", align_corners=False)[0]
         keys = features[given["SI"][g].long()]
         heads = [torch.einsum("nd,hed->hne", x, given[f"W{k}"][g]) + given[f"B{k}"][g][:, None]

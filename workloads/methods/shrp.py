@@ -92,8 +92,8 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
     def normed(x: torch.Tensor, number: int) -> torch.Tensor:
         return layer_norm(x, x.shape[-1:], given[f"G{number}"], given[f"B{number}"], 1e-12)
 
-    projected = [torch.einsum("bnd,xed->bxne", x, given[f"W{k}"]) + given[f"B{k}"][:, None] for k in "QKV"]
-    out = scaled_dot_product_attention(*projected)
+    q, k, v = (torch.einsum("bnd,xed->bxne", x, given[f"W{one}"]) + given[f"B{one}"][:, None] for one in "QKV")
+    out = scaled_dot_product_attention(q, k, v)
     if variant == "dense":
         x = normed(x + torch.einsum("bxpe,dxe->bpd", out, given["WO"]) + given["BO"], 1)
         hidden = gelu(linear(x, given["WI"], given["BI"]))
