@@ -38,8 +38,13 @@ def tile_name(rank: str) -> str:
 
 
 def candidates(cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> Iterator[Candidate]:
-    """All candidates of a segment: Einsums that are next to each other in the order of the cascade."""
+    """All candidates of a segment: Einsums that are next to each other in the order of the cascade. There are none where
+    one reads what another makes through a window (``X[t+k]``) and nothing ties them together: no tile of one is enough
+    for a tile of the other, so they run one after the other.
+    """
     shape = _Shape(cascade, machine, segment)
+    if shape.has_windows and not shape.carried:
+        return
     for bind in shape.binds():
         for order in shape.orders():
             for depth in shape.outer_depths(order):
@@ -58,6 +63,7 @@ class _Shape:
         inside = set(segment)
         self.external = tuple(dict.fromkeys(a.tensor for e in self.einsums for a in e.reads if a.tensor not in inside))
         self.kept = tuple(name for name in segment if any(r.name in inside for r in cascade.readers(name)))
+        self.has_windows = not all(self._lines_up(rank, a) for e in self.einsums for a in e.reads for rank in a.ranks)
         self.batch = tuple(rank for rank in self.einsums[0].ranks if self._is_batch(rank))
         self.shared = tuple(rank for rank in self._ranks() if rank not in self.batch and self._is_shared(rank))
         levels = machine.levels
@@ -74,6 +80,8 @@ class _Shape:
     def _is_batch(self, rank: str) -> bool:
         """In every tensor that is written: such a rank is walked outside of everything, one tile after the other."""
         if rank in self.carried or (len(self.segment) == 1 and not self._other_ranks(rank)):
+            return False
+        if any(rank not in einsum.kept for einsum in self.einsums):
             return False
         accesses = [a for e in self.einsums for a in (e.output, *e.reads)]
         rows = {access: _rows(rank, access) for access in accesses}
@@ -92,11 +100,21 @@ class _Shape:
             return False
         if any(other in self.carried and other != rank for other in self._family(rank)):
             return False  # the inside of a tile that a recurrence steps over
+        if rank not in self.carried and not all(self._lines_up(rank, a) for e in users for a in e.reads):
+            return False
         if len(self.segment) == 1:
             return True
         analysis = passes(self.cascade, family_of(rank))
         walked = {analysis.einsum[einsum.name] for einsum in users}
         return len(users) > 1 and len(walked) == 1
+
+    def _lines_up(self, rank: str, access: Access) -> bool:
+        """Whether a tensor that is made here is read where the same step along the rank wrote it. Of one that
+        is read through a window (``X[t+k]``) it needs its neighbours' too, which a tile of its own would make twice.
+        """
+        if access.tensor not in self.segment or rank not in access.ranks:
+            return True
+        return _rows(rank, access) == _rows(rank, self.cascade.einsum(access.tensor).output)
 
     def _family(self, rank: str) -> tuple[str, ...]:
         return self.cascade.families.get(family_of(rank), (rank,))
@@ -118,7 +136,7 @@ class _Shape:
         return (
             rank not in self.carried
             and all(
-                rank in einsum.output.ranks and rank not in einsum.scanned
+                rank in einsum.output.ranks and rank not in einsum.scanned  # a scatter's points may go side by side
                 for einsum in self.einsums
                 if rank in einsum.ranks
             )
@@ -154,12 +172,12 @@ class _Shape:
 
     def _home_depth(self, tensor: str, loops: list[dict[str, Any]]) -> int:
         """Above the first loop that would ask for the tensor again, or for its next iterate."""
-        access = self.cascade.einsum(tensor).output
+        kept = self.cascade.einsum(tensor).kept
         running = self.cascade.iterative.get(tensor, frozenset())
         users = {r for e in (self.cascade.einsum(tensor), *self.cascade.readers(tensor)) for r in e.ranks}
         for depth, loop in enumerate(loops):
             rank = loop["for"]
-            if rank in running or (rank not in access.ranks and rank in users):
+            if rank in running or (rank not in kept and rank in users):
                 return depth
         return len(loops)
 
@@ -277,7 +295,7 @@ class _Shape:
         stepped = {*einsum.scanned, *self.carried}
         free = [rank for rank in einsum.output.ranks if rank in einsum.ranks and rank not in stepped]
         axes = list(unit.shape)
-        reduced = [rank for rank in einsum.reduced if rank not in stepped]
+        reduced = [rank for rank in einsum.reduced if rank not in stepped and rank not in free]
         if len(axes) == 1:
             return {axes[0]: [*free, *reduced]} if free or reduced else {}
         wanted = [rank for rank in (*free, *reduced) if rank not in self.batch]

@@ -69,10 +69,15 @@ def default_mapping(work: Workload, machine: Machine, objective: Objective = "la
 
 
 def best_mapping(
-    work: Workload, machine: Machine, room: Machine, objective: Objective = "latency", fine: bool = False
+    work: Workload,
+    machine: Machine,
+    room: Machine,
+    objective: Objective = "latency",
+    fine: bool = False,
+    longest: int = LONGEST,
 ) -> Mapping:
     """The best mapping found, where `room` has the capacities that count and `machine` all the rest; with `fine`, among
-    more tile sizes.
+    more tile sizes; with at most `longest` Einsums in a group: few are quick to search, one keeps all apart.
     """
     if objective not in get_args(Objective):
         raise LightboundError("objective", objective, "does not exist", choose_from(get_args(Objective), objective))
@@ -82,7 +87,7 @@ def best_mapping(
         )
     found = []
     for cascade, free in sized(work.cascade):
-        cut = _best_cut(cascade, machine, room, work.word_bytes, objective, fine)
+        cut = _best_cut(cascade, machine, room, work.word_bytes, objective, fine, longest)
         if cut is not None:
             found.append((*cut[:2], cascade, cut[2], free))
     best = _least(found)
@@ -138,7 +143,9 @@ def steps_of(cascade: Cascade) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def segments(cascade: Cascade, steps: tuple[tuple[str, ...], ...]) -> frozenset[tuple[int, int]]:
+def segments(
+    cascade: Cascade, steps: tuple[tuple[str, ...], ...], longest: int = LONGEST
+) -> frozenset[tuple[int, int]]:
     """Runs of steps worth being a group: from every cut of the whole that its structure suggests."""
     vectors = [tuple(analysis.einsum[names[0]] for analysis in pass_of(cascade).values()) for names in steps]
     products = [any("mac" in work.ops for name in names for work in cascade.einsum(name).work) for names in steps]
@@ -155,16 +162,16 @@ def segments(cascade: Cascade, steps: tuple[tuple[str, ...], ...]) -> frozenset[
     for cut in cuts:
         starts = [*sorted(cut), count]
         for start, end in pairwise(starts):
-            for begin in range(start, end, LONGEST):
-                found.add((begin, min(begin + LONGEST, end)))
+            for begin in range(start, end, longest):
+                found.add((begin, min(begin + longest, end)))
     return frozenset(found)
 
 
 def _best_cut(
-    cascade: Cascade, machine: Machine, room: Machine, word_bytes: int, objective: Objective, fine: bool
+    cascade: Cascade, machine: Machine, room: Machine, word_bytes: int, objective: Objective, fine: bool, longest: int
 ) -> tuple[float, float, list[tuple[Tried, int]]] | None:
     steps = steps_of(cascade)
-    runs = segments(cascade, steps)
+    runs = segments(cascade, steps, longest)
     best: list[tuple[float, float, list[tuple[Tried, int]]] | None] = [(0.0, 0.0, [])]
     for end in range(1, len(steps) + 1):
         options = []

@@ -207,7 +207,8 @@ class Cascade:
         """The dimensions of a tensor as it is stored, in elements.
 
         An iterative dimension stores its first value and every iterate (M1 + 1). A dimension of an input that
-        only affine indices reach is as long as they reach (``t*2+k-1``), unless a line declares it.
+        only affine indices reach is as long as they reach (``t*2+k-1``), unless a line declares it. What a scatter
+        writes is as long as a line declares.
         """
         if tensor not in self._shapes:
             self._shapes[tensor] = tuple(self._length(tensor, place) for place in range(self._arity(tensor)))
@@ -233,7 +234,8 @@ class Cascade:
         return len(seen[0].indices)
 
     def _length(self, tensor: str, place: int) -> Size:
-        if (writer := self.writer(tensor)) is not None:
+        writer = self.writer(tensor)
+        if writer is not None and isinstance(writer.output.indices[place], Affine):
             indices = [writer.output.indices[place]]
         elif tensor in self.declared:
             return self.value(self.declared[tensor][place])

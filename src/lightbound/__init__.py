@@ -19,9 +19,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lightbound.archs.library import machine as machine
     from lightbound.archs.library import machine_names as machine_names
+    from lightbound.archs.links import link_names as link_names
     from lightbound.archs.machine import Machine as Machine
     from lightbound.base.errors import LightboundError as LightboundError
     from lightbound.drawing import draw as draw
+    from lightbound.sim.agents.setting import Setting as Setting
+    from lightbound.sim.agents.study import Study as Study
+    from lightbound.sim.agents.study import v2x as v2x
     from lightbound.sim.bound import bound as bound
     from lightbound.sim.buffers import BufferSizing as BufferSizing
     from lightbound.sim.buffers import size_buffers as size_buffers
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from lightbound.sim.ladder import Ladder as Ladder
     from lightbound.sim.mapping import Mapping as Mapping
     from lightbound.sim.prediction import Prediction as Prediction
+    from lightbound.sim.radio.link import link as link
     from lightbound.sim.search import default_mapping as default_mapping
     from lightbound.sim.simulate import simulate as simulate
     from lightbound.validate.suite import run_suite as run_suite
@@ -54,11 +59,15 @@ _HOME = {
     "Mapping": "sim.mapping",
     "Method": "workloads.method",
     "Prediction": "sim.prediction",
+    "Setting": "sim.agents.setting",
+    "Study": "sim.agents.study",
     "Workload": "workloads.registry",
     "bound": "sim.bound",
     "bound_search": "sim.designs",
     "default_mapping": "sim.search",
     "draw": "drawing",
+    "link": "sim.radio.link",
+    "link_names": "archs.links",
     "machine": "archs.library",
     "machine_names": "archs.library",
     "masks": "workloads.masks",
@@ -68,6 +77,7 @@ _HOME = {
     "size_buffers": "sim.buffers",
     "suite_names": "validate.suite",
     "trace": "workloads.trace",
+    "v2x": "sim.agents.study",
     "workload": "workloads.registry",
     "workload_names": "workloads.registry",
 }
@@ -81,11 +91,15 @@ __all__ = [
     "Mapping",
     "Method",
     "Prediction",
+    "Setting",
+    "Study",
     "Workload",
     "bound",
     "bound_search",
     "default_mapping",
     "draw",
+    "link",
+    "link_names",
     "machine",
     "machine_names",
     "masks",
@@ -95,6 +109,7 @@ __all__ = [
     "size_buffers",
     "suite_names",
     "trace",
+    "v2x",
     "workload",
     "workload_names",
 ]

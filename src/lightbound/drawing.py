@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lightbound.sim.agents.study import Study
+
 SUFFIXES = (".png", ".svg", ".pdf")
 TOKENS = 320  # a longer axis is drawn tile by tile
 TILES = 1200  # a larger matrix of tiles is thinned out
@@ -41,11 +43,16 @@ class _Picture(NamedTuple):
     unit: str
 
 
-def draw(what: Ladder | DesignSearch, path: str | os.PathLike[str]) -> Path:
-    """Draw a ladder (its mask, its tiles, its rungs) or a search to a .png, .svg or .pdf file; returns its path.
+def draw(what: Ladder | DesignSearch | Study, path: str | os.PathLike[str]) -> Path:
+    """Draw a ladder (its mask, its tiles, its rungs), a search, or a study of agents to a .png, .svg or .pdf file; returns
+    its path.
 
     Raises LightboundError for another kind of file, without matplotlib, and where the file cannot be written.
     """
+    if not isinstance(what, Ladder | DesignSearch):
+        from .drawing_agents import draw_study
+
+        return draw_study(what, path)
     place = Path(path)
     check_drawable(place)
     figure = _ladder_figure(what) if isinstance(what, Ladder) else _search_figure(what)

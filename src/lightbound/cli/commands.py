@@ -208,7 +208,8 @@ def size(
 @app.command()
 def validate(
     suites: Annotated[
-        list[str] | None, typer.Argument(metavar="[SUITE]...", help="Suites to run; all by default.")
+        list[str] | None,
+        typer.Argument(metavar="[SUITE]...", help="Suites to run; by default all but those that measure this machine."),
     ] = None,
     cases: Annotated[
         Path | None, typer.Option("--cases", metavar="FILE.csv", help="Score a suite on your own reference.")
