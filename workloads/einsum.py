@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .expression import Access, Affine, Expr, Gather, Scan, accesses, reduced_ranks, unique, walk
+from .expression import Access, Affine, Apply, Expr, Gather, Scan, accesses, reduced_ranks, unique, walk
 from .work import Work, work_of
 
 
@@ -55,6 +55,14 @@ class Einsum:
     def reads(self) -> tuple[Access, ...]:
         """Every distinct access of the right-hand side, index tensors included, also those of the left."""
         return tuple(dict.fromkeys((*accesses(self.expr), *accesses(self.output)[1:])))
+
+    @cached_property
+    def guarded(self) -> frozenset[Access]:
+        """The accesses that stand in a branch of a `where`, so that a condition may discard them."""
+        branches = (
+            arg for node in walk(self.expr) if isinstance(node, Apply) and node.op == "where" for arg in node.args[1:]
+        )
+        return frozenset(access for branch in branches for access in accesses(branch))
 
     @cached_property
     def work(self) -> tuple[Work, ...]:
