@@ -62,7 +62,7 @@ class LinkCase:
         self.where = where
         self.name, self.kind, self.tech = cells["id"], cells["kind"], cells["tech"]
         self.words = f"{self.name} {cells.get('description', '')}".lower()
-        self.quantity = cells["quantity"]
+        self.quantity, self.unit = cells["quantity"], cells["unit"]
         try:
             self.params: Params = json.loads(cells.get("params", "{}"))
         except json.JSONDecodeError as error:
@@ -71,15 +71,12 @@ class LinkCase:
 
     def answer(self) -> tuple[float, str]:
         """The figure in the unit of the case, and whether a closed form or events gave it."""
-        if self.quantity not in _ANSWERS:
-            raise LightboundError(
-                f"{self.where}: quantity",
-                self.quantity,
-                "is not one that is answered",
-                choose_from(_ANSWERS, self.quantity),
-            )
+        asked = _ALIASES.get(self.quantity.lower(), self.quantity)
+        if asked not in _ANSWERS:
+            remedy = choose_from(_ANSWERS, self.quantity)
+            raise LightboundError(f"{self.where}: quantity", self.quantity, "is not one that is answered", remedy)
         try:
-            return _ANSWERS[self.quantity](self)
+            return _ANSWERS[asked](self)
         except KeyError as error:
             remedy = f"Add it: {self.quantity!r} needs it."
             raise LightboundError(f"{self.where}: params", dict(self.params), f"has no {error}", remedy) from error
@@ -213,6 +210,11 @@ def _slots(case: LinkCase) -> Answer:
     return _closed(ceil(8 * p["bytes"] / bits))
 
 
+def _airtime(case: LinkCase) -> Answer:
+    slot_s = 1e-3 * case.params.get("slot_ms", case.params.get("subframe_ms", 1.0))
+    return _closed(_slots(case)[0] * slot_s / _SECONDS.get(case.unit, 1e-3))
+
+
 def _shapes(params: Params) -> list[list[int]]:
     """Every tensor that the parameters give: as C, H and W, or as lists."""
     found = [[params["C"], params["H"], params["W"]]] if "C" in params and "H" in params else []
@@ -302,7 +304,7 @@ def _path_loss(case: LinkCase) -> Answer:
 
 
 def _delay(case: LinkCase) -> Answer:
-    return _closed(1e6 * free_delay_s(case.params["d_m"]))
+    return _closed(free_delay_s(case.params["d_m"]) / _SECONDS.get(case.unit, 1e-6))
 
 
 def _noise(case: LinkCase) -> Answer:
@@ -360,6 +362,28 @@ def _tenure(case: LinkCase) -> Answer:
     return _closed(mean_tenure(p["rc_min"], p["rc_max"], p["p_keep"]))
 
 
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_ALIASES = {
+    "per": "PER",
+    "tbs": "TBS",
+    "cbr": "CBR",
+    "subframes": "slots",
+    "mean": "mean_ms",
+    "p50_ms": "p50",
+    "p95_ms": "p95",
+    "volume_mb": "Mb",
+    "mean_aoi": "mean_AoI",
+    "mean_paoi": "mean_PAoI",
+    "path_loss": "PL",
+    "t_prop": "delay",
+    "propagation": "delay",
+    "prop_delay": "delay",
+    "noise_dbm": "noise",
+    "stale": "p_stale",
+    "p_stale_ge1": "p_stale",
+    "stale_prob": "p_stale",
+    "gmac": "GMAC",
+}
 _ANSWERS: dict[str, Callable[[LinkCase], Answer]] = {
     "ppdu_duration": _duration,
     "frame_completion_mean": _frame_mean,
@@ -372,7 +396,7 @@ _ANSWERS: dict[str, Callable[[LinkCase], Answer]] = {
     "PER": _packet_error,
     "TBS": _block,
     "slots": _slots,
-    "subframes": _slots,
+    "airtime": _airtime,
     "p_hd": _half_duplex,
     "mean_tenure": _tenure,
     "bytes": _bytes,
