@@ -44,7 +44,7 @@ class _Picture(NamedTuple):
 
 
 def draw(what: Ladder | DesignSearch | Study, path: str | os.PathLike[str]) -> Path:
-    """Draw a ladder (its mask, its tiles, its rungs), a search, or a study of agents to a .png, .svg or .pdf file, whose
+    """Draw a ladder (its mask, its tiles, its rungs), a search, or a study to a .png, .svg or .pdf file, whose
     path it returns.
 
     Raises LightboundError for another kind of file, without matplotlib, and where the file cannot be written.
