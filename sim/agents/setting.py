@@ -189,7 +189,7 @@ def _loss(setting: Setting, chosen: Link, payload: int) -> float:
         return setting.loss
     if not isinstance(chosen, CsmaLink):
         problem = f"says nothing of loss on {chosen.name}, which has no error model"
-        raise LightboundError("distance_m", setting.distance_m, problem, "Give the loss itself.")
+        raise LightboundError("distance", setting.distance_m, problem, "Give the loss itself.")
     packet = min(payload, chosen.fragment_bytes)
     faded = link_packet_error(chosen, setting.distance_m, packet, setting.environment, setting.shadowing_db)
     return 1 - (1 - setting.loss) * (1 - faded)
