@@ -66,7 +66,7 @@ RG[b,p]   = max(RL[b,p,x], x)
 RN[b,p,x] = exp(RL[b,p,x] - RG[b,p])
 RD[b,p]   = sum(RN[b,p,x], x)
 T1[b,p,k] = topk(RL[b,p,x], x)
-US[x]     = sum(where(T1[b,p,k] == x, 1, 0), b, p, k)      # how often a head was chosen
+US[x]     = scatter(sum, 1, T1[b,p,k], b, p, k)      # how often a head was chosen
 GT[b,p,k] = RN[b,p,T1[b,p,k]] / RD[b,p]
 SE[b,p,e] = sum(GT[b,p,k] * HO[b,T1[b,p,k],p,e], k)
 """

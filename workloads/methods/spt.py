@@ -42,8 +42,8 @@ GA[b,h,p,j] = sum(GO[b,h,p,e] * V[b,h,IX[b,h,p,j],e], e)
 GT[b,h,p]   = sum(A[b,h,p,j] * GA[b,h,p,j], j)
 GS[b,h,p,j] = where(-10 <= RS[b,h,p,j] <= 10, A[b,h,p,j] * (GA[b,h,p,j] - GT[b,h,p]), 0) / sqrt(E)
 GQ[b,h,p,e] = sum(GS[b,h,p,j] * K[b,h,IX[b,h,p,j],e], j)
-GK[b,h,n,e] = sum(where(IX[b,h,p,j] == n, GS[b,h,p,j] * Q[b,h,p,e], 0), p, j)
-GV[b,h,n,e] = sum(where(IX[b,h,p,j] == n, A[b,h,p,j] * GO[b,h,p,e], 0), p, j)
+GK[b,h,n,e] = scatter(sum, GS[b,h,p,j] * Q[b,h,p,e], IX[b,h,p,j], p, j)
+GV[b,h,n,e] = scatter(sum, A[b,h,p,j] * GO[b,h,p,e], IX[b,h,p,j], p, j)
 """
 
 DENSE_ATTENTION = """
@@ -78,7 +78,7 @@ _ROUTED = """
 X: [T, D]
 P[t,g]    = sigmoid(sum(X[t,d] * WR[g,d], d))
 TI[t,u]   = topk(P[t,g], g)
-ON[t,g]   = sum(where(TI[t,u] == g, 1, 0), u)
+ON[t,g]   = scatter(sum, 1, TI[t,u], u)
 LI[g,s]   = topk(ON[t,g], t)                               # the tokens of a block, in their order, then others
 HAS[g,s]  = ON[LI[g,s],g]
 PS[g,s]   = 2 * P[LI[g,s],g]
@@ -95,7 +95,7 @@ H[g,s,f]  = relu(Z[g,s,f])
 HL[g,s,r] = sum(H[g,s,f] * L2[g,r,f], f)
 A2[g,s,d] = sum(H[g,s,f] * W2[g,d,f], f)
 YG[g,s,d] = HAS[g,s] * (PS[g,s] * A2[g,s,d] + sum(HL[g,s,r] * R2[d,r], r))
-Y[t,d]    = sum(where(LI[g,s] == t, YG[g,s,d], 0), g, s)
+Y[t,d]    = scatter(sum, YG[g,s,d], LI[g,s], g, s)
 """
 )
 _FEED_FORWARD_BACK = """
@@ -110,12 +110,12 @@ GXLG[g,s,r] = sum(GZ[g,s,f] * R1[g,f,r], f)
 GR1[g,f,r] = sum(GZ[g,s,f] * XLG[g,s,r], s)
 GPS[g,s]   = sum(GYG[g,s,d] * A2[g,s,d], d) + sum(GZ[g,s,f] * A1[g,s,f], f)
 GXG[g,s,d] = PS[g,s] * sum(GZ[g,s,f] * W1[g,f,d], f)
-GXL[t,r]   = sum(where(LI[g,s] == t, GXLG[g,s,r], 0), g, s)
+GXL[t,r]   = scatter(sum, GXLG[g,s,r], LI[g,s], g, s)
 GL1[r,d]   = sum(GXL[t,r] * X[t,d], t)
-GP[t,g]    = sum(where(LI[g,s] == t, GPS[g,s], 0), s)
+GP[t,g]    = scatter(sum, GPS[g,s], LI[g,s], s)
 GLO[t,g]   = 2 * GP[t,g] * P[t,g] * (1 - P[t,g])
 GWR[g,d]   = sum(GLO[t,g] * X[t,d], t)
-GXS[t,d]   = sum(where(LI[g,s] == t, GXG[g,s,d], 0), g, s)
+GXS[t,d]   = scatter(sum, GXG[g,s,d], LI[g,s], g, s)
 GX[t,d]    = GXS[t,d] + sum(GXL[t,r] * L1[r,d], r) + sum(GLO[t,g] * WR[g,d], g)
 """
 GATED = (
@@ -127,7 +127,7 @@ H[g,s,f]  = silu(Z[g,s,f]) * SI[g,s,f]
 HL[g,s,r] = sum(H[g,s,f] * L2[g,r,f], f)
 A2[g,s,d] = sum(H[g,s,f] * W2[g,d,f], f)
 YG[g,s,d] = HAS[g,s] * (PS[g,s] * A2[g,s,d] + sum(HL[g,s,r] * R2[d,r], r))
-Y[t,d]    = sum(where(LI[g,s] == t, YG[g,s,d], 0), g, s)
+Y[t,d]    = scatter(sum, YG[g,s,d], LI[g,s], g, s)
 """
 )
 DENSE_FEED_FORWARD = """
