@@ -133,7 +133,7 @@ METHOD = Method(
         "library": LIBRARY,
         "one_exponential": ONE_EXPONENTIAL,
     },
-    sizes={"S": 10, "R": 128, "K": 5},
+    sizes={**_encoder(24, 249, 1024, 8), "S": 10, "R": 128, "K": 5},
     presets={
         "wavlm_daam": _encoder(24, 249, 1024, 8),
         "beit_daam": _encoder(24, 1, 1024, 8),

@@ -171,6 +171,7 @@ METHOD = Method(
         "released": _attention(released=True),
         "edge_features": EDGES,
     },
+    sizes=_SCENES["argoverse_n16"]["agent"],
     presets={
         **{f"{scene}_{kind}": sizes for scene, kinds in _SCENES.items() for kind, sizes in kinds.items()},
         "tiny": {"H": 2, "E": 4, "D": 8, "F": 6, "C": 3, "K": 8, "I": 5, "J": 4, "T": 9},

@@ -239,6 +239,7 @@ METHOD = Method(
         "selection": _IMPORTANCE + _PERMUTATION + _SELECTION,
         "linear": LINEAR,
     },
+    sizes={symbol: size for symbol, size in _sizes(32, 32, _TABLE_5[32]).items() if symbol.isupper()},
     presets={
         **{f"llama31_8b_{length}k": _sizes(length, 32, chosen) for length, chosen in _TABLE_5.items()},
         "qwen25_7b_1m_128k": {

@@ -247,6 +247,7 @@ METHOD = Method(
         "layer": LAYER,
         "centroids": CENTROIDS,
     },
+    sizes=_PRESETS["pg19_8k"],
     presets={
         **_PRESETS,
         "tiny": {**_layer(12, 8, 2, 2, 4, 3, 6, 3, 5), "B": 2, "CLIP": 2},

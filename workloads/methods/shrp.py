@@ -133,6 +133,7 @@ METHOD = Method(
     question="Why does a cut of operations to an eighth bring a factor of four?",
     source=f"{PAPER}; no code is public",
     cascades={"deployed": DEPLOYED, "training": TRAINING, "dense": DENSE},
+    sizes=_ONE,
     presets={
         "shrp_1head": _ONE,
         "bert_base_dense": _BERT,

@@ -285,6 +285,7 @@ METHOD = Method(
     question="Why does attention to an eighth of the keys save three times the memory and no time?",
     source=f"{PAPER}; {CODE}",
     cascades=CASCADES,
+    sizes=_model(2048, 32, 8192),
     presets={
         "opt2048_n512_b16": _model(2048, 32, 8192),
         "opt2560_n512_b16": _model(2560, 32, 10240),
