@@ -59,7 +59,7 @@ BA[b,h,i,j] = BN[b,h,i,j] / max(BD[b,h,i], 1e-30)
 ORD[b,h,i,o] = topk(BA[b,h,i,j], j)
 CS[b,h,i,o] = scan(sum, BA[b,h,i,ORD[b,h,i,o]], o)
 KN[b,h,i]   = min(where(CS[b,h,i,o] >= TAU, o, O), o)       # the first that reaches the threshold; none: all
-RK[b,h,i,j] = sum(where(ORD[b,h,i,o] == j, o, 0), o)
+RK[b,h,i,j] = scatter(sum, o + 0, ORD[b,h,i,o], o)          # the rank of a block by score
 FB[b,h]     = sum(where(IX[b,h,n] == 0, n // Y, 0), n)      # where the first token lies now
 SEL[b,h,i,j] = where(j*Y // R < i*X // R and (RK[b,h,i,j] <= KN[b,h,i] or FB[b,h] == j) or j*Y // R == i*X // R, 1, 0)
 """
@@ -239,6 +239,7 @@ METHOD = Method(
         "selection": _IMPORTANCE + _PERMUTATION + _SELECTION,
         "linear": LINEAR,
     },
+    sizes={symbol: size for symbol, size in _sizes(32, 32, _TABLE_5[32]).items() if symbol.isupper()},
     presets={
         **{f"llama31_8b_{length}k": _sizes(length, 32, chosen) for length, chosen in _TABLE_5.items()},
         "qwen25_7b_1m_128k": {
