@@ -142,11 +142,12 @@ class UnitBlock(Block):
     """``units.<name>``: lanes by axis, and what each operation costs a lane in cycles and in energy.
 
     One that `shares` the hardware of another is that unit under other instructions: what it does not state is as
-    there.
+    there. One that `composes` has the functions that it states no cost of step by step, from what it has.
     """
 
     scope: str | None = None
     shares: str | None = None
+    composes: bool = False
     shape: Annotated[dict[FormulaName, Count], Shared] = Field(min_length=1)
     cost: Annotated[dict[Operations, Factor], Shared] = Field(min_length=1)
     energy: Annotated[dict[Operations, Energy], Shared] = {}

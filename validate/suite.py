@@ -61,7 +61,7 @@ class SuiteReport:
     """What a suite found. It passes where every check does.
 
     groups: error statistics by group and metric. rows: every figure scored, as flat dictionaries. notes: what the
-    figures rest on, in sentences.
+    figures rest on, in sentences. shown: which fields of the rows are worth a table to a reader.
     """
 
     name: str
@@ -71,6 +71,7 @@ class SuiteReport:
     groups: tuple[ErrorStatistics, ...]
     rows: tuple[dict[str, Any], ...] = field(repr=False)
     notes: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -85,7 +85,8 @@ class Cascade:
         Raises LightboundError with the line, a caret and a remedy.
         """
         program = parse(text, name)
-        return cls(name, program.einsums, program.initial, sizes or {}, program.declared, program.parameters)
+        stated = {**program.sizes, **(sizes or {})}
+        return cls(name, program.einsums, program.initial, stated, program.declared, program.parameters)
 
     # ---- tensors and Einsums
 
@@ -206,8 +207,7 @@ class Cascade:
         """The dimensions of a tensor as it is stored, in elements.
 
         An iterative dimension stores its first value and every iterate (M1 + 1). A dimension of an input that
-        only affine indices reach is as long as they reach (``t*2+k-1``), unless a line declares it. What a scatter
-        writes is as long as a line declares.
+        only affine indices reach is as long as they reach (``t*2+k-1``), unless a line declares it.
         """
         if tensor not in self._shapes:
             self._shapes[tensor] = tuple(self._length(tensor, place) for place in range(self._arity(tensor)))
@@ -233,8 +233,7 @@ class Cascade:
         return len(seen[0].indices)
 
     def _length(self, tensor: str, place: int) -> Size:
-        writer = self.writer(tensor)
-        if writer is not None and isinstance(writer.output.indices[place], Affine):
+        if (writer := self.writer(tensor)) is not None:
             indices = [writer.output.indices[place]]
         elif tensor in self.declared:
             return self.value(self.declared[tensor][place])
@@ -263,10 +262,16 @@ class Cascade:
 
     @property
     def text(self) -> str:
-        """The cascade in its own language, one spelling for equal cascades; parsing it gives an equal one."""
+        """The lines in their own language, one spelling for equal lines, without sizes."""
         from .printing import format_cascade
 
         return format_cascade(self.structure)
+
+    @property
+    def sized_text(self) -> str:
+        """The cascade as a file: its sizes (``M: 4096``), then its lines. Parsing it gives an equal one."""
+        stated = {symbol: size for symbol, size in self.sizes.items() if symbol not in self.derived}
+        return "".join(f"{symbol}: {size}\n" for symbol, size in stated.items()) + self.text
 
     def evaluate(
         self, inputs: Mapping[str, Any], *, keep: Literal["outputs", "all"] = "outputs", **sizes: Size

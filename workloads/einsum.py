@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .expression import Access, Affine, Expr, Gather, Scan, accesses, reduced_ranks, unique, walk
+from .expression import Access, Apply, Expr, Scan, accesses, reduced_ranks, unique, walk
 from .work import Work, work_of
 
 
 @dataclass(frozen=True)
 class Einsum:
     """``output = expr`` at every point of the output's ranks. It is named after the tensor it writes.
-
-    A position on the left that is read from an index tensor scatters: what falls on one element is reduced there.
 
     `text` and `line` say where it was written; two Einsums that say the same are equal wherever they stand.
     """
@@ -27,19 +25,7 @@ class Einsum:
     @cached_property
     def ranks(self) -> tuple[str, ...]:
         """The iteration space: the ranks of the output, then those that are reduced."""
-        return unique((*self.kept, *self.reduced))
-
-    @cached_property
-    def kept(self) -> tuple[str, ...]:
-        """Ranks that the output has, one element for each of their points. Those of a position that is read from an
-        index tensor (a scatter) are not among them: they are reduced.
-        """
-        return unique(rank for index in self.output.indices if isinstance(index, Affine) for rank in index.ranks)
-
-    @cached_property
-    def scatters(self) -> bool:
-        """Whether the output's positions are read from index tensors: several points may fall on one element."""
-        return any(isinstance(index, Gather) for index in self.output.indices)
+        return unique((*self.output.ranks, *self.reduced))
 
     @cached_property
     def reduced(self) -> tuple[str, ...]:
@@ -53,8 +39,16 @@ class Einsum:
 
     @cached_property
     def reads(self) -> tuple[Access, ...]:
-        """Every distinct access of the right-hand side, index tensors included, also those of the left."""
-        return tuple(dict.fromkeys((*accesses(self.expr), *accesses(self.output)[1:])))
+        """Every distinct access of the right-hand side, index tensors included."""
+        return accesses(self.expr)
+
+    @cached_property
+    def guarded(self) -> frozenset[Access]:
+        """The accesses that stand in a branch of a `where`, so that a condition may discard them."""
+        branches = (
+            arg for node in walk(self.expr) if isinstance(node, Apply) and node.op == "where" for arg in node.args[1:]
+        )
+        return frozenset(access for branch in branches for access in accesses(branch))
 
     @cached_property
     def work(self) -> tuple[Work, ...]:

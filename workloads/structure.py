@@ -179,14 +179,18 @@ class Structure:
 
     @cached_property
     def renamed(self) -> tuple[tuple[Access, int, str, str], ...]:
-        """Reads of a tensor over another rank than it is written over: access, dimension, both ranks."""
+        """Reads of a tensor over another rank than it is written over: access, dimension, both ranks.
+
+        Not those inside a `where`, which may reach beyond the tensor where the condition discards them.
+        """
         found: list[tuple[Access, int, str, str]] = []
         for edge in self.dependencies:
+            if edge.access in edge.consumer.guarded:
+                continue
             written = edge.producer.output.indices
             for place, (target, index) in enumerate(zip(written, edge.access.indices, strict=True)):
                 read = index.rank if isinstance(index, Affine) else None
-                plain = isinstance(target, Affine) and len(target.ranks) == 1
-                if read is not None and plain and target.ranks[0] != read:
+                if read is not None and len(target.ranks) == 1 and target.ranks[0] != read:
                     found.append((edge.access, place, target.ranks[0], read))
         return tuple(found)
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from lightbound.workloads.registry import Workload as Workload
     from lightbound.workloads.registry import workload as workload
     from lightbound.workloads.registry import workload_names as workload_names
+    from lightbound.workloads.trace import trace as trace
 
 __version__ = "0.1.0"
 _HOME = {
@@ -75,6 +76,7 @@ _HOME = {
     "simulate": "sim.simulate",
     "size_buffers": "sim.buffers",
     "suite_names": "validate.suite",
+    "trace": "workloads.trace",
     "v2x": "sim.agents.study",
     "workload": "workloads.registry",
     "workload_names": "workloads.registry",
@@ -106,6 +108,7 @@ __all__ = [
     "simulate",
     "size_buffers",
     "suite_names",
+    "trace",
     "v2x",
     "workload",
     "workload_names",

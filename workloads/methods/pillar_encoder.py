@@ -16,8 +16,7 @@ FEATURE[p,n,c] = sum(POINT[p,n,r] * WP[r,c], r) + sum((POINT[p,n,s] - MEAN[p,s])
     + sum((POINT[p,n,s] - CENTRE[p,s]) * WC[s,c], s)
 ACTIVE[p,n,c] = max(0, FEATURE[p,n,c] * VALID[p,n] + B[c])
 PILLAR[p,c]  = max(ACTIVE[p,n,c], n)
-BEV: [C, Y, X]
-BEV[c,ROW[p],COLUMN[p]] = sum(PILLAR[p,c], p)                                     # a pillar has a cell to itself
+BEV[c,y,x]   = scatter(sum, PILLAR[p,c], ROW[p], COLUMN[p], p)                    # a pillar has a cell to itself
 """
 
 _POINTS = {"N": 32, "R": 4, "S": 3, "C": 64}

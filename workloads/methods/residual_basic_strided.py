@@ -11,7 +11,8 @@ CASCADE = """
 S: size
 IN: [K, P, Q]
 MID[m,y,x] = max(0, sum(IN[k,S*y+u-1,S*x+v-1] * W1[m,k,u,v], k, u, v) + B1[m])
-OUT[c,y,x] = max(0, sum(MID[m,y+u-1,x+v-1] * W2[c,m,u,v], m, u, v) + B2[c] + sum(IN[k,S*y,S*x] * WS[c,k], k))
+CUT[c,y,x] = sum(IN[k,S*y,S*x] * WS[c,k], k)                                     # the shortcut
+OUT[c,y,x] = max(0, sum(MID[m,y+u-1,x+v-1] * W2[c,m,u,v], m, u, v) + B2[c] + CUT[c,y,x])
 """
 
 _HALVED = {"K": 64, "M": 64, "C": 64, "S": 2, "U": 3, "V": 3}

@@ -26,8 +26,7 @@ DEN[w,h,i]   = sum(N[w,h,i,j], j)
 PR[w,h,i,j]  = N[w,h,i,j] / DEN[w,h,i]
 O[w,h,i,e]   = sum(PR[w,h,i,j] * VH[w,h,j,e], j)
 Z[w,i,a]     = sum(O[w,h,i,e] * UO[h,e,a], h, e) + BO[a]
-HIT: [A, Y, X]
-HIT[a,ROWN[w,i],COLUMNN[w,i]] = sum(Z[w,i,a], w, i)                             # back to the nearest cell
+HIT[a,y,x]   = scatter(sum, Z[w,i,a], ROWN[w,i], COLUMNN[w,i], w, i)            # back to the nearest cell
 OUT[a,y,x]   = BEV[a,y,x] + HIT[a,y,x] * SHARE[y,x]
 """
 

@@ -16,7 +16,8 @@ import typer
 
 from lightbound.base.errors import LightboundError, choose_from
 
-from .v2x_command import app  # the commands, and this one
+from . import bound_command, catalogue_command, v2x_command  # noqa: F401 - commands that join those of commands.py
+from .commands import app
 
 # What typer raises on arguments that it cannot read. The class has lived in different packages over typer's
 # versions; its exported child leads to it in all of them.

@@ -57,6 +57,10 @@ def _blocks(report: SuiteReport) -> list[Block]:
             for one in report.groups
         ]
         blocks.append(Table(columns, rows, title="Relative errors", right=frozenset(columns[2:])))
+    if report.shown:
+        cells = [tuple(_cell(name, row[name]) for name in report.shown) for row in report.rows]
+        numbers = {name for name in report.shown if any(isinstance(row[name], int | float) for row in report.rows)}
+        blocks.append(Table(report.shown, cells, title="Points", right=frozenset(numbers)))
     if report.notes:
         blocks.append(Text("\n".join(report.notes), title="Notes"))
     return blocks
@@ -66,6 +70,14 @@ def _verdict(check: Check) -> str:
     if check.bar is None:
         return "reported"
     return "PASS" if check.passed else "FAIL"
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if name.startswith("relative") and isinstance(value, float):
+        return f"{value:+.1%}"
+    return f"{value:,.5g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _fraction(value: float) -> str:
