@@ -94,7 +94,7 @@ class _Shape:
     def _is_shared(self, rank: str) -> bool:
         """Whether the segment can walk this rank once, all its Einsums together."""
         users = [einsum for einsum in self.einsums if rank in einsum.ranks]
-        if any(rank in einsum.scanned for einsum in users):
+        if any(rank in einsum.scanned or rank in einsum.placed for einsum in users):
             return False
         if any(other in self.carried and other != rank for other in self._family(rank)):
             return False  # the inside of a tile that a recurrence steps over
@@ -192,6 +192,7 @@ class _Shape:
             and rank not in order
             and rank not in self.carried
             and rank not in einsum.scanned
+            and rank not in einsum.placed
             and not any(other in self.carried for other in self._family(rank))
         )
         nest: list[dict[str, Any]] = [{"for": rank, "tile": tile_name(rank), "if_split": True} for rank in private]
@@ -201,7 +202,7 @@ class _Shape:
             split = (*self.batch, *order, *private)
             nest += [{"hold": t, "in": near, "copies": self._copies(einsum, t, split)} for t in operands]
         inner = [] if self.inner == self.near or self.inner is None else list(operands)
-        if einsum.name not in self.kept:
+        if einsum.name not in self.kept and not einsum.placed:  # what is scattered goes where it belongs at once
             inner.append(einsum.name)
         if inner and self.inner is not None:
             nest.append({"hold": inner, "in": self.machine.levels[self.inner].name})
@@ -294,7 +295,7 @@ class _Shape:
 
         A rank that any Einsum here carries on is walked step by step by all of them: lanes along it would idle.
         """
-        stepped = {*einsum.scanned, *self.carried}
+        stepped = {*einsum.scanned, *einsum.placed, *self.carried}
         free = [rank for rank in einsum.output.ranks if rank in einsum.ranks and rank not in stepped]
         axes = list(unit.shape)
         reduced = [rank for rank in einsum.reduced if rank not in stepped]

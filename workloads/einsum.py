@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .expression import Access, Apply, Expr, Scan, accesses, reduced_ranks, unique, walk
+from .expression import Access, Apply, Expr, Scan, Scatter, accesses, reduced_ranks, unique, walk
 from .work import Work, work_of
 
 
@@ -36,6 +36,11 @@ class Einsum:
     def scanned(self) -> tuple[str, ...]:
         """Ranks along which a prefix is taken."""
         return unique(node.rank for node in walk(self.expr) if isinstance(node, Scan))
+
+    @cached_property
+    def placed(self) -> frozenset[str]:
+        """Ranks of the output along which index tensors say where a value goes: a scatter does not walk them."""
+        return frozenset(rank for node in walk(self.expr) if isinstance(node, Scatter) for rank in node.new)
 
     @cached_property
     def reads(self) -> tuple[Access, ...]:
