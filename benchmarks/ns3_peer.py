@@ -31,10 +31,18 @@ from lightbound.sim.radio.link import link
 from lightbound.validate.link_cases import completion_ms
 
 SATURATED = [(rate, senders) for rate in (6, 27) for senders in (1, 2, 5, 10, 20, 50)]
-FRAMES = [(1, 50_000, 27), (2, 50_000, 27), (3, 40_000, 27), (4, 20_000, 27), (8, 15_000, 27), (2, 10_000, 6), (4, 10_000, 6)]
+FRAMES = [
+    (1, 50_000, 27),
+    (2, 50_000, 27),
+    (3, 40_000, 27),
+    (4, 20_000, 27),
+    (8, 15_000, 27),
+    (2, 10_000, 6),
+    (4, 10_000, 6),
+]
 SECONDS, MESSAGES, SEEDS = 6, 100, (1, 2, 3, 4, 5)
 MODULES = ("wifi", "propagation", "mobility", "spectrum", "energy", "antenna", "bridge", "traffic-control", "internet",
-           "network", "stats", "core", "mtp")  # fmt: skip
+           "network", "stats", "core")  # fmt: skip
 
 
 def main() -> None:

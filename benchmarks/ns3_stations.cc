@@ -4,6 +4,7 @@
 // always has something to send (`saturation`: prints the goodput at the receiver in bit/s), or all hand over a message at
 // one instant every 100 ms (`frames`: prints a line with the seconds that each message took until its last byte was there).
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <iostream>
@@ -11,8 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "ns3/boolean.h"
 #include "ns3/config.h"
-#include "ns3/double.h"
 #include "ns3/mobility-helper.h"
 #include "ns3/node-container.h"
 #include "ns3/packet-socket-address.h"
@@ -20,16 +21,12 @@
 #include "ns3/packet-socket-helper.h"
 #include "ns3/packet.h"
 #include "ns3/position-allocator.h"
-#include "ns3/queue-size.h"
 #include "ns3/rng-seed-manager.h"
 #include "ns3/simulator.h"
 #include "ns3/socket.h"
-#include "ns3/ssid.h"
 #include "ns3/string.h"
 #include "ns3/uinteger.h"
 #include "ns3/wifi-helper.h"
-#include "ns3/wifi-net-device.h"
-#include "ns3/yans-wifi-channel.h"
 #include "ns3/yans-wifi-helper.h"
 
 using namespace ns3;

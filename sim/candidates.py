@@ -38,9 +38,9 @@ def tile_name(rank: str) -> str:
 
 
 def candidates(cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> Iterator[Candidate]:
-    """All candidates of a segment: Einsums that are next to each other in the order of the cascade. There are none where
-    one reads what another makes through a window (``X[t+k]``) and nothing ties them together: no tile of one is enough
-    for a tile of the other, so they run one after the other.
+    """All candidates of a segment: Einsums that are next to each other in the order of the cascade. There are none
+    where one reads what another makes through a window (``X[t+k]``) and nothing ties them together: no tile of one is
+    enough for a tile of the other, so they run one after the other.
     """
     shape = _Shape(cascade, machine, segment)
     if shape.has_windows and not shape.carried:

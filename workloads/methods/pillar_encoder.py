@@ -1,9 +1,9 @@
 """Points to a map: features of each pillar of points from one linear layer, and their place on the bird's-eye view.
 
 Ranks: p pillars that hold points, n points of a pillar, r what a point has (three coordinates, intensity), s the
-coordinates among it, c channels, y and x cells. A point's ten features are its own four, its distance from the mean of its
-pillar and from the pillar's centre. Rows of POINT without a point are zero, and so is VALID. Batch normalisation is
-folded into the weights.
+coordinates among it, c channels, y and x cells. A point's ten features are its own four, its distance from the mean
+of its pillar and from the pillar's centre. Rows of POINT without a point are zero, and so is VALID. Batch
+normalisation is folded into the weights.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ BEV[c,y,x]   = scatter(sum, PILLAR[p,c], ROW[p], COLUMN[p], p)                  
 """
 
 _POINTS = {"N": 32, "R": 4, "S": 3, "C": 64}
-_HEAL = "yifanlu0227/HEAL and LantaoLi/RG-Attn at 092628c: pillars of 0.4 m with 32 points; how many hold points is assumed"
+_HEAL = (
+    "yifanlu0227/HEAL and LantaoLi/RG-Attn at 092628c: pillars of 0.4 m with 32 points; how many hold points is assumed"
+)
 
 METHOD = Method(
     name="pillar_encoder",

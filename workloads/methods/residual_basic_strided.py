@@ -1,6 +1,7 @@
 """A residual block of two 3 x 3 convolutions that changes size or channels; its shortcut is a 1 x 1 convolution.
 
-Ranks: k channels in, m between, c out, y and x cells of the output (P x Q of the input, at stride S), u and v the kernel.
+Ranks: k channels in, m between, c out, y and x cells of the output (P x Q of the input, at stride S), u and v the
+kernel.
 """
 
 from __future__ import annotations
