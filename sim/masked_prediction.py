@@ -79,9 +79,8 @@ def _times(values: Dictionary[str, Number], factor: Number) -> dict[str, Number]
     return {name: value * factor for name, value in values.items()}
 
 
-def first_masked(work: Workload, machine: Machine) -> Mapping:
-    """The first of a workload's mappings that says how its kernel skips tiles and that fits the machine."""
-    failed: LightboundError | None = None
+def first_masked(work: Workload, machine: Machine) -> Mapping | None:
+    """The first of the mappings that skips tiles and fits the machine, if any does."""
     for name, made in work.method.mappings.items():
         if callable(made) or "masked" not in made:
             continue
@@ -89,9 +88,6 @@ def first_masked(work: Workload, machine: Machine) -> Mapping:
             variant, mapping = resolve_mapping(work, machine, name)
             predict(replace(variant, mask=None), machine, mapping)
             return mapping
-        except LightboundError as error:
-            failed = failed or error
-    if failed is None:
-        remedy = "Name a mapping with `masked` (docs/mapping.md)."
-        failed = LightboundError(f"mappings of {work.name}", None, "say of no kernel how it masks", remedy)
-    raise failed
+        except LightboundError:
+            continue
+    return None

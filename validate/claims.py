@@ -16,6 +16,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.sim.simulate import simulate
 from lightbound.workloads.claim import Claim, Quantity, Run
 from lightbound.workloads.counts import compulsory_traffic, footprint, operations
+from lightbound.workloads.memory import peak_memory
 from lightbound.workloads.method import Method
 from lightbound.workloads.passes import pass_of
 from lightbound.workloads.registry import Workload, workload
@@ -176,9 +177,8 @@ def _state_bytes(work: Workload, run: Run, claim: Claim) -> float:
 
 
 def _peak_memory_bytes(work: Workload, run: Run, claim: Claim) -> float:
-    from lightbound.sim.memory import peak_memory
-
-    return float(peak_memory(work, training=run.training).activation_bytes)
+    learned = [tensor for tensor in work.cascade.inputs if tensor in work.method.weights]
+    return float(peak_memory(work, training=run.training, parameters=learned).activation_bytes)
 
 
 def _passes(method: Method, claim: Claim, runs: Iterable[Run]) -> float:

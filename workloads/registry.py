@@ -71,7 +71,7 @@ class Workload:
         """The same method and sizes in another variant; sizes that it does not have are dropped."""
         other = _build(self.method, self.preset, variant, self.options, self.word_bytes)
         kept = {symbol: size for symbol, size in self.sizes.items() if symbol in other.cascade.structure.symbols}
-        mask = other.mask if other.mask is None or self.mask is None else self.mask
+        mask = self.mask if self.mask is not None and _masked(self.method, other.cascade) else other.mask
         return replace(other, cascade=other.cascade.with_sizes(**kept), mask=mask)
 
     def with_sizes(self, **sizes: int) -> Workload:

@@ -42,8 +42,7 @@ class _Problem:
         self.in_place = in_place
         self.writer = {name: number for number, task in enumerate(tasks) for name in task.writes}
         self.before = [
-            sum(1 << one for one in {self.writer[name] for name in task.reads if name in self.writer})
-            for task in tasks
+            sum(1 << one for one in {self.writer[name] for name in task.reads if name in self.writer}) for task in tasks
         ]
         self.users = {
             name: sum(1 << number for number, task in enumerate(tasks) if name in task.reads) for name in self.writer
@@ -68,11 +67,7 @@ class _Problem:
         return held + made - reused, held + made - sum(self.sizes.get(name, 0) for name in dying)
 
     def ready(self, done: int) -> list[int]:
-        return [
-            number
-            for number, before in enumerate(self.before)
-            if not done >> number & 1 and before & ~done == 0
-        ]
+        return [number for number, before in enumerate(self.before) if not done >> number & 1 and before & ~done == 0]
 
     def exact(self) -> list[int] | None:
         """The optimal order by a search from the empty set, the smallest peak first; None where it is too long."""

@@ -26,9 +26,7 @@ _BY_RESULT = ("exp", "sqrt", "rsqrt", "tanh", "sigmoid", "relu")
 _FLAT = {*COMPARISONS, *LOGIC, "floordiv"}
 
 
-def differentiable(
-    cascade: Cascade, parameters: tuple[str, ...], detached: Collection[str] = ()
-) -> frozenset[str]:
+def differentiable(cascade: Cascade, parameters: tuple[str, ...], detached: Collection[str] = ()) -> frozenset[str]:
     """The tensors with a gradient: the parameters (all inputs where none are named) and what follows from them.
 
     Positions (``topk``, and tensors that only index others) have none, and those named in `detached`.

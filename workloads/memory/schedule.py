@@ -149,4 +149,3 @@ def _renamed(task: Task, own: set[str]) -> Task:
         return f"{AGAIN}{tensor}" if tensor in own else tensor
 
     return Task(task.name, tuple(map(name, task.reads)), tuple(map(name, task.writes)), (), task.phase)
-

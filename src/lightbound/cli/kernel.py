@@ -67,7 +67,10 @@ def mapping_of(
     masked = work.mask is not None and len(work.mask.grid) == 1
     if not changed and tiles is None and (mapping is not None or not masked):
         return mapping
-    chosen = first_masked(work, machine) if mapping is None else resolve_mapping(work, machine, mapping)[1]
+    kernel = first_masked(work, machine) if mapping is None else None
+    if kernel is None and not changed and tiles is None:
+        return None  # no kernel for this machine skips tiles: every pair is computed
+    chosen = kernel or resolve_mapping(work, machine, mapping)[1]
     if tiles is not None:
         match = _TILES.fullmatch(tiles.strip())
         if match is None or not (int(match[1]) and int(match[2])):

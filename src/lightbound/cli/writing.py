@@ -24,7 +24,7 @@ SUFFIXES = (".html", ".md", ".csv")
 def check_file(option: str, path: Path) -> None:
     """Refuse a file that cannot be written, before any work is done for it."""
     if path.suffix not in SUFFIXES:
-        raise LightboundError(option, str(path), "is of no kind that is written", choose_from(SUFFIXES))
+        raise LightboundError(option, str(path), "is of no kind that is written", choose_from(SUFFIXES, path.suffix))
     if not path.parent.is_dir():
         raise LightboundError(option, str(path), "lies in a folder that does not exist", f"Make {path.parent} first.")
 
@@ -40,7 +40,7 @@ def write(answer: Answer, title: str, path: Path) -> None:
 def _page(answer: Answer, title: str) -> str:
     from jinja2 import Environment
 
-    source = files(__package__).joinpath("pages", "answer.html").read_text(encoding="utf-8")
+    source = files("lightbound.cli").joinpath("pages", "answer.html").read_text(encoding="utf-8")
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     command = shlex.join(["lightbound", *sys.argv[1:]])
     return page.render(title=title, blocks=answer.blocks, version=__version__, command=command)
