@@ -168,7 +168,13 @@ def segments(
 
 
 def _best_cut(
-    cascade: Cascade, machine: Machine, room: Machine, word_bytes: int, objective: Objective, fine: bool, longest: int
+    cascade: Cascade,
+    machine: Machine,
+    room: Machine,
+    word_bytes: int,
+    objective: Objective,
+    fine: bool,
+    longest: int = LONGEST,
 ) -> tuple[float, float, list[tuple[Tried, int]]] | None:
     steps = steps_of(cascade)
     runs = segments(cascade, steps, longest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from math import ceil, log2, prod
 from typing import Any
 
@@ -50,7 +51,7 @@ from lightbound.workloads.registry import workload
 Params = Mapping[str, Any]
 SEEDS = 5
 SATURATED_S = 10.0
-FRAMES = 200
+FRAMES = 150
 PERIODS = 400_000
 
 
@@ -167,6 +168,7 @@ def _collision(case: LinkCase) -> Answer:
     return sensing_collision_drawn(p["N"], p["R"], p["r"], PERIODS), "draws"
 
 
+@lru_cache(maxsize=64)
 def completion_ms(made: CsmaLink, senders: int, payload: int, period_s: float, phases: str = "same") -> np.ndarray:
     """Times of whole messages in milliseconds, where all senders hand over theirs at one instant each period."""
     step = period_s / senders if phases == "staggered" else 0.0

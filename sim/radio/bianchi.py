@@ -3,7 +3,7 @@
 Saturation (every sender always has a fragment to send): Bianchi, Performance analysis of the IEEE 802.11 distributed
 coordination function, IEEE JSAC 18(3), 2000. It counts a busy medium as one step of every backoff, where real stations
 freeze theirs, and lets all restart together after a collision. Against packet simulation of unicast that costs up to
-1.5 % to 10 senders and 4 % at 50; of broadcast 2 % to 5 senders and far more beyond. There ``contention`` holds.
+1.6 % to 10 senders and 4 % at 50; of broadcast 2 % to 5 senders and far more beyond. There ``contention`` holds.
 
 Light load, broadcast: a fixed point in the spirit of Ma and Chen, IEEE Trans. Vehicular Technology 56(5), 2007. It is
 not validated here.

@@ -107,7 +107,7 @@ def _swept(setting: Setting, asked: Asked) -> Answer:
             advance(1)
     rows = [_row(value, one) for value, one in zip(values, studies, strict=True)]
     records = [_record(name, value, one) for value, one in zip(values, studies, strict=True)]
-    columns = (name, "p50", "p95", "missed", "fused", "age", "message p95", "channel busy", "keeps up")
+    columns = (name, "p50", "p95", "missed", "fused", "age", "channel busy", "link load", "keeps up")
     blocks: list[Block] = [Table(columns, rows, title=_title(studies[0]), right=frozenset(columns[:-1]))]
     if notes := _notes(studies[0]):
         blocks.append(Text("\n".join(notes), title="Notes"))
@@ -162,9 +162,9 @@ def _row(value: Any, one: Study) -> tuple[str, ...]:
         _share(over(lambda run: run.miss_ratio())),
         _share(over(lambda run: run.fused_share)),
         _s(figures["age_mean_s"]["mean"]),
-        _s(figures["message_p95_s"]["mean"]),
         _share(over(lambda run: run.channel_busy_ratio)),
-        "yes" if one.outcomes.stable else "no: " + "; ".join(one.outcomes.overloads[:1]),
+        f"{one.first.loads['link']:.0%}" if "link" in one.first.loads else "",
+        "yes" if one.outcomes.stable else "no",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from lightbound.base.errors import LightboundError
 from lightbound.sim.agents.capacity import largest_whole, least, least_of
 from lightbound.sim.agents.setting import Setting, message_bytes
 from lightbound.sim.agents.timeline import timeline_events
+from lightbound.workloads.architecture import Architecture, Part, Tensor
+from lightbound.workloads.architecture import Stage as Step
 
 TIMES = {"sender_s": 0.02, "fuser_s": 0.015, "fuser_each_s": 0.003}
 
@@ -51,17 +54,32 @@ def test_the_first_advice_is_what_helps_most() -> None:
 
 
 def test_a_machine_gives_the_times_of_every_stage_and_given_times_replace_them() -> None:
-    maps_only = {"link": "ideal", "machine": "h200", "cameras": 0, "compression": 100, "frames": 3}
-    done = lb.v2x("cos_coco", 2, **maps_only)
-    assert [stage.name for stage in done.scenario.agents[1].before] == ["encode lidar"]
-    assert [stage.name for stage in done.scenario.agents[0].after] == ["pyramid", "fuse", "shrink", "heads"]
-    assert all(stage.seconds > 0 for one in done.scenario.agents[:1] for stage in (*one.before, *one.after))
-    pyramid = done.scenario.agents[0].after[0]
-    assert pyramid.each_s == pytest.approx(pyramid.seconds)  # once for every map
-    assert any("no coder of that ratio" in note for note in done.scenario.notes)
-    given = lb.v2x("cos_coco", 2, **maps_only, sender_s=0.5)
+    product = Part("matmul", {"M": 512, "N": 512, "K": 512})
+    table = Architecture(
+        name="small",
+        title="",
+        source="",
+        preset="",
+        sender=(Step("encode", (replace(product, each="lidar"),)),),
+        send=(Step("pack", (product,), ("encode",)),),
+        receive=(Step("unpack", (replace(product, each="message"),)),),
+        ego=(Step("merge", (replace(product, each="lidar"),), ("unpack",)), Step("heads", (product,), ("merge",))),
+        sends=(Tensor("map", (64, 8, 8), "lidar"),),
+    )
+    whole = {"link": "ideal", "machine": "h200", "frames": 3}
+    done = lb.v2x(table, 3, **whole)
+    one = done.scenario.agents[1].before[0].seconds
+    ego, sender = done.scenario.agents[:2]
+    assert [(stage.name, stage.seconds) for stage in sender.before] == [("encode", one), ("pack", one)]
+    assert [stage.name for stage in ego.before] == ["encode"]  # it sends nothing
+    each = [(stage.name, stage.seconds, stage.each_s) for stage in ego.after]
+    assert each == [("unpack", 0.0, one), ("merge", one, one), ("heads", one, 0.0)]
+    assert done.outcomes.runs[0].breakdown_s["fusion"] == pytest.approx(6 * one, rel=1e-3)
+    given = lb.v2x(table, 3, **whole, sender_s=0.5)
     assert [stage.seconds for stage in given.scenario.agents[1].before] == [0.5]
-    assert given.scenario.agents[0].after == done.scenario.agents[0].after
+    assert given.scenario.agents[0].after == ego.after
+    coded = lb.v2x("ptp", 2, "ideal", machine="h200", sender_s=0.0, fuser_s=0.0, compression=100, frames=3)
+    assert any("no coder of that ratio" in note for note in coded.scenario.notes)
 
 
 def test_more_runs_narrow_the_interval_and_all_figures_are_plain(tmp_path: Path) -> None:
