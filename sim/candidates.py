@@ -38,9 +38,9 @@ def tile_name(rank: str) -> str:
 
 
 def candidates(cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> Iterator[Candidate]:
-    """All candidates of a segment: Einsums that are next to each other in the order of the cascade. There are none where
-    one reads what another makes through a window (``X[t+k]``) and nothing ties them together: no tile of one is enough
-    for a tile of the other, so they run one after the other.
+    """All candidates of a segment: Einsums that are next to each other in the order of the cascade. There are none
+    where one reads what another makes through a window (``X[t+k]``) and nothing ties them together: no tile of one is
+    enough for a tile of the other, so they run one after the other.
     """
     shape = _Shape(cascade, machine, segment)
     if shape.has_windows and not shape.carried:
@@ -63,7 +63,7 @@ class _Shape:
         inside = set(segment)
         self.external = tuple(dict.fromkeys(a.tensor for e in self.einsums for a in e.reads if a.tensor not in inside))
         self.kept = tuple(name for name in segment if any(r.name in inside for r in cascade.readers(name)))
-        self.has_windows = not all(self._lines_up(rank, a) for e in self.einsums for a in e.reads for rank in a.ranks)
+        self.has_windows = any(self._is_window(a) for e in self.einsums for a in e.reads)
         self.batch = tuple(rank for rank in self.einsums[0].ranks if self._is_batch(rank))
         self.shared = tuple(rank for rank in self._ranks() if rank not in self.batch and self._is_shared(rank))
         levels = machine.levels
@@ -81,8 +81,6 @@ class _Shape:
         """In every tensor that is written: such a rank is walked outside of everything, one tile after the other."""
         if rank in self.carried or (len(self.segment) == 1 and not self._other_ranks(rank)):
             return False
-        if any(rank not in einsum.kept for einsum in self.einsums):
-            return False
         accesses = [a for e in self.einsums for a in (e.output, *e.reads)]
         rows = {access: _rows(rank, access) for access in accesses}
         by_tensor = {access.tensor: rows[access] for access in accesses}  # X[i,j] beside X[j,i] has no rows apart
@@ -96,11 +94,11 @@ class _Shape:
     def _is_shared(self, rank: str) -> bool:
         """Whether the segment can walk this rank once, all its Einsums together."""
         users = [einsum for einsum in self.einsums if rank in einsum.ranks]
-        if any(rank in einsum.scanned for einsum in users):
+        if any(rank in einsum.scanned or rank in einsum.placed for einsum in users):
             return False
         if any(other in self.carried and other != rank for other in self._family(rank)):
             return False  # the inside of a tile that a recurrence steps over
-        if rank not in self.carried and not all(self._lines_up(rank, a) for e in users for a in e.reads):
+        if rank not in self.carried and any(rank in a.ranks and self._is_window(a) for e in users for a in e.reads):
             return False
         if len(self.segment) == 1:
             return True
@@ -108,13 +106,17 @@ class _Shape:
         walked = {analysis.einsum[einsum.name] for einsum in users}
         return len(users) > 1 and len(walked) == 1
 
-    def _lines_up(self, rank: str, access: Access) -> bool:
-        """Whether a tensor that is made here is read where the same step along the rank wrote it. Of one that
-        is read through a window (``X[t+k]``) it needs its neighbours' too, which a tile of its own would make twice.
+    def _is_window(self, access: Access) -> bool:
+        """Whether a tensor that is made here is read beside where a step wrote it (``X[t+k]``, ``X[2*t+k]``): a tile of
+        the reader needs its neighbours' words too, which a tile of the writer would make twice.
         """
-        if access.tensor not in self.segment or rank not in access.ranks:
-            return True
-        return _rows(rank, access) == _rows(rank, self.cascade.einsum(access.tensor).output)
+        if access.tensor not in self.segment:
+            return False
+        written = self.cascade.einsum(access.tensor).output
+        return any(
+            isinstance(index, Affine) and index.terms and index.radix is None and index != target
+            for index, target in zip(access.indices, written.indices, strict=True)
+        )
 
     def _family(self, rank: str) -> tuple[str, ...]:
         return self.cascade.families.get(family_of(rank), (rank,))
@@ -136,7 +138,7 @@ class _Shape:
         return (
             rank not in self.carried
             and all(
-                rank in einsum.output.ranks and rank not in einsum.scanned  # a scatter's points may go side by side
+                rank in einsum.output.ranks and rank not in einsum.scanned
                 for einsum in self.einsums
                 if rank in einsum.ranks
             )
@@ -172,12 +174,12 @@ class _Shape:
 
     def _home_depth(self, tensor: str, loops: list[dict[str, Any]]) -> int:
         """Above the first loop that would ask for the tensor again, or for its next iterate."""
-        kept = self.cascade.einsum(tensor).kept
+        access = self.cascade.einsum(tensor).output
         running = self.cascade.iterative.get(tensor, frozenset())
         users = {r for e in (self.cascade.einsum(tensor), *self.cascade.readers(tensor)) for r in e.ranks}
         for depth, loop in enumerate(loops):
             rank = loop["for"]
-            if rank in running or (rank not in kept and rank in users):
+            if rank in running or (rank not in access.ranks and rank in users):
                 return depth
         return len(loops)
 
@@ -190,6 +192,7 @@ class _Shape:
             and rank not in order
             and rank not in self.carried
             and rank not in einsum.scanned
+            and rank not in einsum.placed
             and not any(other in self.carried for other in self._family(rank))
         )
         nest: list[dict[str, Any]] = [{"for": rank, "tile": tile_name(rank), "if_split": True} for rank in private]
@@ -199,7 +202,7 @@ class _Shape:
             split = (*self.batch, *order, *private)
             nest += [{"hold": t, "in": near, "copies": self._copies(einsum, t, split)} for t in operands]
         inner = [] if self.inner == self.near or self.inner is None else list(operands)
-        if einsum.name not in self.kept:
+        if einsum.name not in self.kept and not einsum.placed:  # what is scattered goes where it belongs at once
             inner.append(einsum.name)
         if inner and self.inner is not None:
             nest.append({"hold": inner, "in": self.machine.levels[self.inner].name})
@@ -292,10 +295,10 @@ class _Shape:
 
         A rank that any Einsum here carries on is walked step by step by all of them: lanes along it would idle.
         """
-        stepped = {*einsum.scanned, *self.carried}
+        stepped = {*einsum.scanned, *einsum.placed, *self.carried}
         free = [rank for rank in einsum.output.ranks if rank in einsum.ranks and rank not in stepped]
         axes = list(unit.shape)
-        reduced = [rank for rank in einsum.reduced if rank not in stepped and rank not in free]
+        reduced = [rank for rank in einsum.reduced if rank not in stepped]
         if len(axes) == 1:
             return {axes[0]: [*free, *reduced]} if free or reduced else {}
         wanted = [rank for rank in (*free, *reduced) if rank not in self.batch]

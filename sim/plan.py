@@ -72,7 +72,7 @@ class Site:
     @cached_property
     def temporal(self) -> tuple[str, ...]:
         """Ranks that no lanes take, the reduced ones innermost so that sums stay in the unit."""
-        ranks = [rank for rank in self.einsum.ranks if rank not in self.spatial]
+        ranks = [rank for rank in self.einsum.ranks if rank not in self.spatial and rank not in self.einsum.placed]
         reduced = set(self.einsum.reduced)
         return tuple(sorted(ranks, key=lambda rank: rank in reduced))
 

@@ -160,7 +160,7 @@ def _words(prediction: Prediction, flow: Flow) -> Number:
     """Words of the whole tensor that a flow writes."""
     assert flow.writer is not None
     total: Number = 1
-    for rank in flow.writer.einsum.kept:
+    for rank in flow.writer.einsum.output.ranks:
         total = total * prediction.sizes[rank.upper()]
     return total
 

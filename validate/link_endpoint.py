@@ -1,4 +1,4 @@
-"""One end of a real link: a process in a network namespace of its own, joined to the other end by a shaped virtual cable.
+"""One end of a real link: a process in a network namespace of its own, joined to the other by a shaped virtual cable.
 
 ``python -m lightbound.validate.link_endpoint`` is started by `shaped_link` and is no command for users. It makes a
 network namespace, starts the receiver in another, lays a pair of virtual Ethernet devices between them with a token

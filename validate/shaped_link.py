@@ -34,8 +34,9 @@ class Transfer:
 def measure(transfers: Sequence[Transfer], limit_s: float = 120) -> list[float]:
     """Seconds of each transfer, from the first byte handed to a socket to the last one read at the other end.
 
-    Raises RefusedError, with the reason, where this machine does not let a link be made, and LightboundError where one was
-    made and a transfer failed, or all took more than `limit_s`. Nothing is left behind, even where this process is killed.
+    Raises RefusedError, with the reason, where this machine does not let a link be made, and LightboundError where
+    one was made and a transfer failed, or all took more than `limit_s`. Nothing is left behind, even where this
+    process is killed.
     """
     if sys.platform != "linux":
         raise RefusedError(f"network namespaces exist on Linux alone, not on {sys.platform}")

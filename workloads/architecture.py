@@ -1,9 +1,9 @@
-"""An architecture of cooperative perception as data: which stage runs on which agent, on which workloads, and what is sent.
+"""An architecture of cooperative perception as data: which stage runs where, on which workloads, and what is sent.
 
 An agent turns what its sensors see into features (the stages of `sender`), sends some of them, and one agent, the ego,
-fuses what it has and what arrives (the stages of `ego`). A stage is a list of workloads with sizes and a number of times;
-what a stage takes is for a machine and `simulate` to say. Nothing here knows a link, a machine or an architecture by
-name: those that ship are the files of `architectures`.
+fuses what it has and what arrives (the stages of `ego`). A stage is a list of workloads with sizes and a number of
+times; what a stage takes is for a machine and `simulate` to say. Nothing here knows a link, a machine or an
+architecture by name: those that ship are the files of `architectures`.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ class Architecture:
     """What the released code does not do, in sentences."""
 
     def sender_stages(self, agent: Agent, word_bytes: int = 2, *, sends: bool = True) -> tuple[StageRuns, ...]:
-        """What an agent does for itself in a frame, and for its message unless it sends none. Stages without work for its
-        sensors are left out.
+        """What an agent does for itself in a frame, and for its message unless it sends none. Stages without work for
+        its sensors are left out.
         """
         self._check((agent,))
         counts = {"frame": 1, "lidar": int(agent.lidar), "camera": agent.cameras, "message": 0}

@@ -207,8 +207,7 @@ class Cascade:
         """The dimensions of a tensor as it is stored, in elements.
 
         An iterative dimension stores its first value and every iterate (M1 + 1). A dimension of an input that
-        only affine indices reach is as long as they reach (``t*2+k-1``), unless a line declares it. What a scatter
-        writes is as long as a line declares.
+        only affine indices reach is as long as they reach (``t*2+k-1``), unless a line declares it.
         """
         if tensor not in self._shapes:
             self._shapes[tensor] = tuple(self._length(tensor, place) for place in range(self._arity(tensor)))
@@ -234,8 +233,7 @@ class Cascade:
         return len(seen[0].indices)
 
     def _length(self, tensor: str, place: int) -> Size:
-        writer = self.writer(tensor)
-        if writer is not None and isinstance(writer.output.indices[place], Affine):
+        if (writer := self.writer(tensor)) is not None:
             indices = [writer.output.indices[place]]
         elif tensor in self.declared:
             return self.value(self.declared[tensor][place])

@@ -157,11 +157,6 @@ def _path(edges: list[tuple[str, str]], start: str, goal: str) -> tuple[str, ...
 
 
 def _check_extents(structure: Structure, name: str) -> None:
-    for einsum in structure.einsums:
-        if einsum.scatters and einsum.name not in structure.declared:
-            problem = "is written where an index tensor says, so its length is unknown"
-            remedy = f"Declare its dimensions: `{einsum.name}: [{', '.join(['N'] * len(einsum.output.indices))}]`."
-            raise fault(name, einsum, einsum.name, problem, remedy)
     for tensor in structure.inputs:
         if tensor in structure.declared:
             continue

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .expression import Access, Affine, Apply, Expr, Gather, Scan, accesses, reduced_ranks, unique, walk
+from .expression import Access, Apply, Expr, Scan, Scatter, accesses, reduced_ranks, unique, walk
 from .work import Work, work_of
 
 
 @dataclass(frozen=True)
 class Einsum:
     """``output = expr`` at every point of the output's ranks. It is named after the tensor it writes.
-
-    A position on the left that is read from an index tensor scatters: what falls on one element is reduced there.
 
     `text` and `line` say where it was written; two Einsums that say the same are equal wherever they stand.
     """
@@ -27,19 +25,7 @@ class Einsum:
     @cached_property
     def ranks(self) -> tuple[str, ...]:
         """The iteration space: the ranks of the output, then those that are reduced."""
-        return unique((*self.kept, *self.reduced))
-
-    @cached_property
-    def kept(self) -> tuple[str, ...]:
-        """Ranks that the output has, one element for each of their points. Those of a position that is read from an
-        index tensor (a scatter) are not among them: they are reduced.
-        """
-        return unique(rank for index in self.output.indices if isinstance(index, Affine) for rank in index.ranks)
-
-    @cached_property
-    def scatters(self) -> bool:
-        """Whether the output's positions are read from index tensors: several points may fall on one element."""
-        return any(isinstance(index, Gather) for index in self.output.indices)
+        return unique((*self.output.ranks, *self.reduced))
 
     @cached_property
     def reduced(self) -> tuple[str, ...]:
@@ -52,9 +38,14 @@ class Einsum:
         return unique(node.rank for node in walk(self.expr) if isinstance(node, Scan))
 
     @cached_property
+    def placed(self) -> frozenset[str]:
+        """Ranks of the output along which index tensors say where a value goes: a scatter does not walk them."""
+        return frozenset(rank for node in walk(self.expr) if isinstance(node, Scatter) for rank in node.new)
+
+    @cached_property
     def reads(self) -> tuple[Access, ...]:
-        """Every distinct access of the right-hand side, index tensors included, also those of the left."""
-        return tuple(dict.fromkeys((*accesses(self.expr), *accesses(self.output)[1:])))
+        """Every distinct access of the right-hand side, index tensors included."""
+        return accesses(self.expr)
 
     @cached_property
     def guarded(self) -> frozenset[Access]:

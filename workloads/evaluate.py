@@ -147,12 +147,6 @@ def _described(cascade: Cascade) -> str:
     return ", ".join(f"{symbol}={size}" for symbol, size in cascade.sizes.items())
 
 
-def _identity(expr: Expr) -> float:
-    """What a reduction of nothing gives."""
-    assert isinstance(expr, Reduce)
-    return {"sum": 0.0, "prod": 1.0, "max": -math.inf, "min": math.inf}[expr.op]
-
-
 class _Run:
     """One evaluation under way: the tensors so far, and where the stepped ranks stand."""
 
@@ -176,30 +170,15 @@ class _Run:
         """Compute one Einsum at the coordinates in `at`, over all coordinates of its other ranks."""
         if einsum.name not in self.tensors:
             # What no line writes stays not-a-number, so that a read of it shows.
-            unwritten = _identity(einsum.expr) if einsum.scatters else np.nan
-            self.tensors[einsum.name] = np.full(self.cascade.shape(einsum.name), unwritten)
+            self.tensors[einsum.name] = np.full(self.cascade.shape(einsum.name), np.nan)
         self.axes = tuple(rank for rank in einsum.ranks if rank not in self.at)
-        if einsum.scatters:
-            self.scatter(einsum)
-            return
         value = self.value(einsum.expr)
-        kept = tuple(rank for rank in self.axes if rank in einsum.kept)
+        kept = tuple(rank for rank in self.axes if rank in einsum.output.ranks)
         value = np.broadcast_to(value, np.broadcast_shapes(np.shape(value), (1,) * len(self.axes)))
         value = value.reshape(value.shape[: len(kept)])  # reduced ranks come last, and are 1 long by now
         self.axes = kept
         place = tuple(self.position(index) for index in einsum.output.indices)
         self.tensors[einsum.name][place] = value
-
-    def scatter(self, einsum: Einsum) -> None:
-        """Join each point's value to the element that its position names; a position outside the tensor is dropped."""
-        assert isinstance(einsum.expr, Reduce)
-        written = self.tensors[einsum.name]
-        places = [self.position(index) for index in einsum.output.indices]
-        value, *places = np.broadcast_arrays(self.value(einsum.expr.body), *places)
-        inside = np.ones(value.shape, dtype=bool)
-        for place, length in zip(places, written.shape, strict=True):
-            inside &= (place >= 0) & (place < length)
-        _REDUCE[einsum.expr.op].at(written, tuple(place[inside] for place in places), value[inside])
 
     def value(self, expr: Expr) -> Any:
         """The value of an expression as an array over `axes`, 1 long where it does not depend on a rank."""

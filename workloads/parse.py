@@ -21,7 +21,6 @@ from .expression import (
     Expr,
     Gather,
     Index,
-    Reduce,
     free_ranks,
     is_constant,
     reduced_ranks,
@@ -154,12 +153,9 @@ def _einsum(source: Source, statement: ast.Assign, target: ast.expr, value: ast.
             expr = read_opaque(source, value, output)
         case _:
             expr = read_value(source, value)
+    _check_ranks(source, target, value, output, expr)
     first, last = statement.lineno, statement.end_lineno or statement.lineno
-    einsum = Einsum(output.tensor, output, expr, "\n".join(source.lines[first - 1 : last]), first)
-    _check_ranks(source, target, value, einsum)
-    if einsum.scatters:
-        _check_scatter(source, target, einsum)
-    return einsum
+    return Einsum(output.tensor, output, expr, "\n".join(source.lines[first - 1 : last]), first)
 
 
 def _output(source: Source, target: ast.expr) -> Access:
@@ -173,7 +169,7 @@ def _output(source: Source, target: ast.expr) -> Access:
             raise source.error(target, ast.unparse(target), "cannot be written to", remedy)
     for index, node in zip(output.indices, elements(brackets), strict=True):
         _check_written(source, node, index)
-    written = [rank for index in output.indices if isinstance(index, Affine) for rank in index.ranks]
+    written = [rank for index in output.indices for rank in index.ranks]
     for rank in written:
         if written.count(rank) > 1:
             remedy = "Use each rank for one dimension of the output."
@@ -183,7 +179,10 @@ def _output(source: Source, target: ast.expr) -> Access:
 
 def _check_written(source: Source, node: ast.expr, index: Index) -> None:
     if isinstance(index, Gather):
-        return  # _check_scatter looks at it together with the right-hand side
+        raise source.error(
+            node, ast.unparse(node), "writes through an index tensor",
+            "Only reads can gather. Write `Y[v] = scatter(sum, X[n], I[n], n)` to scatter.",
+        )  # fmt: skip
     if not (index == Affine() or index.radix or (index.shift is not None and index.shift[1] == 1)):
         raise source.error(
             node, ast.unparse(node), "cannot be an index on the left",
@@ -191,24 +190,8 @@ def _check_written(source: Source, node: ast.expr, index: Index) -> None:
         )  # fmt: skip
 
 
-def _check_scatter(source: Source, target: ast.expr, einsum: Einsum) -> None:
-    """A position that is read from an index tensor: several values may fall on it, so the line says how they join."""
-    brackets = target.slice if isinstance(target, ast.Subscript) else target
-    for index, node in zip(einsum.output.indices, elements(brackets), strict=True):
-        if not isinstance(index, Gather):
-            continue
-        unknown = [rank for rank in index.ranks if rank not in einsum.ranks]
-        if not isinstance(einsum.expr, Reduce) or unknown or not set(index.ranks) & set(einsum.reduced):
-            rank = next(iter(unknown or index.ranks), "n")
-            raise source.error(
-                node, ast.unparse(node), "is a position on the left that several values may share",
-                f"Say how they join: reduce over {rank}, as in `{einsum.name}[I[n]] = sum(X[n], n)`.",
-            )  # fmt: skip
-
-
-def _check_ranks(source: Source, target: ast.expr, value: ast.expr, einsum: Einsum) -> None:
-    output, expr = einsum.output, einsum.expr
-    kept, free, reduced = einsum.kept, free_ranks(expr), reduced_ranks(expr)
+def _check_ranks(source: Source, target: ast.expr, value: ast.expr, output: Access, expr: Expr) -> None:
+    kept, free, reduced = output.ranks, free_ranks(expr), reduced_ranks(expr)
     for rank in free:
         if rank not in kept:
             raise source.error(

@@ -120,7 +120,7 @@ class Walk:
         if len(before) >= len(value.chain):  # another chain of the same length is no news
             value = replace(value, chain=before)
         self._touch(value.pending | {einsum.name}, value.pass_number)
-        kept = frozenset(einsum.kept)
+        kept = frozenset(einsum.output.ranks)
         return replace(
             value,
             ranks=kept,

@@ -83,8 +83,8 @@ def _ordered(
 
 def _stepped(lines: Sequence[Einsum], group: list[int], edges: Mapping[tuple[int, int], list[Distance]]) -> Loop:
     inside = {edge: found for edge, found in edges.items() if edge[0] in group and edge[1] in group}
-    for rank in unique(rank for node in group for rank in lines[node].kept):
-        if not all(rank in lines[node].kept and rank not in lines[node].scanned for node in group):
+    for rank in unique(rank for node in group for rank in lines[node].output.ranks):
+        if not all(rank in lines[node].output.ranks and rank not in lines[node].scanned for node in group):
             continue
         gaps = {edge: [reads.get(rank) for reads in found] for edge, found in inside.items()}
         if any(gap is None or gap < 0 for found in gaps.values() for gap in found):

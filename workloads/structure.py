@@ -190,8 +190,7 @@ class Structure:
             written = edge.producer.output.indices
             for place, (target, index) in enumerate(zip(written, edge.access.indices, strict=True)):
                 read = index.rank if isinstance(index, Affine) else None
-                plain = isinstance(target, Affine) and len(target.ranks) == 1
-                if read is not None and plain and target.ranks[0] != read:
+                if read is not None and len(target.ranks) == 1 and target.ranks[0] != read:
                     found.append((edge.access, place, target.ranks[0], read))
         return tuple(found)
 

@@ -1,4 +1,4 @@
-"""The real link: transfers arrive whole, a machine without the rights is told so, and nothing outlives a killed process."""
+"""The real link: transfers arrive whole, a machine without rights is told so, nothing outlives a killed process."""
 
 from __future__ import annotations
 

@@ -11,12 +11,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from torch.nn import functional
 
 from lightbound.base.errors import LightboundError
 from lightbound.workloads.cascade import Cascade
-from lightbound.workloads.counts import total_operations
 
 THREE_PASS = Cascade.parse("""
     QK[b,h,m,p] = sum(Q[b,h,p,e] * K[b,h,m,e], e)
@@ -319,42 +317,3 @@ def test_inputs_that_do_not_fit_are_refused(inputs: dict, options: dict, problem
     cascade = Cascade.parse("Y[p] = sum(A[p,k] * B[k], k)")
     with pytest.raises(LightboundError, match=problem):
         cascade.evaluate(inputs, **options)
-
-
-@given(
-    arrays(np.int64, st.integers(1, 12), elements=st.integers(-1, 5)),
-    st.sampled_from(["sum", "max", "min", "prod"]),
-)
-def test_a_scatter_joins_what_falls_on_one_element_and_drops_what_falls_outside(index: np.ndarray, op: str) -> None:
-    scattered = Cascade.parse(f"Y: [M, C]\nY[I[n],c] = {op}(X[n,c], n)")
-    x = np.random.default_rng(len(index)).normal(size=(len(index), 3))
-    start, join = {
-        "sum": (0, np.add),
-        "max": (-np.inf, np.maximum),
-        "min": (np.inf, np.minimum),
-        "prod": (1, np.multiply),
-    }[op]
-    expected = np.full((5, 3), float(start))
-    for row, place in zip(x, index, strict=True):
-        if 0 <= place < 5:
-            expected[place] = join(expected[place], row)
-    np.testing.assert_allclose(scattered.evaluate({"X": x, "I": index}, M=5)["Y"], expected, rtol=1e-12)
-
-
-def test_a_scatter_of_one_element_each_is_undone_by_a_gather() -> None:
-    both = Cascade.parse("S: [N]\nS[I[n]] = sum(X[n], n)\nY[n] = S[I[n]] * 2")
-    assert both.inputs == ("X", "I") and both.outputs == ("Y",)
-    order, x = np.random.default_rng(2).permutation(7), np.arange(7.0)
-    np.testing.assert_array_equal(both.evaluate({"X": x, "I": order})["Y"], 2 * x)
-    assert Cascade.parse(both.text) == both
-    assert total_operations(both.with_sizes(N=7)) == {"add": 7, "mul": 7}
-
-
-def test_a_scatter_in_a_recurrence_starts_anew_at_every_step() -> None:
-    loop = Cascade.parse("S: [T, M]\nR[0,m] = 0\nS[t,I[t,n]] = sum(X[t,n], n)\nR[t+1,m] = R[t,m] / 2 + S[t,m]")
-    random = np.random.default_rng(5)
-    x, index, state = random.normal(size=(4, 6)), random.integers(0, 3, (4, 6)), np.zeros(3)
-    for step in range(4):
-        state = state / 2
-        np.add.at(state, index[step], x[step])
-    np.testing.assert_allclose(loop.evaluate({"X": x, "I": index}, M=3)["R"][-1], state, rtol=1e-12)

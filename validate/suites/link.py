@@ -1,4 +1,4 @@
-"""A real link: packets between two processes over a shaped cable of this machine, against the closed form of a wired link.
+"""A real link: packets between two processes over a shaped cable of this machine, against the closed form for it.
 
 This suite measures, and takes about half a minute: it runs where it is asked for by name. Where the machine does not
 let it make a link it says why and scores nothing.
@@ -20,8 +20,8 @@ PROTOCOLS = ("tcp", "udp")
 REPEATS = {250_000: 5, 2_000_000: 3}
 BAR = 0.02
 _NOTES = (
-    "Measured: from the first byte handed to a socket to the last one read by the other process, median of the repeats. "
-    "Predicted: payload and headers of every frame, less the burst that the token bucket lets pass at once, over the rate.",
+    "Measured: from the first byte handed to a socket to the last one read by the other process, median of repeats. "
+    "Predicted: payload and headers of every frame, less the burst that the token bucket lets pass, over the rate.",
     "Nothing contends for this link: it checks serialisation and framing, not the radio.",
 )
 

@@ -21,8 +21,8 @@ _KERNEL = {"U": 3, "V": 3}
 class Grid:
     """Sizes of an architecture: cells of the canvas of pillars, pixels of an image (rows, columns), channels.
 
-    bev: channels of an agent's map; fused: of the fused map; kept: of an image's features; base: first width of the image
-    backbone; groups: of the pyramid's convolutions; pillars: how many hold points in a frame.
+    bev: channels of an agent's map; fused: of the fused map; kept: of an image's features; base: first width of the
+    image backbone; groups: of the pyramid's convolutions; pillars: how many hold points in a frame.
     """
 
     canvas: tuple[int, int]

@@ -1,4 +1,4 @@
-"""Co-sketch, co-colour (CoS-CoCo): agents send maps and image features apart; the ego fuses the maps, then paints them."""
+"""Co-sketch, co-colour (CoS-CoCo): agents send maps and image features apart; the ego fuses the maps, then paints."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A map interpolated to more rows and columns, bilinearly.
 
-Ranks: d channels, r and s rows and columns of the map, j and w those that follow, b and f the two rows and the two columns
-that a point is interpolated from (at ROW and COLUMN, with weights WR and WC).
+Ranks: d channels, r and s rows and columns of the map, j and w those that follow, b and f the two rows and the two
+columns that a point is interpolated from (at ROW and COLUMN, with weights WR and WC).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The head of a residual network on images: a 7 x 7 convolution and a 3 x 3 maximum, both of stride two.
 
-Ranks: k colours, c channels, p and q pixels after the convolution, y and x after the maximum, u and v the first kernel, s
-and t the second. The image has two by two times as many pixels as P x Q. Padding with zero is right for the maximum too,
-since no activation is below it.
+Ranks: k colours, c channels, p and q pixels after the convolution, y and x after the maximum, u and v the first
+kernel, s and t the second. The image has two by two times as many pixels as P x Q. Padding with zero is right for the
+maximum too, since no activation is below it.
 """
 
 from __future__ import annotations

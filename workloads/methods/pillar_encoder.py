@@ -1,9 +1,9 @@
 """Points to a map: features of each pillar of points from one linear layer, and their place on the bird's-eye view.
 
 Ranks: p pillars that hold points, n points of a pillar, r what a point has (three coordinates, intensity), s the
-coordinates among it, c channels, y and x cells. A point's ten features are its own four, its distance from the mean of its
-pillar and from the pillar's centre. Rows of POINT without a point are zero, and so is VALID. Batch normalisation is
-folded into the weights.
+coordinates among it, c channels, y and x cells. A point's ten features are its own four, its distance from the mean
+of its pillar and from the pillar's centre. Rows of POINT without a point are zero, and so is VALID. Batch
+normalisation is folded into the weights.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ FEATURE[p,n,c] = sum(POINT[p,n,r] * WP[r,c], r) + sum((POINT[p,n,s] - MEAN[p,s])
     + sum((POINT[p,n,s] - CENTRE[p,s]) * WC[s,c], s)
 ACTIVE[p,n,c] = max(0, FEATURE[p,n,c] * VALID[p,n] + B[c])
 PILLAR[p,c]  = max(ACTIVE[p,n,c], n)
-BEV: [C, Y, X]
-BEV[c,ROW[p],COLUMN[p]] = sum(PILLAR[p,c], p)                                     # a pillar has a cell to itself
+BEV[c,y,x]   = scatter(sum, PILLAR[p,c], ROW[p], COLUMN[p], p)                    # a pillar has a cell to itself
 """
 
 _POINTS = {"N": 32, "R": 4, "S": 3, "C": 64}

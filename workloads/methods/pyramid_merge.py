@@ -1,8 +1,9 @@
-"""The levels of a pyramid brought to one resolution by convolutions that spread each cell: one, two by two, four by four.
+"""The levels of a pyramid brought to one resolution by convolutions that spread each cell: one, two by two, four by
+four.
 
 Ranks: k, l and m channels of the three levels, c those that each gives, y and x cells of the finest level, r1 and s1 of
-the middle one, t1 and u1 of the coarsest, with the inner ranks r0, s0, t0, u0 counting the cells that one spreads to. The
-three outputs lie side by side as channels of one map.
+the middle one, t1 and u1 of the coarsest, with the inner ranks r0, s0, t0, u0 counting the cells that one spreads to.
+The three outputs lie side by side as channels of one map.
 """
 
 from __future__ import annotations

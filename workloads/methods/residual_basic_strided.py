@@ -1,6 +1,7 @@
 """A residual block of two 3 x 3 convolutions that changes size or channels; its shortcut is a 1 x 1 convolution.
 
-Ranks: k channels in, m between, c out, y and x cells of the output (P x Q of the input, at stride S), u and v the kernel.
+Ranks: k channels in, m between, c out, y and x cells of the output (P x Q of the input, at stride S), u and v the
+kernel.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ CASCADE = """
 S: size
 IN: [K, P, Q]
 MID[m,y,x] = max(0, sum(IN[k,S*y+u-1,S*x+v-1] * W1[m,k,u,v], k, u, v) + B1[m])
-OUT[c,y,x] = max(0, sum(MID[m,y+u-1,x+v-1] * W2[c,m,u,v], m, u, v) + B2[c] + sum(IN[k,S*y,S*x] * WS[c,k], k))
+CUT[c,y,x] = sum(IN[k,S*y,S*x] * WS[c,k], k)                                     # the shortcut
+OUT[c,y,x] = max(0, sum(MID[m,y+u-1,x+v-1] * W2[c,m,u,v], m, u, v) + B2[c] + CUT[c,y,x])
 """
 
 _HALVED = {"K": 64, "M": 64, "C": 64, "S": 2, "U": 3, "V": 3}

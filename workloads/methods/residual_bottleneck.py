@@ -1,7 +1,8 @@
-"""A residual block of three convolutions, the middle one 3 x 3 in groups; batch normalisation is folded into the weights.
+"""A residual block of three convolutions, the middle one 3 x 3 in groups; batch normalisation is folded into the
+weights.
 
-Ranks: c channels in and out, g groups of m channels before the middle convolution and r after it, y and x cells, u and v
-the kernel. One group is ResNet's bottleneck, several are ResNeXt's.
+Ranks: c channels in and out, g groups of m channels before the middle convolution and r after it, y and x cells, u
+and v the kernel. One group is ResNet's bottleneck, several are ResNeXt's.
 """
 
 from __future__ import annotations

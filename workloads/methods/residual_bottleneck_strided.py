@@ -12,7 +12,8 @@ CASCADE = """
 S: size
 NARROW[g,m,p,q] = max(0, sum(IN[k,p,q] * W1[g,m,k], k) + B1[g,m])
 WIDE[g,r,y,x]   = max(0, sum(NARROW[g,m,S*y+u-1,S*x+v-1] * W2[g,r,m,u,v], m, u, v) + B2[g,r])
-OUT[c,y,x]      = max(0, sum(WIDE[g,r,y,x] * W3[c,g,r], g, r) + B3[c] + sum(IN[k,S*y,S*x] * WS[c,k], k))
+CUT[c,y,x]      = sum(IN[k,S*y,S*x] * WS[c,k], k)                                # the shortcut
+OUT[c,y,x]      = max(0, sum(WIDE[g,r,y,x] * W3[c,g,r], g, r) + B3[c] + CUT[c,y,x])
 """
 
 _KERNEL = {"U": 3, "V": 3}

@@ -1,12 +1,12 @@
-"""Radian-glue attention: every image column attends, and is painted onto, the ray of bird's-eye-view cells it looks along.
+"""Radian-glue attention: an image column and the ray of map cells that it looks along attend, and it is painted there.
 
 Ranks: w radians (one ray and one image column each), i cells on a ray, j image rows of a column, a channels of the
-bird's-eye view (BEV), c channels between the projections, d channels of the image, h heads of e channels (C = H*E), y and
-x cells of the BEV, q the four cells that a sample on a ray is interpolated from.
+bird's-eye view (BEV), c channels between the projections, d channels of the image, h heads of e channels (C = H*E), y
+and x cells of the BEV, q the four cells that a sample on a ray is interpolated from.
 
 Where samples fall is geometry, known once a camera is mounted: ROW, COLUMN and TAP are the cells and weights of each
-sample, ROWN and COLUMNN its nearest cell, SHARE one over the number of samples that fall on a cell (any number where none
-does). A camera takes one run; several take one after the other, each on what the one before painted.
+sample, ROWN and COLUMNN its nearest cell, SHARE one over the number of samples that fall on a cell (any number where
+none does). A camera takes one run; several take one after the other, each on what the one before painted.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ DEN[w,h,i]   = sum(N[w,h,i,j], j)
 PR[w,h,i,j]  = N[w,h,i,j] / DEN[w,h,i]
 O[w,h,i,e]   = sum(PR[w,h,i,j] * VH[w,h,j,e], j)
 Z[w,i,a]     = sum(O[w,h,i,e] * UO[h,e,a], h, e) + BO[a]
-HIT: [A, Y, X]
-HIT[a,ROWN[w,i],COLUMNN[w,i]] = sum(Z[w,i,a], w, i)                             # back to the nearest cell
+HIT[a,y,x]   = scatter(sum, Z[w,i,a], ROWN[w,i], COLUMNN[w,i], w, i)            # back to the nearest cell
 OUT[a,y,x]   = BEV[a,y,x] + HIT[a,y,x] * SHARE[y,x]
 """
 
@@ -56,7 +55,7 @@ _FUSED = {"A": 256, "C": 256, "H": 8, "E": 32}  # on the fused map
 METHOD = Method(
     name="rg_attn",
     title="Radian-glue attention between a camera and a bird's-eye view",
-    question="What does it cost to paint a camera onto a map of features, before agents fuse (PTP) or after (CoS-CoCo)?",
+    question="What does it cost to paint a camera onto a map of features, before agents fuse or after?",
     source=PAPER,
     cascades={"published": PUBLISHED, "merged": MERGED},
     sizes={**_DAIR, **_OWN},
@@ -70,8 +69,13 @@ METHOD = Method(
     preset_sources={
         "dair_v2x_ptp": f"{PAPER}, DAIR-V2X: an agent's own map of 64 channels",
         "dair_v2x_cos_coco": f"{PAPER}, DAIR-V2X: the fused map of 256 channels",
-        "opv2v_ptp": "grids of HEAL for OPV2V (in LantaoLi/RG-Attn); that RG-Attn scales image rows as on DAIR is assumed",
+        "opv2v_ptp": "grids of HEAL for OPV2V (in LantaoLi/RG-Attn); that image rows scale as on DAIR is assumed",
         "opv2v_cos_coco": "as opv2v_ptp, on the fused map of 256 channels; assumed alike",
         "tiny": "our choice, for tests",
     },
-)
+    weights=(
+        "PA", "PB", "WQ", "BQ", "WK", "BK", "WV", "BV", "UQ", "CQ", "UK", "CK", "UV", "CV", "UO", "BO",
+        "WQU", "CQU", "WKU", "CKU", "WVU", "CVU",
+    ),
+    assumed={"opv2v": "The released code has no configuration for OPV2V: its image rows are scaled as on DAIR-V2X."},
+)  # fmt: skip
