@@ -166,8 +166,8 @@ METHOD = Method(
     name="attntrace",
     title="AttnTrace: tracing an answer to passages by attention, over random parts of the context",
     question=(
-        "How long and how much memory does tracing one answer take, how does that split between prefill and extraction, "
-        "and and what do a fused extraction and the cache save?"
+        "How long and how much memory does tracing an answer take, how does that split between prefill and extraction, "
+        "and what do a fused extraction and the cache save?"
     ),
     source=f"{PAPER}; {CODE}",
     cascades={
