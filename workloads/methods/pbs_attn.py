@@ -4,10 +4,11 @@ New: softmax does not care about the order of keys. Within segments of 256 token
 the last block of queries attends them, so that heavy keys share blocks and fewer blocks have to be computed. Sorting
 never leaves a segment, so blocks stay causal; only inside a query's own segment each key is tested by its old position.
 
-Ranks: b sequences, h heads (keys repeated for each, as the code does), n tokens, e head dimension, u queries of the
-last block, g segments of r tokens (s in their new order), i blocks of x queries, j blocks of y keys, o blocks by score,
-k the blocks that are computed for a block of queries. Fused attention: p queries and m keys, f dimension of V. The
-linear layers around it: d model dimension, a and c rows of query and key-value weights, w feed-forward width.
+Ranks: b sequences, h heads (keys repeated for each, as the code does), n tokens (v as values), e head dimension, u
+queries of the last block, g segments of r tokens (s in their new order), i blocks of x queries, j blocks of y keys, o
+blocks by score, k1 the blocks that are computed for a block of queries, of k0 keys each. Fused attention: p queries and
+m keys, f dimension of V. The linear layers around it: d model dimension, a and c rows of query and key-value weights, w
+feed-forward width.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ SEG[n]      = n // R
 SLOT[n]     = n % R
 IX[b,h,n]   = where(n < G*R, SEG[n] * R + PI[b,h,SEG[n],SLOT[n]], n)
 KP[b,h,n,e] = K[b,h,IX[b,h,n],e]
-VP[b,h,n,e] = V[b,h,IX[b,h,n],e]
+VP[b,h,v,e] = V[b,h,IX[b,h,v],e]
 """
 _SELECTION = """
 QB[b,h,i,e] = sum(Q[b,h,i*X+x,e], x) / X                    # zeros behind the last token
@@ -64,26 +65,24 @@ FB[b,h]     = sum(where(IX[b,h,n] == 0, n // Y, 0), n)      # where the first to
 SEL[b,h,i,j] = where(j*Y // R < i*X // R and (RK[b,h,i,j] <= KN[b,h,i] or FB[b,h] == j) or j*Y // R == i*X // R, 1, 0)
 """
 _ATTENTION = """
-CH[b,h,i,k] = topk(SEL[b,h,i,j], j)                         # the chosen blocks first
-POS[b,h,i,k,y] = CH[b,h,i,k] * Y + y
-OK[b,h,i,k,y] = where(SEL[b,h,i,CH[b,h,i,k]] == 1 and POS[b,h,i,k,y] < N, 1, 0)
-OLD[b,h,i,k,y] = IX[b,h,POS[b,h,i,k,y]]
-KG[b,h,i,k,y,e] = KP[b,h,POS[b,h,i,k,y],e]
-VG[b,h,i,k,y,e] = VP[b,h,POS[b,h,i,k,y],e]
-QK[b,h,i,x,k,y] = sum(Q[b,h,i*X+x,e] * KG[b,h,i,k,y,e], e) / sqrt(E)
-S[b,h,i,x,k,y] = where(OK[b,h,i,k,y] == 1 and OLD[b,h,i,k,y] <= i*X + x, QK[b,h,i,x,k,y], -1e30)
+CH[b,h,i,k1] = topk(SEL[b,h,i,j], j)                         # the chosen blocks first
+POS[b,h,i,k1,k0] = CH[b,h,i,k1] * K0 + k0
+OK[b,h,i,k1,k0] = where(SEL[b,h,i,CH[b,h,i,k1]] == 1 and POS[b,h,i,k1,k0] < N, 1, 0)
+OLD[b,h,i,k1,k0] = IX[b,h,POS[b,h,i,k1,k0]]
+QK[b,h,i,x,k1,k0] = sum(Q[b,h,i*X+x,e] * KP[b,h,POS[b,h,i,k1,k0],e], e) / sqrt(E)
+S[b,h,i,x,k1,k0] = where(OK[b,h,i,k1,k0] == 1 and OLD[b,h,i,k1,k0] <= i*X + x, QK[b,h,i,x,k1,k0], -1e30)
 RM[b,h,i,x,0] = -1e30                                       # what a row sums before its first key is wiped by it
 RD[b,h,i,x,0] = 0
 RO[b,h,i,x,e,0] = 0
-LM[b,h,i,x,k] = max(S[b,h,i,x,k,y], y)
-RM[b,h,i,x,k+1] = max(RM[b,h,i,x,k], LM[b,h,i,x,k])
-SN[b,h,i,x,k,y] = exp(S[b,h,i,x,k,y] - RM[b,h,i,x,k+1])
-LD[b,h,i,x,k] = sum(SN[b,h,i,x,k,y], y)
-LO[b,h,i,x,e,k] = sum(SN[b,h,i,x,k,y] * VG[b,h,i,k,y,e], y)
-CR[b,h,i,x,k] = exp(RM[b,h,i,x,k] - RM[b,h,i,x,k+1])
-RD[b,h,i,x,k+1] = RD[b,h,i,x,k] * CR[b,h,i,x,k] + LD[b,h,i,x,k]
-RO[b,h,i,x,e,k+1] = RO[b,h,i,x,e,k] * CR[b,h,i,x,k] + LO[b,h,i,x,e,k]
-Y[b,h,i*X+x,e] = RO[b,h,i,x,e,K] / RD[b,h,i,x,K]
+LM[b,h,i,x,k1] = max(S[b,h,i,x,k1,k0], k0)
+RM[b,h,i,x,k1+1] = max(RM[b,h,i,x,k1], LM[b,h,i,x,k1])
+SN[b,h,i,x,k1,k0] = exp(S[b,h,i,x,k1,k0] - RM[b,h,i,x,k1+1])
+LD[b,h,i,x,k1] = sum(SN[b,h,i,x,k1,k0], k0)
+LO[b,h,i,x,e,k1] = sum(SN[b,h,i,x,k1,k0] * VP[b,h,POS[b,h,i,k1,k0],e], k0)
+CR[b,h,i,x,k1] = exp(RM[b,h,i,x,k1] - RM[b,h,i,x,k1+1])
+RD[b,h,i,x,k1+1] = RD[b,h,i,x,k1] * CR[b,h,i,x,k1] + LD[b,h,i,x,k1]
+RO[b,h,i,x,e,k1+1] = RO[b,h,i,x,e,k1] * CR[b,h,i,x,k1] + LO[b,h,i,x,e,k1]
+Y[b,h,i*X+x,e] = RO[b,h,i,x,e,K1] / RD[b,h,i,x,K1]
 """
 
 LINEAR = """
@@ -193,8 +192,8 @@ _LLAMA = {"D": 4096, "A": 4096, "C": 1024, "W": 14336}
 def _sizes(thousands: int, heads: int, chosen: tuple[int, int]) -> dict[str, Any]:
     n = 1024 * thousands
     blocks = n // 128
-    return {"B": 1, "H": heads, "N": n, "E": 128, "F": 128, "U": 128, "G": n // 256, "R": 256, "S": 256, "I": blocks,
-            "J": blocks, "O": blocks, "X": 128, "Y": 128, "K": -(-chosen[1] // blocks), "tokens": n,
+    return {"B": 1, "H": heads, "N": n, "V": n, "E": 128, "F": 128, "U": 128, "G": n // 256, "R": 256, "S": 256,
+            "I": blocks, "J": blocks, "O": blocks, "X": 128, "Y": 128, "K1": -(-chosen[1] // blocks), "K0": 128, "tokens": n,
             "density": chosen[1] / chosen[0], **_LLAMA}  # fmt: skip
 
 
@@ -246,9 +245,9 @@ METHOD = Method(
             **_sizes(128, 28, _TABLE_5[128]), "D": 3584, "A": 3584, "C": 512, "W": 18944,
         },
         "tiny": {
-            "B": 2, "H": 2, "N": 70, "E": 8, "F": 8, "U": 4, "G": 8, "R": 8, "S": 8, "I": 18, "J": 18, "O": 18, "X": 4,
-            "Y": 4, "K": 18, "D": 3, "A": 4, "C": 2, "W": 5, "M0": 16, "tokens": 64, "block": 8, "segment": 16,
-            "density": 0.6,
+            "B": 2, "H": 2, "N": 70, "V": 70, "E": 8, "F": 8, "U": 4, "G": 8, "R": 8, "S": 8, "I": 18, "J": 18, "O": 18,
+            "X": 4, "Y": 4, "K1": 18, "K0": 4, "D": 3, "A": 4, "C": 2, "W": 5, "M0": 16, "tokens": 64, "block": 8,
+            "segment": 16, "density": 0.6,
         },
     },
     preset_sources={
@@ -274,6 +273,6 @@ METHOD = Method(
     ),
     assumed={
         "threshold never reached": "all blocks of earlier segments are taken, as the paper says; the code takes none",
-        "blocks of a row": "the mean of the paper for each block of queries, K in the variant `whole`",
+        "blocks of a row": "the mean of the paper for each block of queries, K1 in the variant `whole`",
     },
 )  # fmt: skip
