@@ -193,8 +193,8 @@ def _sizes(thousands: int, heads: int, chosen: tuple[int, int]) -> dict[str, Any
     n = 1024 * thousands
     blocks = n // 128
     return {"B": 1, "H": heads, "N": n, "V": n, "E": 128, "F": 128, "U": 128, "G": n // 256, "R": 256, "S": 256,
-            "I": blocks, "J": blocks, "O": blocks, "X": 128, "Y": 128, "K1": -(-chosen[1] // blocks), "K0": 128, "tokens": n,
-            "density": chosen[1] / chosen[0], **_LLAMA}  # fmt: skip
+            "I": blocks, "J": blocks, "O": blocks, "X": 128, "Y": 128, "K1": -(-chosen[1] // blocks), "K0": 128,
+            "tokens": n, "density": chosen[1] / chosen[0], **_LLAMA}  # fmt: skip
 
 
 def _ratio(name: str, text: str, value: float, runs: tuple[Run, ...], base: tuple[Run, ...], source: str) -> Claim:
