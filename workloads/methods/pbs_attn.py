@@ -141,7 +141,7 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         }
     if variant in ATTENTION.cascades:
         return {"O": scaled_dot_product_attention(given["Q"], given["K"], given["V"])}
-    block, segment, n, e = sizes["X"], sizes["R"], sizes["N"], sizes["E"]
+    block, segment, n, e = sizes["U"], sizes["R"], sizes["N"], sizes["E"]
     whole, count = n // segment * segment, -(-n // block)
     found: dict[str, list[torch.Tensor]] = {name: [] for name in ("Y", "KP", "VP", "SEL")}
     for q, k, v in zip(*(given[name].flatten(0, 1) for name in "QKV"), strict=True):
