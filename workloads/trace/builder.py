@@ -100,13 +100,18 @@ class Builder:
 
     # ---- inputs and lines
 
-    def input(self, name: str, shape: Sequence[int], hints: Sequence[str], keep_ones: bool = False) -> Value:
-        """A tensor that is given. Dimensions of length 1 have a rank only where `keep_ones`."""
+    def input(
+        self, name: str, shape: Sequence[int], hints: Sequence[str], keep_ones: bool = False, place: str = ""
+    ) -> Value:
+        """A tensor that is given. Dimensions of length 1 have a rank only where `keep_ones`.
+
+        `place` is the path of a parameter: those of layers that repeat share their ranks.
+        """
         name = self.name(name)
         dims: list[tuple[str, ...]] = []
         for size, hint in zip(shape, hints, strict=True):
             taken = [rank for dim in dims for rank in dim]
-            dims.append((self.ranks.fresh(size, hint, forbidden=taken),) if size != 1 or keep_ones else ())
+            dims.append((self.ranks.fresh(size, hint, place, taken),) if size != 1 or keep_ones else ())
         self.ranks.keep_apart(rank for dim in dims for rank in dim)
         self.declared[name] = tuple(size_symbol(dim[0]) if dim else 1 for dim in dims)
         return stored(Access(name, tuple(plain(dim[0]) if dim else Affine() for dim in dims)), tuple(dims))

@@ -29,8 +29,23 @@ def weightless() -> Iterator[None]:
     from .record import Recorder
 
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    with fake, Recorder(Builder(), fake).mode:
+    with fake, Recorder(Builder(), fake).mode, _no_rejection():
         yield
+
+
+@contextmanager
+def _no_rejection() -> Iterator[None]:
+    """Without drawing truncated normal numbers again until all are inside: there are no numbers to look at."""
+    from torch.nn import init
+
+    name = "_no_grad_trunc_normal_"
+    before = getattr(init, name, None)
+    setattr(init, name, lambda tensor, *_, **__: tensor)
+    try:
+        yield
+    finally:
+        if before is not None:
+            setattr(init, name, before)
 
 
 def trace_factory(spec: str, train: bool = False, sizes: Mapping[str, int] | None = None) -> TracedCascade:

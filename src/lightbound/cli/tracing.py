@@ -8,7 +8,7 @@ from typing import Any
 
 from lightbound.base.errors import LightboundError
 from lightbound.workloads.counts import compulsory_traffic, operations, total_operations
-from lightbound.workloads.passes import pass_of
+from lightbound.workloads.passes import passes as walks
 from lightbound.workloads.trace.factory import trace_factory
 from lightbound.workloads.trace.traced import TracedCascade
 
@@ -26,7 +26,7 @@ def answer(spec: str, train: bool, set_: Iterable[str], out: Path | None) -> Ans
         raise LightboundError("--out", str(out), "is not a file of Einsums", "Name it FILE.einsum or FILE.txt.")
     with progress(f"Tracing {spec}"):
         traced = trace_factory(spec, train, given.sizes(set_))
-        passes = {family: found.count for family, found in pass_of(traced).items()}
+        passes = {family: walks(traced, family).count for family in _longest(traced)}
     if out is not None:
         out.write_text(f"# {traced.name}, traced\n{traced.sized_text}", encoding="utf-8")
     data = _data(traced, passes)
@@ -85,11 +85,14 @@ def _operators(traced: TracedCascade) -> Block:
 
 
 def _passes(traced: TracedCascade, passes: dict[str, int]) -> Block:
-    sizes = {family: traced.sizes.get(family.upper(), 0) for family in passes}
-    longest = sorted(passes, key=lambda family: -int(sizes[family]))[:FAMILIES]
-    rows = [(family, f"{sizes[family]:,}", str(passes[family])) for family in longest]
+    rows = [(family, f"{traced.sizes[family.upper()]:,}", str(count)) for family, count in passes.items()]
     title = "Passes over the longest ranks"
     return Table(("rank", "size", "passes"), rows, title=title, right=frozenset({"size", "passes"}))
+
+
+def _longest(traced: TracedCascade) -> list[str]:
+    families = [family for family in traced.families if family.upper() in traced.sizes]
+    return sorted(families, key=lambda family: -int(traced.sizes[family.upper()]))[: FAMILIES if len(traced.einsums) < 500 else 1]
 
 
 def _opaque(traced: TracedCascade) -> Block:
