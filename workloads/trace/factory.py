@@ -127,6 +127,6 @@ def _check_sizes(spec: str, factory: Callable[..., Any], given: Mapping[str, int
                 problem = f"is not a parameter of {spec}"
                 raise LightboundError(f"--set {name}", value, problem, choose_from(names, name))
     for one in parameters:
-        if one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
-            if one.name not in given:
-                raise LightboundError(f"factory {spec}", one.name, "has no value", f"Give it: --set {one.name}=...")
+        is_named = one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        if is_named and one.default is one.empty and one.name not in given:
+            raise LightboundError(f"factory {spec}", one.name, "has no value", f"Give it: --set {one.name}=...")

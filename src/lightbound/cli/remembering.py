@@ -61,7 +61,9 @@ def _blocks(found: PeakMemory) -> list[Block]:
         largest = sorted(range(len(shown)), key=lambda at: -shown[at][1])[:ROWS]
         shown = tuple(shown[at] for at in sorted(largest))
     steps = [(name, size(held)) for name, held in shown]
-    title = f"Alive at each Einsum{f' (the {ROWS} largest of {len(found.timeline)})' if shown != found.timeline else ''}"
+    title = (
+        f"Alive at each Einsum{f' (the {ROWS} largest of {len(found.timeline)})' if shown != found.timeline else ''}"
+    )
     blocks.append(Table(("while computing", "bytes"), steps, title=title, right=frozenset({"bytes"})))
     blocks.append(Text(found.explain(), title="In words", verbatim=True))
     if found.recomputed:

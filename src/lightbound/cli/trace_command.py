@@ -21,7 +21,9 @@ def trace(
             show_default=False,
         ),
     ],
-    train: Annotated[bool, typer.Option("--train", help="A training step: forward, and backward to gradients.")] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="A training step: forward, and backward to gradients.")
+    ] = False,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=N,...", help="Arguments of the factory: tokens=128K,layers=32."),
@@ -83,6 +85,4 @@ def memory(
 
     check_format(form)
     work = given.workload(workload, preset, variant, set_ or (), word_bytes)
-    publish(
-        answer(work, training, parameters, order, in_place, checkpoint, fused, detached, optimizer), form
-    )
+    publish(answer(work, training, parameters, order, in_place, checkpoint, fused, detached, optimizer), form)

@@ -60,7 +60,9 @@ def _kinds(traced: TracedCascade) -> Block:
     rows = [
         (kind, f"{count:,}", f"{count / whole:.2%}") for kind, count in sorted(total.items(), key=lambda one: -one[1])
     ]
-    return Table(("kind", "operations", "share"), rows, title="Operations by kind", right=frozenset({"operations", "share"}))
+    return Table(
+        ("kind", "operations", "share"), rows, title="Operations by kind", right=frozenset({"operations", "share"})
+    )
 
 
 def _by_operator(traced: TracedCascade) -> dict[str, dict[str, int]]:
@@ -77,7 +79,12 @@ def _by_operator(traced: TracedCascade) -> dict[str, dict[str, int]]:
 
 def _operators(traced: TracedCascade) -> Block:
     rows = [
-        (name, str(row["einsums"]), f"{row['mac']:,}" if row["mac"] else "", f"{row['other']:,}" if row["other"] else "")
+        (
+            name,
+            str(row["einsums"]),
+            f"{row['mac']:,}" if row["mac"] else "",
+            f"{row['other']:,}" if row["other"] else "",
+        )
         for name, row in _by_operator(traced).items()
     ]
     columns = ("operator", "Einsums", "mac", "other operations")
@@ -92,7 +99,9 @@ def _passes(traced: TracedCascade, passes: dict[str, int]) -> Block:
 
 def _longest(traced: TracedCascade) -> list[str]:
     families = [family for family in traced.families if family.upper() in traced.sizes]
-    return sorted(families, key=lambda family: -int(traced.sizes[family.upper()]))[: FAMILIES if len(traced.einsums) < 500 else 1]
+    return sorted(families, key=lambda family: -int(traced.sizes[family.upper()]))[
+        : FAMILIES if len(traced.einsums) < 500 else 1
+    ]
 
 
 def _opaque(traced: TracedCascade) -> Block:

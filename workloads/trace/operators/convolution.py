@@ -50,12 +50,16 @@ def bounded(
 ) -> Expr:
     """An expression at other positions of some dimensions: what would be read beyond their ends is `outside`.
 
-    A tensor gives 0 there by itself, which needs no condition, unless a bare rank would run beyond its end. Each dimension is counted by one rank at most.
+    A tensor gives 0 there by itself, which needs no condition, unless a bare rank would run beyond its end. Each
+    dimension is counted by one rank at most.
     """
     moves = {dim[0]: index for dim, index in zip(dims, indices, strict=True) if dim}
     read = substitute(build.ranks, expr, moves)
     stored = set(free_ranks(expr)) if not isinstance(expr, Number | RankValue | Apply) else set[str]()
-    shifted = all(index.rank is None or build.size(index.ranks) <= build.size(dim) for dim, index in zip(dims, indices, strict=True))
+    shifted = all(
+        index.rank is None or build.size(index.ranks) <= build.size(dim)
+        for dim, index in zip(dims, indices, strict=True)
+    )
     if outside == 0 and shifted and all(dim and build.ranks.find(dim[0]) in stored for dim in dims):
         return read
     condition: Expr | None = None
