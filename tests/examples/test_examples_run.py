@@ -56,3 +56,10 @@ def test_an_example_can_be_copied_away_and_changed(tmp_path: Path) -> None:
     printed_by(tmp_path / "own_attention.py", tmp_path)
     slow, fast = (printed_by(folder / "own_machine.py", tmp_path).split(": ")[1] for folder in (EXAMPLES, tmp_path))
     assert slow != fast
+
+
+def test_a_traced_model_computes_what_torch_computes_and_is_predicted(tmp_path: Path) -> None:
+    printed = printed_by(EXAMPLES / "trace_a_model.py", tmp_path)
+    assert float(printed.splitlines()[0].rpartition(" ")[2]) < 1e-12
+    assert "passes over the tokens: 1" in printed and "opaque: nothing" in printed
+    assert "A training step of a multilayer perceptron keeps 128 MiB" in printed

@@ -79,7 +79,7 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def built(name: str, **changes: Any) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+def built(name: str, **changes: Any) -> tuple[Any, dict[str, Any]]:
     config, sizes, inputs = ARCHITECTURES[name]
     torch.manual_seed(0)
     return getattr(transformers, name)(getattr(transformers, config)(**sizes, **changes)), inputs()
