@@ -149,14 +149,16 @@ class Group(_Document):
 
 
 class Masked(_Document):
-    """How a kernel that a mapping describes treats a mask: which param is its tile of queries, which size its tile of
-    keys, and where it tests the mask (Einsums, unit and lanes of one more `bind`; what it does there is the mask's).
+    """How a kernel that a mapping describes treats a mask: which param or size is its tile of queries, which its tile
+    of keys, and where it tests the mask (Einsums, unit and lanes of one more `bind`; what it does there is the mask's).
+    `blocks`: a block takes one tile of ``queries`` and walks keys, or one of ``keys`` and walks queries.
     `order`: it starts its blocks as they are numbered (``launch``) or the one with most visits first (``longest``).
     """
 
     q_tile: str
     kv_tile: str
     tests: Bind
+    blocks: Literal["queries", "keys"] = "queries"
     order: Literal["launch", "longest"] = "launch"
 
 
@@ -164,7 +166,8 @@ class Mapping(_Document):
     """How a cascade is laid on a machine. `variant` names the cascade it is written for, `sizes` fills in tile sizes
     that the cascade leaves free, `params` are named formulas for use below them, in order. `choose` names decisions,
     each a list of settings of `params`: of all combinations that fit, the one predicted fastest is taken.
-    With `masked`, a kernel of this mapping can skip tiles of keys that a mask leaves out.
+    With `masked`, a kernel of this mapping can skip tiles of keys that a mask leaves out. `widths` are the bytes of a
+    word of tensors that are not of the workload's type (sums that are kept in FP32).
     """
 
     name: str = "mapping"
@@ -173,6 +176,7 @@ class Mapping(_Document):
     sizes: dict[str, Quantity] = {}
     params: dict[str, Quantity | Fit] = {}
     choose: dict[str, tuple[dict[str, Quantity], ...]] = {}
+    widths: dict[str, Quantity] = {}
     bind: tuple[Bind, ...]
     groups: tuple[Group, ...]
     masked: Masked | None = None

@@ -18,6 +18,7 @@ from lightbound.workloads.registry import Workload
 from lightbound.workloads.registry import workload as find_workload
 
 from .mapping import Mapping
+from .overrides import with_values
 
 ATTENTION = "attention"  # the workload of a mask that comes alone
 
@@ -114,10 +115,5 @@ def masked_mapping(mapping: Mapping, q_tile: int, kv_tile: int, test: Dictionary
             "mapping", mapping.name, "does not say how its kernel skips tiles", "Give it `masked` (docs/mapping.md)."
         )
     tests = (how.tests.model_copy(update={"implied": dict(test)}),) if test else ()
-    return mapping.model_copy(
-        update={
-            "params": {**mapping.params, how.q_tile: q_tile},
-            "sizes": {**mapping.sizes, how.kv_tile: kv_tile},
-            "bind": (*mapping.bind, *tests),
-        }
-    )
+    tiled = with_values(mapping, {how.q_tile: q_tile, how.kv_tile: kv_tile})
+    return tiled.model_copy(update={"bind": (*mapping.bind, *tests)})
