@@ -254,7 +254,7 @@ class Machine:
     @property
     def quantities(self) -> dict[str, Number]:
         """Names for the formulas of mappings: params, instance axes, `clock`, of every level and unit
-        ``<level>_bytes``, ``<unit>_lanes`` and ``<unit>_<axis>``, and `max_blocks` and `max_warps` of an SM where its
+        ``<level>_bytes`` and ``<level>_latency`` (in cycles; 0 where none is stated), ``<unit>_lanes`` and ``<unit>_<axis>``, and `max_blocks` and `max_warps` of an SM where its
         occupancy states them.
 
         A unit or level whose name begins with a digit gets a word before it (``unit_2d_lanes``,
@@ -264,6 +264,7 @@ class Machine:
         for level in self.levels:
             if level.capacity_bytes is not None:
                 names[f"{_word(level.name, 'level')}_bytes"] = level.capacity_bytes
+            names[f"{_word(level.name, 'level')}_latency"] = level.latency_s * self.clock_hz
         for unit in self.units.values():
             stem = _word(unit.name, "unit")
             names[f"{stem}_lanes"] = unit.lanes

@@ -81,8 +81,10 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
         for name, site in group.sites.items()
     }
     memory_s = _memory_time(plan, traffic, word_bytes)
-    awaited_s = _memory_time(plan, traffic, word_bytes, (READ,)) if group.group.awaits else {}
-    schedule = make_schedule(machine, group, nests, einsums, awaited_s)
+    contended = bool(group.group.awaits or group.group.settles)
+    read_s = _memory_time(plan, traffic, word_bytes, (READ,)) if contended else {}
+    stored_s = _memory_time(plan, traffic, word_bytes, (WRITE,)) if contended else {}
+    schedule = make_schedule(machine, group, nests, einsums, read_s, stored_s)
     clock = clock_hz(machine, schedule.busy, schedule.cycles)
     compute_s = schedule.cycles / clock
     latency = maximum(compute_s, *memory_s.values()) + machine.launch_latency_s

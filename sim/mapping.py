@@ -28,7 +28,13 @@ def _depth(value: Any) -> Any:
     return value
 
 
+def _as_parts(value: Any) -> Any:
+    value = _as_list(value)
+    return {name: 1 for name in value} if isinstance(value, list | tuple) else value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+Parts = Annotated[dict[str, Quantity], BeforeValidator(_as_parts)]
 
 
 class _Document(BaseModel):
@@ -121,8 +127,9 @@ class Group(_Document):
     overhead: cycles that a task (one iteration of the loops that are dealt `over` instances) takes beside its epochs.
     resident: to how many tasks of an instance at once its contexts belong (co-resident blocks). The others work on
         during the overhead of one, which then is a delay like any other.
-    awaits: levels of which a context awaits what it reads before it goes on, so that contexts contend for them as they
-        do for units. Writes, and other levels, are served beside all work.
+    awaits, settles: levels of which a context awaits what it reads before it goes on, or what it writes before it ends,
+        so that contexts contend for them as they do for units; with ``{level: part}``, so much of it. What is moved
+        there without being awaited loads them too; other levels are served beside all work.
     """
 
     einsums: Names
@@ -135,7 +142,8 @@ class Group(_Document):
     delay: Quantity = 0
     overhead: Quantity = 0
     resident: Quantity = 1
-    awaits: Names = ()
+    awaits: Parts = {}
+    settles: Parts = {}
 
     @model_validator(mode="after")
     def _check_slots(self) -> Group:

@@ -12,68 +12,106 @@ from typing import Any
 
 from .products import Product, marked_tiles
 from .products import SOURCE as PRODUCTS
-from .rows import BLOCK, BLOCK_SUM, CACHE, EXACT_DIV, EXACT_EXP, MEMORY, VECTOR, WARP_SUM
+from .rows import BLOCK_SUM, CACHE, EXACT_DIV, EXACT_EXP, MEMORY, VECTOR, WARP_SUM, delay
 
-WARP_ROWS = 1024  # longest row that PyTorch's softmax keeps in one warp
+WARP_ROWS = 1024  # longest row that PyTorch's softmax keeps in one warp, as FP32 beside so many registers of a thread
+WARP_REGISTERS = 24
+SHARED_ROWS = 48 * 1024 // 2  # longest row of 2-byte words that it keeps in shared memory
+# Instructions at 64 a clock for the place of an element, and beside one for each operand for each dimension: copies of
+# 201 million elements in 4 dimensions take 600 us on H100 and 560 on B200, of 354 million in 6 1340 to 1440 and 1230 to
+# 1330 (NATTEN's profiler logs, docs/sample-outputs: `elementwise_kernel`), whatever the bandwidth of memory.
+PLACE, DIMENSION = 25, 4
 _HEADS = ("b", "h")
 _S = Product("S", ("QC", "KC"), _HEADS, "p", "m", "e", "_S")
 _O = Product("O", ("A", "VC"), _HEADS, "p", "f", "m", "_O")
 _DV = Product("DV", ("A", "GC"), _HEADS, "m", "f", "p", "_DV")
 _DA = Product("DA", ("GC", "VC"), _HEADS, "p", "m", "f", "_DA")
-_DQ = Product("DQ", ("DS", "KC"), _HEADS, "p", "e", "m", "_DQ")
-_DK = Product("DK", ("DS", "QC"), _HEADS, "m", "e", "p", "_DK")
-_SCALED = ("S", "DQ", "DK")
+_XQ = Product("XQ", ("DS", "KC"), _HEADS, "p", "e", "m", "_XQ")
+_XK = Product("XK", ("DS", "QC"), _HEADS, "m", "e", "p", "_XK")
 _ROW = [{"for": "b", "over": "sm"}, {"for": "h", "over": "sm"}, {"for": "p", "over": "sm"}]
 _KEYS = {"lanes": ["m"]}
 
 
 def _product(product: Product) -> dict[str, Any]:
     x = product.mark
-    return product.group(contexts=f"CTAS{x}", resident=f"CTAS{x}")
+    first = f"min(1, STAGES{x} * STEP{x} / {product.summed.upper()})"  # steps that are loaded before the first product
+    return product.group(contexts=f"CTAS{x}", resident=f"CTAS{x}", awaits={"dram": first, "l2": first}, settles=["dram"])
 
 
 def _streamed(einsum: str, ranks: list[str], dims: int, operands: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A kernel that computes the place of every element: five instructions a dimension and one more for each operand."""
-    *outer, last = ranks
+    """A kernel that computes the place of every element: 128 threads of four elements each."""
+    *outer, rows, last = ranks
+    tile = f"min({last.upper()}, 512)"
     group = {
         "einsums": [einsum],
         "nest": [
             *({"for": rank, "over": "sm"} for rank in outer),
-            {"for": last, "tile": f"min({last.upper()}, 512)", "over": "sm"},
+            {"for": rows, "tile": f"min({rows.upper()}, ceil_div(512, {tile}))", "over": "sm"},
+            {"for": last, "tile": tile, "over": "sm"},
         ],
-        "contexts": f"min(max_blocks, max_warps // 4, ceil_div({' * '.join(r.upper() for r in outer)} * ceil_div({last.upper()}, 512), sm))",
-        "delay": BLOCK + MEMORY,
+        "contexts": "min(max_blocks, max_warps // 4)",
+        "delay": delay(MEMORY),
         "awaits": ["dram", "l2"],
     }
-    lanes = {"lanes": [last]}
+    lanes = {"lanes": [last, rows]}
     binds = [
         {"einsums": [einsum], "unit": "alu", "space": lanes},
-        {"einsums": [einsum], "unit": "alu", "space": lanes, "implied": {"iadd": dims * (5 + operands)}},
+        {
+            "einsums": [einsum],
+            "unit": "alu",
+            "space": lanes,
+            "implied": {"imad": PLACE + dims * (DIMENSION + operands)},
+        },
     ]
     return group, binds
 
 
-def _rows(einsums: list[str], warp: bool, reads: list[str]) -> dict[str, Any]:
-    """Rows of scores, one a warp that keeps them, or one a block that reads them again."""
-    places = "max_warps" if warp else "min(max_blocks, max_warps * 32 // THREADS)"
-    room = f"max(1, registers_bytes // ({len(reads)} * M * word_bytes))" if warp else places
-    hold = (
-        {"hold": reads, "in": "registers", "copies": f"min({places}, {room})", "alias": True}
-        if warp
-        else {"hold": reads, "in": "l2", "copies": places}
-    )
-    delay = BLOCK + MEMORY + (2 * WARP_SUM if warp else 2 * (BLOCK_SUM + CACHE))
+def _scaled(einsum: str, rank: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A kernel that scales a contiguous tensor by vectors."""
+    rows = f"min({rank.upper()}, ceil_div(1024, E))"
+    group = {
+        "einsums": [einsum],
+        "nest": [
+            {"for": "b", "over": "sm"},
+            {"for": "h", "over": "sm"},
+            {"for": rank, "tile": rows, "over": "sm"},
+        ],
+        "contexts": "min(max_blocks, max_warps // 4)",
+        "delay": delay(MEMORY),
+        "awaits": ["dram", "l2"],
+    }
+    return group, [
+        {"einsums": [einsum], "unit": "alu", "space": {"lanes": ["e", rank]}},
+        {"einsums": [einsum], "unit": "alu", "space": {"lanes": ["e", rank]}, "implied": {"cast": 2}},
+    ]
+
+
+def _rows(einsums: list[str], kept: str, reads: list[str]) -> dict[str, Any]:
+    """Rows of scores: one a warp that keeps them in registers as FP32, one a block that keeps them in shared memory, or
+    one a block that reads them again.
+    """
+    places = "max_warps" if kept == "registers" else "min(max_blocks, max_warps * 32 // THREADS)"
+    room = {
+        "registers": f"max(1, registers_bytes // ({len(reads)} * M * 4 + 32 * {WARP_REGISTERS} * 4))",
+        "shared": f"max(1, shared_bytes // ({len(reads)} * M * word_bytes))",
+        "l2": places,
+    }[kept]
+    waits = {
+        "registers": (2 * WARP_SUM,),
+        "shared": (2 * BLOCK_SUM,),
+        "l2": (2 * BLOCK_SUM, CACHE, CACHE),
+    }[kept]
     return {
         "einsums": einsums,
-        "nest": [*_ROW, hold],
+        "nest": [*_ROW, {"hold": reads, "in": kept, "copies": f"min({places}, {room})"}],
         "overbook": True,
         "contexts": f"min({places}, {room}, ceil_div(B * H * P, sm))",
-        "delay": delay,
+        "delay": delay(MEMORY, *waits),
         "awaits": ["dram", "l2"],
     }
 
 
-def _softmax(warp: bool, scores: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _softmax(warp: bool, long: int, scores: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     exps = {"N": EXACT_EXP, "A": EXACT_DIV} if warp else {"D": EXACT_EXP, "A": EXACT_EXP + EXACT_DIV}
     binds: list[dict[str, Any]] = [
         {"einsums": ["G"], "unit": "alu", "space": _KEYS},
@@ -82,7 +120,8 @@ def _softmax(warp: bool, scores: str) -> tuple[dict[str, Any], list[dict[str, An
         {"einsums": ["G", "A"] if warp else ["G", "D", "A"], "unit": "alu", "space": _KEYS, "implied": {"cast": 1}},
     ]
     binds += [{"einsums": [e], "unit": "alu", "space": _KEYS, "implied": {"mac": n}} for e, n in exps.items()]
-    return _rows(["G", "N", "D", "A"] if warp else ["G", "D", "A"], warp, [scores]), binds
+    kept = "registers" if warp else "shared" if long <= SHARED_ROWS else "l2"
+    return _rows(["G", "N", "D", "A"] if warp else ["G", "D", "A"], kept, [scores]), binds
 
 
 def _softmax_gradient(warp: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -90,7 +129,7 @@ def _softmax_gradient(warp: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]
         {"einsums": ["T", "DS"], "unit": "alu", "space": _KEYS},
         {"einsums": ["T", "DS"], "unit": "alu", "space": _KEYS, "implied": {"cast": 1}},
     ]
-    return _rows(["T", "DS"], warp, ["A", "DA"]), binds
+    return _rows(["T", "DS"], "registers" if warp else "l2", ["A", "DA"]), binds
 
 
 def _mapping(masked: bool, training: bool) -> Callable[[Mapping[str, int], Mapping[str, Any]], dict[str, Any]]:
@@ -111,7 +150,7 @@ def _mapping(masked: bool, training: bool) -> Callable[[Mapping[str, int], Mappi
             params[f"CTAS{x}"] = _blocks_of_tile(x)
             choose[f"tile{x}"] = marked_tiles(x)
             binds = one.bind("tensor")
-            if one.einsum in _SCALED:
+            if one.einsum == "S":
                 binds.append({"einsums": [one.einsum], "unit": "alu", "space": {"lanes": [one.columns]}, "ops": ["mul"]})
             step(_product(one), binds)
 
@@ -120,7 +159,7 @@ def _mapping(masked: bool, training: bool) -> Callable[[Mapping[str, int], Mappi
         product(_S)
         if masked:
             step(*_streamed("SB", ["b", "h", "p", "m"], 2, 3))
-        step(*_softmax(warp, "SB" if masked else "S"))
+        step(*_softmax(warp, sizes["M"], "SB" if masked else "S"))
         step(*_streamed("VC", ["b", "h", "m", "f"], 3, 2))
         product(_O)
         if training:
@@ -128,8 +167,10 @@ def _mapping(masked: bool, training: bool) -> Callable[[Mapping[str, int], Mappi
             product(_DV)
             product(_DA)
             step(*_softmax_gradient(warp))
-            product(_DQ)
-            product(_DK)
+            product(_XQ)
+            product(_XK)
+            step(*_scaled("DQ", "p"))
+            step(*_scaled("DK", "m"))
             step(*_streamed("GQ", ["b", "h", "p", "e"], 3, 2))
             step(*_streamed("GK", ["b", "h", "m", "e"], 3, 2))
             step(*_streamed("GV", ["b", "h", "m", "f"], 3, 2))
