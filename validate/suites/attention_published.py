@@ -17,10 +17,12 @@ from typing import Any
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.sim.bound import fastest
-from lightbound.sim.estimate import estimate
-from lightbound.sim.masked import Problem, as_problem
+from lightbound.sim.masked import as_problem
 from lightbound.workloads.masks.causal import Causal
 from lightbound.workloads.masks.dense import Dense
+from lightbound.workloads.masks.mask import Mask
+from lightbound.workloads.masks.sliding_window import SlidingWindow
+from lightbound.workloads.registry import workload
 
 from ..cases import Case, Column, read_cases
 from ..kernels import Found, find_kernel
@@ -51,6 +53,8 @@ _NOTES = (
     "block, how register ports are shared, the clock of a long run, and which tile Triton's tuning picks.",
     "Figures read by eye carry a few per cent; two hosts with the same kernel and GPU differ by up to 9 %.",
 )
+_PASSES = {"fwd": 1.0, "bwd": 2.5, "fwd+bwd": 3.5}  # operations over those of a forward pass, by convention
+_WINDOW = re.compile(r"sliding_window causal \(window (\d+)")
 _HALF = re.compile(r"(fp16|bf16)(/(fp16|bf16))?( \(default\))?")
 
 
@@ -65,6 +69,18 @@ class _Row:
     def causal(self) -> bool:
         return self.cells.get("causal") == "1"
 
+    @property
+    def passes(self) -> str:
+        return self.cells.get("pass", "fwd")
+
+    @property
+    def mask(self) -> Mask:
+        queries, keys = self.cells["seqlen_q"], self.cells["seqlen_k"]
+        window = _WINDOW.search(self.cells.get("mask", ""))
+        if window is not None:
+            return SlidingWindow(queries, int(window[1]), 0, keys)
+        return Causal(queries, keys) if self.causal else Dense((queries,), (keys,))
+
 
 @dataclass(frozen=True)
 class _Predicted:
@@ -73,6 +89,7 @@ class _Predicted:
     score: Score
     machine: str
     kernel: str
+    passes: str
     least_s: float
     doubt: str
 
@@ -99,7 +116,7 @@ def _predict(cases: Iterable[Case]) -> tuple[list[_Predicted], Counter[str]]:
         if isinstance(row, str):
             left_out[row] += 1
             continue
-        found = find_kernel(row.cells["gpu"], row.cells["kernel"], row.cells["head_dim"], row.causal)
+        found = find_kernel(row.cells["gpu"], row.cells["kernel"], row.cells["head_dim"], row.causal, row.passes)
         if found.why_not:
             left_out[found.why_not] += 1
             continue
@@ -112,12 +129,10 @@ def _predict(cases: Iterable[Case]) -> tuple[list[_Predicted], Counter[str]]:
 
 def _row(cells: Mapping[str, Any]) -> _Row | str:
     """The row with its numbers, or why it cannot be predicted."""
-    if cells.get("pass", "fwd") != "fwd":
-        return "no mapping for the backward pass"
     if not _HALF.fullmatch(cells["dtype"]):
         return f"no rates of {cells['dtype']} in the machines"
     mask = cells.get("mask", "none")
-    if mask not in ("none", "causal"):
+    if mask not in ("none", "causal", "") and _WINDOW.search(mask) is None:
         return f"no mapping for the mask {mask}"
     read: dict[str, Any] = dict(cells)
     for name in _SIZES:
@@ -125,50 +140,55 @@ def _row(cells: Mapping[str, Any]) -> _Row | str:
         if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 24):
             return "sizes that are not stated as numbers"
         read[name] = int(text)
-    if read["heads_q"] != read["heads_kv"] or cells.get("head_dim_v", cells["head_dim"]) != cells["head_dim"]:
-        return "no mapping for grouped queries or values of another width"
+    if read["heads_q"] != read["heads_kv"]:
+        return "no mapping for grouped queries"
+    if cells.get("head_dim_v", cells["head_dim"]) != cells["head_dim"]:
+        return "no tiles for values of another width than keys"
     row = _Row(read, 0.0)
     if "ms" in cells:
         return _Row(read, cells["ms"] / 1e3)
     if "tflops" in cells:
         pairs = read["batch"] * read["heads_q"] * read["seqlen_q"] * read["seqlen_k"] * (0.5 if row.causal else 1.0)
-        return _Row(read, 4 * pairs * read["head_dim"] / (cells["tflops"] * 1e12))
+        return _Row(read, 4 * pairs * read["head_dim"] * _PASSES[row.passes] / (cells["tflops"] * 1e12))
     return "no time (out of memory)"
 
 
 def _predicted(row: _Row, found: Found) -> _Predicted:
-    machine, case = found.machine, found.case
-    assert machine is not None and case is not None
-    cells = row.cells
-    queries, keys = cells["seqlen_q"], cells["seqlen_k"]
-    mask = Causal(queries, keys) if row.causal else Dense((queries,), (keys,))
-    problem = as_problem(mask, cells["heads_q"], cells["head_dim"], cells["batch"])
-    _, mapping = case.made(problem.work, machine)
-    assert mapping.masked is not None
-    count = mask.count(int(case.set[mapping.masked.q_tile]), int(case.set[mapping.masked.kv_tile]))
-    seconds = estimate(problem, machine, count, mapping).kernel_s + machine.launch_latency_s
+    assert found.machine is not None
+    cells, mask = row.cells, row.mask
+    dim = cells["head_dim"]
+    sizes = {"B": cells["batch"], "H": cells["heads_q"], "E": dim, "F": dim}
     doubt = cells.get("doubt", "")
-    group = f"{found.kernel} on {machine.name}, d {cells['head_dim']}, {'causal' if row.causal else 'full'}"
-    keys_of_row = {name: cells[name] for name in (*_SIZES, "causal", "source", "doubt") if name in cells}
+    what = "window" if isinstance(mask, SlidingWindow) else "causal" if row.causal else "full"
+    passes = "" if row.passes == "fwd" else f"{row.passes}, "
+    group = f"{found.kernel} on {found.machine.name}, {passes}d {dim}, {what}"
+    keys_of_row = {name: cells[name] for name in (*_SIZES, "causal", "pass", "source", "doubt") if name in cells}
     return _Predicted(
-        Score(f"{group} ({DOUBT})" if doubt else group, METRIC, keys_of_row, row.seconds, float(seconds)),
-        machine.name,
+        Score(f"{group} ({DOUBT})" if doubt else group, METRIC, keys_of_row, row.seconds, found.seconds(mask, sizes)),
+        found.machine.name,
         found.kernel,
-        _least_s(problem, machine),
+        row.passes,
+        _least_s(found.machine, mask, sizes, row.passes),
         doubt,
     )
 
 
-def _least_s(problem: Problem, machine: Machine) -> float:
+def _least_s(machine: Machine, mask: Mask, sizes: Mapping[str, int], passes: str) -> float:
     """The roofline of what is attended: every unit at its peak, no tile, no padding, every tensor moved once."""
-    pairs = problem.mask.attended_pairs * problem.copies
-    bandwidth = machine.levels[0].bandwidth_bytes_per_s
-    times = [problem.io_bytes / bandwidth] if bandwidth is not None else []
-    for op in ("mac", "exp"):
-        unit = fastest(machine, op)
-        if unit is not None:
-            times.append(pairs * problem.pair_operations[op] / unit[1])
-    return max(times)
+    least = 0.0
+    for name, part in (("attention", "fwd"), ("attention_backward", "bwd")):
+        if part not in passes:
+            continue
+        problem = as_problem(workload(name, P=mask.queries, M=mask.keys, **sizes).with_mask(mask), None, None, None)
+        pairs = problem.mask.attended_pairs * problem.copies
+        bandwidth = machine.levels[0].bandwidth_bytes_per_s
+        times = [problem.io_bytes / bandwidth] if bandwidth is not None else []
+        for op in ("mac", "exp"):
+            unit = fastest(machine, op)
+            if unit is not None:
+                times.append(pairs * problem.pair_operations[op] / unit[1])
+        least += max(times)
+    return least
 
 
 def _checks(predicted: Sequence[_Predicted]) -> list[Check]:

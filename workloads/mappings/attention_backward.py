@@ -126,4 +126,25 @@ SYNC = {
     "masked": _MASKED,
 }
 
-MAPPINGS = {"flash_backward_sync": SYNC}
+# Warp groups issue asynchronous products on operands in shared memory; two of them contend for the units. A tile's
+# part of DQ leaves through shared memory as one reduction by the memory engine.
+ASYNC = {
+    "source": (
+        "FlashAttention-3, arXiv 2407.08608, and Dao-AILab/flash-attention, hopper/flash_bwd_launch_template.h: 128 keys "
+        "by 128 queries for a head dimension of 64, by 80 (causal 64) for 128, two consumer warp groups. A tile costs "
+        "four barriers of 30 cycles, five waits of 33 for products and 20 for an exponential; a block 3500 cycles at "
+        "its start and end: sums of published latencies, assumed"
+    ),
+    "variant": "recompute",
+    "params": {"BR": "where(E > 64, 64, 128)", "BC": "2 * mma_rows", "CONTEXTS": 2},
+    "widths": {"ZQ": 4, "XQ": 4},
+    "bind": _bind("tensor"),
+    "groups": [
+        _rows(_PREPARE, "f"),
+        _block([], contexts="CONTEXTS", delay=4 * 30 + 5 * 33 + 20),
+        _rows(["DQ"], "e"),
+    ],
+    "masked": _MASKED,
+}
+
+MAPPINGS = {"flash_backward": ASYNC, "flash_backward_sync": SYNC}
