@@ -65,7 +65,9 @@ def _chosen(
 ) -> Mapping:
     """The mapping with these decisions taken, by the groups that read them; others stand at their first setting."""
     open_ = {decision: offered for decision, offered in mapping.choose.items() if decision not in decisions}
-    here = mapping.model_copy(update={"choose": {name: mapping.choose[name] for name in mapping.choose if name not in open_}})
+    here = mapping.model_copy(
+        update={"choose": {name: mapping.choose[name] for name in mapping.choose if name not in open_}}
+    )
     offered = settings(here)
     sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
     names = {**machine.quantities, **sizes, "word_bytes": word_bytes}

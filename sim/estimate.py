@@ -207,9 +207,7 @@ def _dealt_over(mapping: Mapping) -> str | None:
     return axes[-1] if axes else None
 
 
-def _memory_s(
-    problem: Problem, machine: Machine, memory: Dictionary[str, float], alone: bool
-) -> dict[str, float]:
+def _memory_s(problem: Problem, machine: Machine, memory: Dictionary[str, float], alone: bool) -> dict[str, float]:
     """Seconds of each level: words of the visits, and where the kernel is alone, at the outermost level at least every
     input and output once.
     """

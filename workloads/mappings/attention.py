@@ -10,12 +10,14 @@ matrix instruction (`mma_rows`).
 
 from __future__ import annotations
 
+from typing import Any
+
 _ROWS = {"lanes": ["p"]}
 _SCORES = {"lanes": ["p", "m0"]}
 _OUTPUT = {"lanes": ["p", "f"]}
 
 # Tiles of queries and keys are skipped whole; scores are tested where they become numerators.
-_MASKED = {"q_tile": "BR", "kv_tile": "M0", "tests": {"einsums": ["N"], "unit": "alu", "space": _SCORES}}
+_MASKED: dict[str, Any] = {"q_tile": "BR", "kv_tile": "M0", "tests": {"einsums": ["N"], "unit": "alu", "space": _SCORES}}
 
 _EVERY = ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"]
 
@@ -175,65 +177,83 @@ FLASH_ASYNC = {
     "params": {**FLASH["params"], "BR": "2 * mma_rows", "CONTEXTS": 3},
 }
 
+
 # Both products are those of a library of templates: operands of every step come through shared memory, queries too,
-# with a barrier a step; probabilities pass through shared memory. Sums of a head dimension that one block of keys does not cover
-# (WIDE) stay in memory as FP32.
-FLASH_TEMPLATES = {
-    **FLASH_SYNC,
-    "source": (
-        "facebookresearch/xformers and pytorch, mem_eff_attention/kernel_forward.h: 64 queries by 64 keys for a head "
-        "dimension of 64 and by 128 for 128, warps of 32 x 32, 16 warps on an SM. Scores are scaled before their "
-        "maximum, and maxima and sums of warps meet in shared memory: four more barriers of 30 cycles, and one for every "
-        "32 along a sum; the latency of L2 before the first product, 260 of an iteration and 3500 of a block: sums of "
-        "published latencies, assumed. Operands are awaited, since only three stages of 32 are on the way"
-    ),
-    "sizes": {"M0": "min(M, where(E > 64, 128, 64))"},
-    "params": {
-        "BR": 64,
-        "WARPS": "max(1, BR * M0 // 1024)",
-        "CONTEXTS": "max(1, 16 // WARPS)",
-        "DENORMALS": 0,
-    },
-    "bind": [*FLASH_SYNC["bind"], {"einsums": ["N"], "unit": "alu", "space": _SCORES, "implied": {"mul": 1}}],
-    "groups": [
-        {
-            **FLASH_SYNC["groups"][0],
-            "nest": [
-                *_BLOCK[:3],
-                {"hold": ["RM", "RD", "RO"], "in": "registers"},
-                {"for": "m1"},
-                {"hold": ["Q", "K", "V"], "in": "l2"},
-                {"hold": ["Q", "K", "V"], "in": "shared"},
-                {"hold": ["N"], "in": "shared"},
-                {
-                    "do": ["S"],
-                    "nest": [
-                        {"for": "p", "tile": "min(32, BR)"},
-                        {"for": "m0", "tile": "min(32, M0)"},
-                        {"for": "e", "tile": 16},
-                        {"hold": ["Q", "K"], "in": "registers", "wait": 33},
-                    ],
-                },
-                {
-                    "do": ["LO"],
-                    "nest": [
-                        {"for": "p", "tile": "min(32, BR)"},
-                        {"for": "f", "tile": "min(32, F)"},
-                        {"for": "m0", "tile": 16},
-                        {"hold": ["N", "V"], "in": "registers", "wait": 33},
-                    ],
-                },
-            ],
-            "awaits": ["l2"],
-            "delay": "260 + 4 * 30 + l2_latency + 30 * (ceil_div(E, 32) + ceil_div(M0, 32))",
-        }
-    ],
-}
+# with a barrier a step; probabilities pass through shared memory. Where one block of keys does not cover the head
+# dimension (`wide`), sums stay in memory as FP32. GATHER are the instructions for the place of every vector of 16 bytes
+# that is fetched, where neighbours of a tile do not lie side by side in memory.
+def _templates(wide: bool) -> dict[str, Any]:
+    kept = [{"hold": ["RM", "RD"], "in": "registers"}] if wide else [{"hold": ["RM", "RD", "RO"], "in": "registers"}]
+    sums = [{"einsums": ["RO"], "unit": "alu", "space": _OUTPUT, "implied": {"imad": "2 * GATHER / 4"}}] if wide else []
+    return {
+        **FLASH_SYNC,
+        "source": (
+            "facebookresearch/xformers and pytorch, mem_eff_attention/kernel_forward.h: 64 queries by 64 keys for a head "
+            "dimension of 64 and by 128 for 128, warps of 32 x 32, 16 warps on an SM. Scores are scaled before their "
+            "maximum, and maxima and sums of warps meet in shared memory: four more barriers of 30 cycles, and one for "
+            "every 32 along a sum; the latency of L2 before the first product, 260 of an iteration and 3500 of a block: "
+            "sums of published latencies, assumed. Operands are awaited, since only three stages of 32 are on the way"
+        ),
+        "sizes": {"M0": "min(M, where(E > 64, 128, 64))"},
+        "params": {
+            "BR": 64,
+            "WARPS": "max(1, BR * M0 // 1024)",
+            "CONTEXTS": "max(1, 16 // WARPS)",
+            "DENORMALS": 0,
+            "GATHER": 0,
+        },
+        # four fifths of a place are the coordinates, which a test of the mask needs of every key
+        "masked": {**_MASKED, "tests": {**_MASKED["tests"], "implied": {"imad": "4 / 5 * GATHER"}}},
+        "widths": {"RO": 4} if wide else {},
+        "bind": [
+            *FLASH_SYNC["bind"],
+            {"einsums": ["N"], "unit": "alu", "space": _SCORES, "implied": {"mul": 1}},
+            {"einsums": ["S"], "unit": "alu", "space": _SCORES, "implied": {"imad": "GATHER / 8 * (1 / M0 + 1 / BR)"}},
+            {"einsums": ["LO"], "unit": "alu", "space": _OUTPUT, "implied": {"imad": "GATHER / 8 / BR"}},
+            *sums,
+        ],
+        "groups": [
+            {
+                **FLASH_SYNC["groups"][0],
+                "nest": [
+                    *_BLOCK[:3],
+                    *kept,
+                    *([{"hold": ["RO"], "in": "l2"}] if wide else []),
+                    {"for": "m1"},
+                    {"hold": ["Q", "K", "V"], "in": "l2"},
+                    {"hold": ["Q", "K", "V"], "in": "shared"},
+                    {"hold": ["N"], "in": "shared"},
+                    {
+                        "do": ["S"],
+                        "nest": [
+                            {"for": "p", "tile": "min(32, BR)"},
+                            {"for": "m0", "tile": "min(32, M0)"},
+                            {"for": "e", "tile": 16},
+                            {"hold": ["Q", "K"], "in": "registers", "wait": 33},
+                        ],
+                    },
+                    {
+                        "do": ["LO"],
+                        "nest": [
+                            {"for": "p", "tile": "min(32, BR)"},
+                            {"for": "f", "tile": "min(32, F)"},
+                            {"for": "m0", "tile": 16},
+                            {"hold": ["N", "V"], "in": "registers", "wait": 33},
+                        ],
+                    },
+                ],
+                "awaits": ["l2"],
+                "delay": "260 + 4 * 30 + l2_latency + 30 * (ceil_div(E, 32) + ceil_div(M0, 32))",
+            }
+        ],
+    }
+
 
 MAPPINGS = {
     "flash": FLASH,
     "flash_sync": FLASH_SYNC,
     "flash_sync_q": FLASH_SYNC_Q,
     "flash_async": FLASH_ASYNC,
-    "flash_templates": FLASH_TEMPLATES,
+    "flash_templates": _templates(wide=False),
+    "flash_templates_wide": _templates(wide=True),
 }

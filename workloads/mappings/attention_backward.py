@@ -71,7 +71,9 @@ def _block(inner: list[dict[str, Any]], **group: Any) -> dict[str, Any]:
     }
 
 
-def _product(einsum: str, operands: list[str], rows: tuple[str, str], columns: tuple[str, str], step: str) -> dict[str, Any]:
+def _product(
+    einsum: str, operands: list[str], rows: tuple[str, str], columns: tuple[str, str], step: str
+) -> dict[str, Any]:
     """A product of warps in rows and columns, which load operands for every 16 along the sum."""
     return {
         "do": [einsum],
@@ -84,7 +86,12 @@ def _product(einsum: str, operands: list[str], rows: tuple[str, str], columns: t
     }
 
 
-_MASKED = {"q_tile": "BR", "kv_tile": "BC", "blocks": "keys", "tests": {"einsums": ["A"], "unit": "alu", "space": _SCORES}}
+_MASKED = {
+    "q_tile": "BR",
+    "kv_tile": "BC",
+    "blocks": "keys",
+    "tests": {"einsums": ["A"], "unit": "alu", "space": _SCORES},
+}
 
 SYNC = {
     "source": (

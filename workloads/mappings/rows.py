@@ -122,12 +122,8 @@ _MOMENTS = [
     {"einsums": ["V"], "unit": "sfu", "space": _ROW, "ops": ["rsqrt"]},
 ]
 NORM = {
-    "reread": _rows(
-        ["A", "Q", "V", "Y"], "moments", _MOMENTS, 128, delay(MEMORY, BLOCK_SUM, CACHE), None, ["W", "C"]
-    ),
-    "on_chip": _rows(
-        ["A", "Q", "V", "Y"], "moments", _MOMENTS, _THREADS, delay(MEMORY, BLOCK_SUM), ["X"], ["W", "C"]
-    ),
+    "reread": _rows(["A", "Q", "V", "Y"], "moments", _MOMENTS, 128, delay(MEMORY, BLOCK_SUM, CACHE), None, ["W", "C"]),
+    "on_chip": _rows(["A", "Q", "V", "Y"], "moments", _MOMENTS, _THREADS, delay(MEMORY, BLOCK_SUM), ["X"], ["W", "C"]),
 }
 _SQUARES = [
     *_bind({"alu": ["Q", "Y"]}, {"Q": 1, "Y": 2}),

@@ -35,7 +35,9 @@ _KEYS = {"lanes": ["m"]}
 def _product(product: Product) -> dict[str, Any]:
     x = product.mark
     first = f"min(1, STAGES{x} * STEP{x} / {product.summed.upper()})"  # steps that are loaded before the first product
-    return product.group(contexts=f"CTAS{x}", resident=f"CTAS{x}", awaits={"dram": first, "l2": first}, settles=["dram"])
+    return product.group(
+        contexts=f"CTAS{x}", resident=f"CTAS{x}", awaits={"dram": first, "l2": first}, settles=["dram"]
+    )
 
 
 def _streamed(einsum: str, ranks: list[str], dims: int, operands: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -151,7 +153,9 @@ def _mapping(masked: bool, training: bool) -> Callable[[Mapping[str, int], Mappi
             choose[f"tile{x}"] = marked_tiles(x)
             binds = one.bind("tensor")
             if one.einsum == "S":
-                binds.append({"einsums": [one.einsum], "unit": "alu", "space": {"lanes": [one.columns]}, "ops": ["mul"]})
+                binds.append(
+                    {"einsums": [one.einsum], "unit": "alu", "space": {"lanes": [one.columns]}, "ops": ["mul"]}
+                )
             step(_product(one), binds)
 
         step(*_streamed("QC", ["b", "h", "p", "e"], 3, 2))

@@ -32,6 +32,8 @@ METHOD = Method(
     cascades={"recompute": RECOMPUTE},
     sizes=ATTENTION.sizes,
     presets={name: sizes for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1},
-    preset_sources={name: ATTENTION.preset_sources[name] for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1},
+    preset_sources={
+        name: ATTENTION.preset_sources[name] for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1
+    },
     mappings=MAPPINGS,
 )

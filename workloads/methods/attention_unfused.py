@@ -68,6 +68,8 @@ METHOD = Method(
     cascades={_name(*case): _cascade(*case) for case in _CASES},
     sizes=ATTENTION.sizes,
     presets={name: sizes for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1},
-    preset_sources={name: ATTENTION.preset_sources[name] for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1},
+    preset_sources={
+        name: ATTENTION.preset_sources[name] for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1
+    },
     mappings=MAPPINGS,
 )
