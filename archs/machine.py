@@ -270,7 +270,8 @@ class Machine:
             names[f"{stem}_lanes"] = unit.lanes
             names.update({f"{stem}_{axis}": count for axis, count in unit.shape.items() if axis != "lanes"})
         if self.occupancy is not None:
-            bounds = {"max_blocks": self.occupancy.ctas, "max_warps": self.occupancy.warps}
+            most = self.occupancy.ctas if self.occupancy.ctas is not None else self.occupancy.warps
+            bounds = {"max_blocks": most, "max_warps": self.occupancy.warps}
             names.update({name: bound for name, bound in bounds.items() if bound is not None})
         return names
 

@@ -161,6 +161,7 @@ class Masked(_Document):
     of keys, and where it tests the mask (Einsums, unit and lanes of one more `bind`; what it does there is the mask's).
     `blocks`: a block takes one tile of ``queries`` and walks keys, or one of ``keys`` and walks queries.
     `order`: it starts its blocks as they are numbered (``launch``) or the one with most visits first (``longest``).
+    `tiles`: pairs of both tiles that are worth a try where nobody says which.
     """
 
     q_tile: str
@@ -168,6 +169,7 @@ class Masked(_Document):
     tests: Bind
     blocks: Literal["queries", "keys"] = "queries"
     order: Literal["launch", "longest"] = "launch"
+    tiles: tuple[tuple[int, int], ...] = ()
 
 
 class Mapping(_Document):
@@ -175,7 +177,8 @@ class Mapping(_Document):
     that the cascade leaves free, `params` are named formulas for use below them, in order. `choose` names decisions,
     each a list of settings of `params`: of all combinations that fit, the one predicted fastest is taken.
     With `masked`, a kernel of this mapping can skip tiles of keys that a mask leaves out. `widths` are the bytes of a
-    word of tensors that are not of the workload's type (sums that are kept in FP32).
+    word of tensors that are not of the workload's type (sums that are kept in FP32); `word_bytes` says that the mapping
+    is for words of so many bytes only, as far as a choice among mappings goes.
     """
 
     name: str = "mapping"
@@ -185,6 +188,7 @@ class Mapping(_Document):
     params: dict[str, Quantity | Fit] = {}
     choose: dict[str, tuple[dict[str, Quantity], ...]] = {}
     widths: dict[str, Quantity] = {}
+    word_bytes: int | None = None
     bind: tuple[Bind, ...]
     groups: tuple[Group, ...]
     masked: Masked | None = None

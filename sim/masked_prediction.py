@@ -18,6 +18,7 @@ from lightbound.workloads.registry import Workload
 from .blocks import blocks_of
 from .estimate import Estimate, estimate
 from .mapping import Mapping
+from .kernel_choice import fastest_kernel
 from .masked import as_one_tile, as_problem, masked_mapping
 from .overrides import tiles
 from .prediction import Prediction
@@ -80,8 +81,11 @@ def _times(values: Dictionary[str, Number], factor: Number) -> dict[str, Number]
     return {name: value * factor for name, value in values.items()}
 
 
-def first_masked(work: Workload, machine: Machine) -> Mapping:
-    """The first of a workload's mappings that says how its kernel skips tiles and that fits the machine."""
+def some_masked(work: Workload, machine: Machine) -> Mapping:
+    """The fastest kernel of a workload that skips tiles; where no mapping offers tiles, the first that fits the machine."""
+    kernel = fastest_kernel(work, machine)
+    if kernel is not None and kernel.masked is not None:
+        return kernel
     failed: LightboundError | None = None
     for name, made in work.method.mappings.items():
         if callable(made) or "masked" not in made:

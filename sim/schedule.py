@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightbound.archs.machine import Machine
-from lightbound.base.formula import Number, ceil_div, evaluate, maximum, where
+from lightbound.base.errors import LightboundError
+from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, where
 
 from .contention import cycle_time
 from .plan import GroupPlan
@@ -85,6 +86,13 @@ def make_schedule(
             exposed = maximum(0, unit.drain_cycles - hidden) * mine
             waits[f"{unit.name} drain"] = waits.get(f"{unit.name} drain", 0) + exposed
     contexts = evaluate(group.contexts, nests.environment)
+    if group.contexts != 0 and not is_array(contexts) and contexts < 1:
+        raise LightboundError(
+            f"contexts of {', '.join(group.einsums)}",
+            contexts,
+            f"says that no block fits on an instance of {machine.name}",
+            "Use smaller tiles, or more threads for them.",
+        )
     overhead = evaluate(group.overhead, nests.environment)
     resident = evaluate(group.resident, nests.environment)
     hidden = where(resident > 1, overhead, 0)

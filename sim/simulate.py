@@ -55,9 +55,9 @@ def simulate(
     work = as_workload(workload)
     hardware = as_machine(machine)
     if work.mask is not None and len(work.mask.grid) == 1 and engine == "analytical":
-        from .masked_prediction import first_masked, predict_masked
+        from .masked_prediction import predict_masked, some_masked
 
-        work, chosen = resolve_mapping(work, hardware, mapping or first_masked(work, hardware))
+        work, chosen = resolve_mapping(work, hardware, mapping or some_masked(work, hardware))
         if chosen.masked is not None:
             return predict_masked(work, hardware, chosen)
     work, chosen = resolve_mapping(work, hardware, mapping)
@@ -94,8 +94,8 @@ def resolve_mapping(work: Workload, machine: Machine, mapping: MappingLike) -> t
     if mapping is None:
         from .search import default_mapping
 
-        return work, default_mapping(work, machine)
-    if isinstance(mapping, str):
+        mapping = default_mapping(work, machine)
+    elif isinstance(mapping, str):
         named = work.method.mappings
         if mapping == "default":
             return resolve_mapping(work, machine, None)

@@ -36,6 +36,24 @@ _SOFTMAX = [
     {"einsums": ["O"], "unit": "sfu", "space": _OUTPUT},
 ]
 
+
+
+def _occupancy(threads: str, registers: str, shared: str, most: int) -> dict[str, str]:
+    """CTAS, the blocks of these threads that an SM holds, by registers, shared memory and places; none where a thread needs
+    more than `most` registers. Registers hold the sums and scores of a thread, and 24 to 64 more for operands and
+    addresses (assumed); a block reserves 1 KiB of shared memory.
+    """
+    return {
+        "THREADS": threads,
+        "REGISTERS": registers,
+        "SHARED": f"{shared} + 1024",
+        "CTAS": (
+            f"where(REGISTERS > {most + 1}, 0, floor(min(registers_bytes / 4 / (THREADS * min({most}, REGISTERS)), "
+            "shared_bytes / SHARED, max_blocks, max_warps * 32 / THREADS)))"
+        ),
+    }
+
+
 # A block of threads: BR queries and their running values stay, keys and values come by; blocks that run at once on the
 # same head find them in the cache.
 _BLOCK = [
@@ -59,9 +77,15 @@ FLASH = {
     "params": {
         "BR": "2 * mma_rows",
         "ROWS": "mma_rows",
-        "CONTEXTS": "ceil_div(BR, ROWS)",
-        "RESIDENT": 1,
         "STAGES": 2,
+        **_occupancy(
+            "128 * ceil_div(BR, ROWS)",
+            "ROWS * (F + 1.25 * M0) / 128 + 24",
+            "word_bytes * (BR * E + STAGES * M0 * (E + F))",
+            255,
+        ),
+        "CONTEXTS": "ceil_div(BR, ROWS)",
+        "RESIDENT": "min(1, CTAS)",
         "DENORMALS": 0,
     },
     "bind": [
@@ -79,13 +103,13 @@ FLASH = {
                 {"do": ["S"], "nest": [{"for": "e", "tile": 16}, {"hold": ["Q", "K"], "in": "registers"}]},
                 {"do": ["LO"], "nest": [{"hold": ["V"], "in": "registers"}]},
             ],
-            "contexts": "CONTEXTS",
+            "contexts": "CONTEXTS * min(1, CTAS)",
             "delay": 260,
             "overhead": 3500,
             "resident": "RESIDENT",
         }
     ],
-    "masked": _MASKED,
+    "masked": {**_MASKED, "tiles": [[128, 128], [128, 64], [128, 96], [128, 176], [192, 128], [64, 128], [256, 128]]},
 }
 
 # Two blocks of threads share an SM and contend for it; a block's warps load their own operands from shared memory for
@@ -98,7 +122,15 @@ FLASH_SYNC = {
     ),
     "variant": "1-pass",
     "sizes": {"M0": "min(M, where(E > 64, 64, 128))"},
-    "params": {"BR": 128, "WARPS": 4, "CONTEXTS": 2, "DENORMALS": 0},
+    "params": {
+        "BR": 128,
+        "WARPS": 4,
+        **_occupancy(
+            "32 * WARPS", "BR * (F + M0) / (32 * WARPS) + 64", "word_bytes * (BR * E + M0 * (E + F))", 255
+        ),
+        "CONTEXTS": "CTAS",
+        "DENORMALS": 0,
+    },
     "bind": [
         {"einsums": ["S"], "unit": "tensor_sync", "space": _SCORES},
         {"einsums": ["LO"], "unit": "tensor_sync", "space": _OUTPUT},
@@ -133,7 +165,7 @@ FLASH_SYNC = {
             "resident": "CONTEXTS",
         }
     ],
-    "masked": _MASKED,
+    "masked": {**_MASKED, "tiles": [[128, 64], [128, 128], [128, 32], [64, 64], [64, 128], [64, 32]]},
 }
 
 # As flash_sync, but every warp keeps its queries in registers for as long as it walks the keys.
@@ -143,6 +175,11 @@ FLASH_SYNC_Q = {
         "Triton's tutorial kernel, triton-lang/triton, python/tutorials/06-fused-attention.py: queries are "
         "taken to stay in registers as operands, assumed; tiles and cycles as in flash_sync"
     ),
+    "params": {
+        **FLASH_SYNC["params"],
+        "REGISTERS": "BR * (F + M0 + E / 2) / THREADS + 64",
+        "SHARED": "word_bytes * M0 * (E + F) + 1024",
+    },
     "groups": [
         {
             **FLASH_SYNC["groups"][0],
@@ -174,7 +211,12 @@ FLASH_ASYNC = {
         "keys. Three groups of warps contend for the units: the softmax of each tile, and the one that rescales. Cycles as "
         "in flash"
     ),
-    "params": {**FLASH["params"], "BR": "2 * mma_rows", "CONTEXTS": 3},
+    "params": {
+        **FLASH["params"],
+        "BR": "2 * mma_rows",
+        "REGISTERS": "where(mma_rows >= 128, 128, 1024)",  # without that memory, no thread has room for its sums
+        "CONTEXTS": "1 + ceil_div(BR, ROWS)",
+    },
 }
 
 
@@ -198,12 +240,18 @@ def _templates(wide: bool) -> dict[str, Any]:
         "params": {
             "BR": 64,
             "WARPS": "max(1, BR * M0 // 1024)",
-            "CONTEXTS": "max(1, 16 // WARPS)",
+            "SHARED": "word_bytes * max(3 * 32 * (BR + M0), BR * M0 + 3 * 32 * F) + 1024",  # three stages of 32
+            "CTAS": "min(16 // WARPS, shared_bytes // SHARED)",
+            "CONTEXTS": "CTAS",
             "DENORMALS": 0,
             "GATHER": 0,
         },
         # four fifths of a place are the coordinates, which a test of the mask needs of every key
-        "masked": {**_MASKED, "tests": {**_MASKED["tests"], "implied": {"imad": "4 / 5 * GATHER"}}},
+        "masked": {
+            **_MASKED,
+            "tests": {**_MASKED["tests"], "implied": {"imad": "4 / 5 * GATHER"}},
+            "tiles": [] if wide else [[64, 64], [64, 128]],
+        },
         "widths": {"RO": 4} if wide else {},
         "bind": [
             *FLASH_SYNC["bind"],

@@ -134,6 +134,7 @@ def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> d
     return {
         "source": SOURCE,
         "variant": "plain",
+        "word_bytes": 2 if unit == "tensor_sync" else 4,
         "params": product.params(unit, tiles, step),
         "choose": {"tile": tiles, "split": SPLITS},
         "bind": product.bind(unit),

@@ -66,4 +66,5 @@ METHOD = Method(
         "llama2_7b_decode": "as llama2_7b, one new token for each of 16 sequences (the batch is our choice)",
     },
     mappings=MAPPINGS,
+    backward="attention_backward",
 )

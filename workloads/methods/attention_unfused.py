@@ -72,4 +72,5 @@ METHOD = Method(
         name: ATTENTION.preset_sources[name] for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1
     },
     mappings=MAPPINGS,
+    interchangeable=False,
 )

@@ -60,14 +60,14 @@ def mapping_of(
     work: Workload, machine: Machine, mapping: Mapping | str | None, tiles: str | None, changed: dict[str, int | str]
 ) -> Mapping | str | None:
     """The mapping meant, with these values changed. Without a name it is the first that can skip tiles, if need be."""
-    from lightbound.sim.masked_prediction import first_masked
+    from lightbound.sim.masked_prediction import some_masked
     from lightbound.sim.overrides import with_values
     from lightbound.sim.simulate import resolve_mapping
 
     masked = work.mask is not None and len(work.mask.grid) == 1
     if not changed and tiles is None and (mapping is not None or not masked):
         return mapping
-    chosen = first_masked(work, machine) if mapping is None else resolve_mapping(work, machine, mapping)[1]
+    chosen = some_masked(work, machine) if mapping is None else resolve_mapping(work, machine, mapping)[1]
     if tiles is not None:
         match = _TILES.fullmatch(tiles.strip())
         if match is None or not (int(match[1]) and int(match[2])):
