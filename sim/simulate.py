@@ -215,12 +215,17 @@ def _sized(work: Workload, machine: Machine, mapping: Mapping) -> tuple[Cascade,
     tile = {symbol: int(size) if not is_array(size) else size for symbol, size in tile.items()}
     notes: list[str] = []
     padded: dict[str, Number] = {}
+    together: dict[str, Number] = {}  # of the parts of a rank that the mapping sizes, by the whole rank
     for symbol, size in tile.items():
         whole = symbol.rstrip("0123456789")
+        if whole != symbol:
+            together[whole] = together.get(whole, 1) * size
+    for whole, size in together.items():
         given = cascade.sizes.get(whole)
-        if given is not None and whole != symbol and np.any(np.asarray(given % size)):
+        if given is not None and np.any(np.asarray(given % size)):
             padded[whole] = ceil_div(given, size) * size
-            notes.append(f"{whole} is padded to whole tiles of {symbol} = {size}")
+            parts = " * ".join(symbol for symbol in tile if symbol.rstrip("0123456789") == whole)
+            notes.append(f"{whole} is padded to whole tiles of {parts} = {size}")
     cascade = cascade.with_sizes(**padded, **tile)
     if cascade.missing_sizes:
         missing = cascade.missing_sizes[0]

@@ -6,7 +6,6 @@ The table is attention_kernels.yaml. Where it has nothing for a row, `why_not` i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,14 +26,35 @@ from lightbound.workloads.masks.mask import Mask
 from lightbound.workloads.registry import workload
 
 TABLE = Path(__file__).parent / "attention_kernels.yaml"
+DECODE = "attention_decode"
 
 
 class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """What a row runs: its mask, the batch, heads of queries and of keys, and the head dimension."""
+
+    mask: Mask
+    batch: int
+    heads: int
+    heads_kv: int
+    dim: int
+
+    def sizes(self, name: str) -> dict[str, int]:
+        """The sizes of a workload; one without groups of queries has a head of keys for each of theirs."""
+        common = {"B": self.batch, "E": self.dim, "F": self.dim, "M": self.mask.keys}
+        if name == DECODE:
+            return {**common, "H": self.heads_kv, "G": self.heads // self.heads_kv}
+        return {**common, "H": self.heads, "P": self.mask.queries}
+
+
 class KernelCase(_Document):
-    """A kernel's mapping for one pass on some GPUs, at some head dimensions."""
+    """A kernel's mapping for one pass on some GPUs, at some head dimensions. With `kernel_time`, published times are those
+    of kernels alone, without their launches.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -46,25 +66,29 @@ class KernelCase(_Document):
     set: dict[str, int | str] = {}
     causal: bool | None = None
     order: Literal["launch", "longest"] = "launch"
+    kernel_time: bool = False
 
     def fits(self, capability: int, head_dim: int, causal: bool) -> bool:
         """Whether this is the case of a row."""
         low, high = self.capability
         return low <= capability <= high and head_dim <= self.head_dim and self.causal in (None, causal)
 
-    def seconds(self, machine: Machine, mask: Mask, sizes: Dictionary[str, int]) -> float:
-        """The time predicted for attention of these sizes under a mask, launches included.
+    def seconds(self, machine: Machine, row: Shape) -> float:
+        """The time predicted for attention of this shape, launches included.
 
         A mapping that does not skip tiles runs all of them, whatever the mask.
         """
-        work = workload(self.workload, P=mask.queries, M=mask.keys, **sizes)
+        work = workload(self.workload, **row.sizes(self.workload))
         work, mapping = resolve_mapping(work, machine, self.mapping)
         mapping = in_order(with_values(mapping, self.set), self.order)
         if mapping.masked is None:
-            return float(predict(work, machine, mapping).latency_s)
-        problem = as_problem(work.with_mask(mask), None, None, None)
-        count = mask.count(*(int(self.set[name]) for name in (mapping.masked.q_tile, mapping.masked.kv_tile)))
-        return estimate(problem, machine, count, mapping).latency_s(machine)
+            prediction = predict(work, machine, mapping)
+            launches = 0 if self.kernel_time else len(prediction.groups)
+            return float(prediction.latency_s) - (len(prediction.groups) - launches) * float(machine.launch_latency_s)
+        problem = as_problem(work.with_mask(row.mask), None, None, None)
+        count = row.mask.count(*(int(self.set[name]) for name in (mapping.masked.q_tile, mapping.masked.kv_tile)))
+        found = estimate(problem, machine, count, mapping)
+        return found.kernel_s + found.beside_s if self.kernel_time else found.latency_s(machine)
 
 
 class Kernel(_Document):
@@ -92,13 +116,12 @@ class Found:
     taken_off: tuple[KernelCase, ...] = ()
     why_not: str = ""
 
-    def seconds(self, mask: Mask, sizes: Dictionary[str, int]) -> float:
+    def seconds(self, row: Shape) -> float:
         """The predicted time of a row."""
-        assert self.machine is not None
         machine = self.machine
-        return sum(case.seconds(machine, mask, sizes) for case in self.added) - sum(
-            case.seconds(machine, mask, sizes) for case in self.taken_off
-        )
+        assert machine is not None
+        added = sum(case.seconds(machine, row) for case in self.added)
+        return added - sum(case.seconds(machine, row) for case in self.taken_off)
 
 
 @cache

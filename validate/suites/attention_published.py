@@ -25,7 +25,7 @@ from lightbound.workloads.masks.sliding_window import SlidingWindow
 from lightbound.workloads.registry import workload
 
 from ..cases import Case, Column, read_cases
-from ..kernels import Found, find_kernel
+from ..kernels import Found, Shape, find_kernel
 from ..suite import Check, Score, Suite, SuiteReport
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "attention_forward.csv"
@@ -33,6 +33,7 @@ OVERALL, EACH = 0.06, 0.09
 GOALS_ON = ("a100", "h100_sxm", "rtx4090")  # the GPUs that the bars are about
 METRIC = "latency_s"
 DOUBT = "listed apart"
+DECODING = "decode"
 MISSED = {
     "triton on a100": "whether builds of 2023 guard exponentials there is not known; without a guard it is met",
 }
@@ -74,12 +75,21 @@ class _Row:
         return self.cells.get("pass", "fwd")
 
     @property
-    def mask(self) -> Mask:
-        queries, keys = self.cells["seqlen_q"], self.cells["seqlen_k"]
-        window = _WINDOW.search(self.cells.get("mask", ""))
+    def what(self) -> str:
+        """What queries attend, in a word."""
+        mask = self.cells.get("mask", "")
+        named = "decode" if mask == DECODING else "window" if _WINDOW.search(mask) else ""
+        return named or ("causal" if self.causal else "full")
+
+    @property
+    def shape(self) -> Shape:
+        cells = self.cells
+        queries, keys = cells["seqlen_q"], cells["seqlen_k"]
+        window = _WINDOW.search(cells.get("mask", ""))
+        mask: Mask = Causal(queries, keys) if self.causal else Dense((queries,), (keys,))
         if window is not None:
-            return SlidingWindow(queries, int(window[1]), 0, keys)
-        return Causal(queries, keys) if self.causal else Dense((queries,), (keys,))
+            mask = SlidingWindow(queries, int(window[1]), 0, keys)
+        return Shape(mask, cells["batch"], cells["heads_q"], cells["heads_kv"], cells["head_dim"])
 
 
 @dataclass(frozen=True)
@@ -132,7 +142,7 @@ def _row(cells: Mapping[str, Any]) -> _Row | str:
     if not _HALF.fullmatch(cells["dtype"]):
         return f"no rates of {cells['dtype']} in the machines"
     mask = cells.get("mask", "none")
-    if mask not in ("none", "causal", "") and _WINDOW.search(mask) is None:
+    if mask not in ("none", "causal", DECODING, "") and _WINDOW.search(mask) is None:
         return f"no mapping for the mask {mask}"
     read: dict[str, Any] = dict(cells)
     for name in _SIZES:
@@ -140,8 +150,8 @@ def _row(cells: Mapping[str, Any]) -> _Row | str:
         if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 24):
             return "sizes that are not stated as numbers"
         read[name] = int(text)
-    if read["heads_q"] != read["heads_kv"]:
-        return "no mapping for grouped queries"
+    if read["heads_q"] % read["heads_kv"] or (mask != DECODING and read["heads_q"] != read["heads_kv"]):
+        return "no mapping for grouped queries but in decoding"
     if cells.get("head_dim_v", cells["head_dim"]) != cells["head_dim"]:
         return "no tiles for values of another width than keys"
     row = _Row(read, 0.0)
@@ -155,34 +165,34 @@ def _row(cells: Mapping[str, Any]) -> _Row | str:
 
 def _predicted(row: _Row, found: Found) -> _Predicted:
     assert found.machine is not None
-    cells, mask = row.cells, row.mask
-    dim = cells["head_dim"]
-    sizes = {"B": cells["batch"], "H": cells["heads_q"], "E": dim, "F": dim}
-    doubt = cells.get("doubt", "")
-    what = "window" if isinstance(mask, SlidingWindow) else "causal" if row.causal else "full"
+    cells, shape = row.cells, row.shape
+    what = row.what
     passes = "" if row.passes == "fwd" else f"{row.passes}, "
-    group = f"{found.kernel} on {found.machine.name}, {passes}d {dim}, {what}"
+    group = f"{found.kernel} on {found.machine.name}, {passes}d {shape.dim}, {what}"
+    doubt = cells.get("doubt", "")
     keys_of_row = {name: cells[name] for name in (*_SIZES, "causal", "pass", "source", "doubt") if name in cells}
     return _Predicted(
-        Score(f"{group} ({DOUBT})" if doubt else group, METRIC, keys_of_row, row.seconds, found.seconds(mask, sizes)),
+        Score(f"{group} ({DOUBT})" if doubt else group, METRIC, keys_of_row, row.seconds, found.seconds(shape)),
         found.machine.name,
         found.kernel,
         row.passes,
-        _least_s(found.machine, mask, sizes, row.passes),
+        _least_s(found.machine, shape, row.passes),
         doubt,
     )
 
 
-def _least_s(machine: Machine, mask: Mask, sizes: Mapping[str, int], passes: str) -> float:
+def _least_s(machine: Machine, shape: Shape, passes: str) -> float:
     """The roofline of what is attended: every unit at its peak, no tile, no padding, every tensor moved once."""
     least = 0.0
     for name, part in (("attention", "fwd"), ("attention_backward", "bwd")):
         if part not in passes:
             continue
-        problem = as_problem(workload(name, P=mask.queries, M=mask.keys, **sizes).with_mask(mask), None, None, None)
+        problem = as_problem(workload(name, **shape.sizes(name)).with_mask(shape.mask), None, None, None)
         pairs = problem.mask.attended_pairs * problem.copies
         bandwidth = machine.levels[0].bandwidth_bytes_per_s
-        times = [problem.io_bytes / bandwidth] if bandwidth is not None else []
+        shared = shape.heads_kv / shape.heads  # of what is moved, keys and values of a group are one
+        moved = problem.io_bytes * (shared if shape.mask.queries == 1 else 1)
+        times = [moved / bandwidth] if bandwidth is not None else []
         for op in ("mac", "exp"):
             unit = fastest(machine, op)
             if unit is not None:
