@@ -40,8 +40,12 @@ def _product(product: Product) -> dict[str, Any]:
     )
 
 
-def _streamed(einsum: str, ranks: list[str], dims: int, operands: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A kernel that computes the place of every element: 128 threads of four elements each."""
+def _streamed(
+    einsum: str, ranks: list[str], dims: int, operands: int, transposed: bool = False
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A kernel that computes the place of every element: 128 threads of four elements each. Where it transposes, every
+    element is in a line of its own, of which the path to memory, shared with shuffles, takes one a clock.
+    """
     *outer, rows, last = ranks
     tile = f"min({last.upper()}, 512)"
     group = {
@@ -65,6 +69,8 @@ def _streamed(einsum: str, ranks: list[str], dims: int, operands: int) -> tuple[
             "implied": {"imad": PLACE + dims * (DIMENSION + operands)},
         },
     ]
+    if transposed:
+        binds.append({"einsums": [einsum], "unit": "shuffle", "space": lanes, "implied": {"shuffle": 32}})
     return group, binds
 
 
@@ -159,7 +165,7 @@ def _mapping(masked: bool, training: bool) -> Callable[[Mapping[str, int], Mappi
             step(_product(one), binds)
 
         step(*_streamed("QC", ["b", "h", "p", "e"], 3, 2))
-        step(*_streamed("KC", ["b", "h", "m", "e"], 3, 2))
+        step(*_streamed("KC", ["b", "h", "m", "e"], 3, 2, transposed=True))
         product(_S)
         if masked:
             step(*_streamed("SB", ["b", "h", "p", "m"], 2, 3))
@@ -176,7 +182,7 @@ def _mapping(masked: bool, training: bool) -> Callable[[Mapping[str, int], Mappi
             step(*_scaled("DQ", "p"))
             step(*_scaled("DK", "m"))
             step(*_streamed("GQ", ["b", "h", "p", "e"], 3, 2))
-            step(*_streamed("GK", ["b", "h", "m", "e"], 3, 2))
+            step(*_streamed("GK", ["b", "h", "m", "e"], 3, 2, transposed=True))
             step(*_streamed("GV", ["b", "h", "m", "f"], 3, 2))
         words = {"masked": masked, "training": training, "long": not warp}
         return {
