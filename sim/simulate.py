@@ -168,7 +168,7 @@ def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
         energy_j=sum(parts.values()) if parts else None,
         energy_by_component=parts,
         assumptions=tuple(assumptions),
-        unread=unread(machine),
+        unread=unread(machine, mapping),
         params={name: names[name] for name in mapping.params},
         plan=plan,
         groups=results,
@@ -184,17 +184,25 @@ def _left_out(machine: Machine, priced: bool, unpriced: tuple[str, ...]) -> list
 
 _READ = re.compile(
     r"clock|sustained_clock|sustained_load\..*|launch_latency|params\..*|instances\..*"
-    r"|levels\.[^.]*\.(capacity|bandwidth|sustained_bandwidth|latency|row|read_energy|write_energy)\b.*"
+    r"|levels\.[^.]*\.(capacity|bandwidth|sustained_bandwidth|row|read_energy|write_energy)\b.*"
     r"|units\.[^.]*\.(shape|cost|energy|drain|registers|also|blocks)\b.*"
 )
 
 
-def unread(machine: Machine) -> tuple[str, ...]:
-    """What a machine states and this engine does not read: changing it moves nothing. Parts of one block are merged."""
+def unread(machine: Machine, mapping: Mapping) -> tuple[str, ...]:
+    """What a machine states and this engine does not read: changing it moves nothing. Parts of one block are merged. The
+    latency of a level is read where the delay of a group names it.
+    """
+    delays = " ".join(str(group.delay) for group in mapping.groups)
+    named = {f"levels.{level.name}.latency" for level in machine.levels if f"{level.name}_latency" in delays}
     rows = {
         f"levels.{level.name}.row" for level in machine.levels if level.read_energy_j is level.write_energy_j is None
     }
-    stray = [path for path in machine.fields() if path in rows or not _READ.fullmatch(path)]
+    stray = [
+        path
+        for path in machine.fields()
+        if path in rows or not (path in named or _READ.fullmatch(path))
+    ]
     return tuple(
         dict.fromkeys(path.split(".")[0] if path[0] in "ol" and "levels" not in path else path for path in stray)
     )

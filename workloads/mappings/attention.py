@@ -38,17 +38,17 @@ _SOFTMAX = [
 
 
 
-def _occupancy(threads: str, registers: str, shared: str, most: int) -> dict[str, str]:
+def _occupancy(threads: str, registers: str, shared: str, most: int, beside: int = 0) -> dict[str, str]:
     """CTAS, the blocks of these threads that an SM holds, by registers, shared memory and places; none where a thread needs
     more than `most` registers. Registers hold the sums and scores of a thread, and 24 to 64 more for operands and
-    addresses (assumed); a block reserves 1 KiB of shared memory.
+    addresses (assumed), and `beside` of a block for warps that only load; a block reserves 1 KiB of shared memory.
     """
     return {
         "THREADS": threads,
         "REGISTERS": registers,
         "SHARED": f"{shared} + 1024",
         "CTAS": (
-            f"where(REGISTERS > {most + 1}, 0, floor(min(registers_bytes / 4 / (THREADS * min({most}, REGISTERS)), "
+            f"where(REGISTERS > {most + 1}, 0, floor(min(registers_bytes / 4 / (THREADS * min({most}, REGISTERS) + {beside}), "
             "shared_bytes / SHARED, max_blocks, max_warps * 32 / THREADS)))"
         ),
     }
@@ -83,6 +83,7 @@ FLASH = {
             "ROWS * (F + 1.25 * M0) / 128 + 24",
             "word_bytes * (BR * E + STAGES * M0 * (E + F))",
             255,
+            beside=128 * 32,
         ),
         "CONTEXTS": "ceil_div(BR, ROWS)",
         "RESIDENT": "min(1, CTAS)",
@@ -177,6 +178,7 @@ FLASH_SYNC_Q = {
     ),
     "params": {
         **FLASH_SYNC["params"],
+        "BR": "where(E > 64, 64, 128)",
         "REGISTERS": "BR * (F + M0 + E / 2) / THREADS + 64",
         "SHARED": "word_bytes * M0 * (E + F) + 1024",
     },
