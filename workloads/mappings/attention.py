@@ -80,7 +80,7 @@ FLASH = {
         "STAGES": 2,
         **_occupancy(
             "128 * ceil_div(BR, ROWS)",
-            "ROWS * (F + 1.25 * M0) / 128 + 24",
+            "where(mma_rows >= 128, 128, ROWS * (F + 1.25 * M0) / 128 + 24)",  # there sums have a memory of their own
             "word_bytes * (BR * E + STAGES * M0 * (E + F))",
             255,
             beside=128 * 32,

@@ -79,5 +79,4 @@ METHOD = Method(
             EndToEnd(0.587, 35, 12, f"{PAPER}: on B200, 58.7 % of the transformer, which is over 99 % of the run"),
         ),
     },
-    backward="attention_backward",
 )

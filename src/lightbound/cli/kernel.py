@@ -26,6 +26,23 @@ def word_bytes(dtype: str) -> int:
     return WORD_BYTES[dtype]
 
 
+def backward(work: Workload) -> Workload:
+    """The gradients of a workload, at its sizes."""
+    from lightbound.workloads.registry import workload
+
+    name = work.method.backward
+    if name is None or work.mask is not None:
+        raise LightboundError(
+            "--backward",
+            None,
+            f"is for workloads whose gradients are a method; {work.name} has none",
+            "Simulate attention with it, or leave it out.",
+        )
+    gradients = workload(name, word_bytes=work.word_bytes)
+    known = gradients.sizes
+    return gradients.with_sizes(**{symbol: size for symbol, size in work.sizes.items() if symbol in known})
+
+
 def causal(work: Workload) -> Workload:
     """The workload in which no query looks ahead."""
     from lightbound.workloads.masks.causal import Causal
