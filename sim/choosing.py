@@ -1,8 +1,8 @@
 """Decisions that a mapping leaves open (`choose`), taken as a library's heuristic takes them: by predicting each.
 
-All combinations of settings that a group reads together are evaluated in one vectorised call of the analytical engine; those that do not fit the
-machine are left out. What is tried is what the mapping lists, nothing else: for tiles that nobody listed there is
-`default_mapping`.
+All combinations of settings that a group reads together are evaluated in one vectorised call of the analytical
+engine; those that do not fit the machine are left out. What is tried is what the mapping lists, nothing else: for
+tiles that nobody listed there is `default_mapping`.
 """
 
 from __future__ import annotations

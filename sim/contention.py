@@ -14,7 +14,6 @@ import numpy as np
 
 from lightbound.base.formula import Number, maximum, where
 
-
 PASSES = 24  # of the fixed point below: work beside contexts slows them, and slower contexts make less of it
 
 

@@ -1,5 +1,5 @@
-"""Which kernel to run where nobody says: of a workload's mappings for a GPU, each in the tiles that it offers, the one that
-is predicted fastest.
+"""Which kernel to run where nobody says: of a workload's mappings for a GPU, each in the tiles that it offers, the
+one that is predicted fastest.
 
 A search for mappings lets all units overlap perfectly, which no kernel does. On a GPU, whose blocks contend for an SM
 as registers, shared memory and places for them allow, the mappings of real kernels are the better answer.

@@ -30,7 +30,7 @@ def _depth(value: Any) -> Any:
 
 def _as_parts(value: Any) -> Any:
     value = _as_list(value)
-    return {name: 1 for name in value} if isinstance(value, list | tuple) else value
+    return dict.fromkeys(value, 1) if isinstance(value, list | tuple) else value
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]

@@ -108,8 +108,8 @@ def as_one_tile(cascade: Cascade) -> Cascade:
 
 
 def masked_mapping(mapping: Mapping, q_tile: int, kv_tile: int, test: Dictionary[str, int]) -> Mapping:
-    """The mapping of a kernel with these tiles, which does the operations of `test` at every score, beside what the mapping says
-    that a test costs it; none without.
+    """The mapping of a kernel with these tiles, which does the operations of `test` at every score, beside what the
+    mapping says that a test costs it; none without.
     """
     how = mapping.masked
     if how is None:

@@ -17,8 +17,8 @@ from lightbound.workloads.registry import Workload
 
 from .blocks import blocks_of
 from .estimate import Estimate, estimate
-from .mapping import Mapping
 from .kernel_choice import fastest_kernel
+from .mapping import Mapping
 from .masked import as_one_tile, as_problem, masked_mapping
 from .overrides import tiles
 from .prediction import Prediction
@@ -82,7 +82,7 @@ def _times(values: Dictionary[str, Number], factor: Number) -> dict[str, Number]
 
 
 def some_masked(work: Workload, machine: Machine) -> Mapping:
-    """The fastest kernel of a workload that skips tiles; where no mapping offers tiles, the first that fits the machine."""
+    """The fastest kernel of a workload that skips tiles; where none offers tiles, the first mapping that fits."""
     kernel = fastest_kernel(work, machine)
     if kernel is not None and kernel.masked is not None:
         return kernel

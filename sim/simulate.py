@@ -190,19 +190,15 @@ _READ = re.compile(
 
 
 def unread(machine: Machine, mapping: Mapping) -> tuple[str, ...]:
-    """What a machine states and this engine does not read: changing it moves nothing. Parts of one block are merged. The
-    latency of a level is read where the delay of a group names it.
+    """What a machine states and this engine does not read: changing it moves nothing. Parts of one block are merged.
+    The latency of a level is read where the delay of a group names it.
     """
     delays = " ".join(str(group.delay) for group in mapping.groups)
     named = {f"levels.{level.name}.latency" for level in machine.levels if f"{level.name}_latency" in delays}
     rows = {
         f"levels.{level.name}.row" for level in machine.levels if level.read_energy_j is level.write_energy_j is None
     }
-    stray = [
-        path
-        for path in machine.fields()
-        if path in rows or not (path in named or _READ.fullmatch(path))
-    ]
+    stray = [path for path in machine.fields() if path in rows or not (path in named or _READ.fullmatch(path))]
     return tuple(
         dict.fromkeys(path.split(".")[0] if path[0] in "ol" and "levels" not in path else path for path in stray)
     )

@@ -52,8 +52,8 @@ class Shape:
 
 
 class KernelCase(_Document):
-    """A kernel's mapping for one pass on some GPUs, at some head dimensions. With `kernel_time`, published times are those
-    of kernels alone, without their launches.
+    """A kernel's mapping for one pass on some GPUs, at some head dimensions. With `kernel_time`, published times are
+    those of kernels alone, without their launches.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

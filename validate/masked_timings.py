@@ -51,8 +51,9 @@ COLUMNS = (
     *(Column(name, "text", optional=True) for name in ("source_file", "note")),
 )
 GATHERING = "cutlass-fna"
-# Instructions for the place of a vector of a tile: two divisions with remainders (44), and on three axes a comparison with
-# both ends and a stride. Counted in NATTEN's source, csrc/include/natten/cuda/fna/na_utils.cuh, not in machine code.
+# Instructions for the place of a vector of a tile: two divisions with remainders (44), and on three axes a comparison
+# with both ends and a stride. Counted in NATTEN's source, csrc/include/natten/cuda/fna/na_utils.cuh, not in machine
+# code.
 PLACE = 55
 GPUS = {"a100": "a100", "h100": "h100_sxm", "h200": "h200", "b200": "b200", "gb200": "gb200"}
 

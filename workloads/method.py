@@ -34,8 +34,8 @@ class Method:
     `cascades` maps a variant's name to its text; the first is the default. `sizes` are the defaults of rank
     sizes, `presets` named sets of sizes that are laid over them, with a source for each in `preset_sources`.
     `mappings` are the named mappings of papers: plain data, or a function of sizes and machine quantities
-    that returns it. Where variants are several functions rather than ways to compute one, they are not `interchangeable`.
-    `backward` names the method that computes the gradients.
+    that returns it. Where variants are several functions rather than ways to compute one, they are not
+    `interchangeable`. `backward` names the method that computes the gradients.
 
     A method with a `mask` has the sizes of the mask's queries and keys for the ranks `mask_ranks`. `options` are what
     the mask is made of, in lower case, with their defaults; presets may set them beside sizes. `end_to_end` says, for

@@ -218,7 +218,9 @@ def _checks(predicted: Sequence[_Predicted]) -> list[Check]:
     others = [one for one in sure if not (one.is_forward_goal or one.is_backward_goal)]
     every = [one for one in predicted if not (one.is_forward_goal or one.is_backward_goal)]
     checks = [
-        Check(f"MAPE over {len(forward)} forward rows of fused kernels on {', '.join(GOALS_ON)}", OVERALL, _mape(forward)),
+        Check(
+            f"MAPE over {len(forward)} forward rows of fused kernels on {', '.join(GOALS_ON)}", OVERALL, _mape(forward)
+        ),
         Check(f"MAPE over {len(backward)} rows with a backward pass, flash-attn-2", BACKWARD, _mape(backward)),
         Check(f"MAPE over {len(others)} other rows", OTHERS, _mape(others)),
         Check("1 - rank correlation of the other rows", 1 - ORDER, 1 - _rank_correlation(others)),

@@ -17,7 +17,11 @@ _SCORES = {"lanes": ["p", "m0"]}
 _OUTPUT = {"lanes": ["p", "f"]}
 
 # Tiles of queries and keys are skipped whole; scores are tested where they become numerators.
-_MASKED: dict[str, Any] = {"q_tile": "BR", "kv_tile": "M0", "tests": {"einsums": ["N"], "unit": "alu", "space": _SCORES}}
+_MASKED: dict[str, Any] = {
+    "q_tile": "BR",
+    "kv_tile": "M0",
+    "tests": {"einsums": ["N"], "unit": "alu", "space": _SCORES},
+}
 
 _EVERY = ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"]
 
@@ -37,10 +41,9 @@ _SOFTMAX = [
 ]
 
 
-
 def _occupancy(threads: str, registers: str, shared: str, most: int, beside: int = 0) -> dict[str, str]:
-    """CTAS, the blocks of these threads that an SM holds, by registers, shared memory and places; none where a thread needs
-    more than `most` registers. Registers hold the sums and scores of a thread, and 24 to 64 more for operands and
+    """CTAS, the blocks of these threads that an SM holds, by registers, shared memory and places; none where a thread
+    needs more than `most` registers. Registers hold the sums and scores of a thread, and 24 to 64 more for operands and
     addresses (assumed), and `beside` of a block for warps that only load; a block reserves 1 KiB of shared memory.
     """
     return {
@@ -48,7 +51,8 @@ def _occupancy(threads: str, registers: str, shared: str, most: int, beside: int
         "REGISTERS": registers,
         "SHARED": f"{shared} + 1024",
         "CTAS": (
-            f"where(REGISTERS > {most + 1}, 0, floor(min(registers_bytes / 4 / (THREADS * min({most}, REGISTERS) + {beside}), "
+            f"where(REGISTERS > {most + 1}, 0, floor(min(registers_bytes / 4 / (THREADS * min({most}, REGISTERS) + "
+            f"{beside}), "
             "shared_bytes / SHARED, max_blocks, max_warps * 32 / THREADS)))"
         ),
     }
@@ -126,9 +130,7 @@ FLASH_SYNC = {
     "params": {
         "BR": 128,
         "WARPS": 4,
-        **_occupancy(
-            "32 * WARPS", "BR * (F + M0) / (32 * WARPS) + 64", "word_bytes * (BR * E + M0 * (E + F))", 255
-        ),
+        **_occupancy("32 * WARPS", "BR * (F + M0) / (32 * WARPS) + 64", "word_bytes * (BR * E + M0 * (E + F))", 255),
         "CONTEXTS": "CTAS",
         "DENORMALS": 0,
     },
@@ -204,14 +206,14 @@ FLASH_SYNC_Q = {
     ],
 }
 
-# Matrix instructions that one thread issues and nobody waits for, scores and sums in a memory of their own, rescaling by
-# warps of its own: a context more than tiles of queries.
+# Matrix instructions that one thread issues and nobody waits for, scores and sums in a memory of their own, rescaling
+# by warps of its own: a context more than tiles of queries.
 FLASH_ASYNC = {
     **FLASH,
     "source": (
-        "FlashAttention-4: Dao-AILab/flash-attention, flash_attn/cute/flash_fwd_sm100.py: two tiles of 128 queries, 128 "
-        "keys. Three groups of warps contend for the units: the softmax of each tile, and the one that rescales. Cycles as "
-        "in flash"
+        "FlashAttention-4: Dao-AILab/flash-attention, flash_attn/cute/flash_fwd_sm100.py: two tiles of 128 queries, "
+        "128 keys. Three groups of warps contend for the units: the softmax of each tile, and the one that rescales. "
+        "Cycles as in flash"
     ),
     "params": {
         **FLASH["params"],
@@ -232,10 +234,12 @@ def _templates(wide: bool) -> dict[str, Any]:
     return {
         **FLASH_SYNC,
         "source": (
-            "facebookresearch/xformers and pytorch, mem_eff_attention/kernel_forward.h: 64 queries by 64 keys for a head "
+            "facebookresearch/xformers and pytorch, mem_eff_attention/kernel_forward.h: 64 queries by 64 keys for a "
+            "head "
             "dimension of 64 and by 128 for 128, warps of 32 x 32, 16 warps on an SM. Scores are scaled before their "
             "maximum, and maxima and sums of warps meet in shared memory: four more barriers of 30 cycles, and one for "
-            "every 32 along a sum; the latency of L2 before the first product, 260 of an iteration and 3500 of a block: "
+            "every 32 along a sum; the latency of L2 before the first product, 260 of an iteration and 3500 of a "
+            "block: "
             "sums of published latencies, assumed. Operands are awaited, since only three stages of 32 are on the way"
         ),
         "sizes": {"M0": "min(M, where(E > 64, 128, 64))"},

@@ -1,9 +1,9 @@
 """Backward passes of fused attention on GPUs: a block keeps one tile of keys and walks the queries.
 
-`flash_backward_sync` is the kernel of Ampere, whose warps load operands themselves; `flash_backward` the warp-specialised
-one of Hopper. Both run three kernels: one adds up GO * O and clears the sums of DQ, one makes all five products, one
-scales and converts DQ. Gradients of keys and values stay in registers; those of queries are added to FP32 sums that all
-blocks share, which stay in the L2 cache as far as it goes.
+`flash_backward_sync` is the kernel of Ampere, whose warps load operands themselves; `flash_backward` the
+warp-specialised one of Hopper. Both run three kernels: one adds up GO * O and clears the sums of DQ, one makes all
+five products, one scales and converts DQ. Gradients of keys and values stay in registers; those of queries are added
+to FP32 sums that all blocks share, which stay in the L2 cache as far as it goes.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ SYNC = {
 # part of DQ leaves through shared memory as one reduction by the memory engine.
 ASYNC = {
     "source": (
-        "FlashAttention-3, arXiv 2407.08608, and Dao-AILab/flash-attention, hopper/flash_bwd_launch_template.h: 128 keys "
+        "FlashAttention-3, arXiv 2407.08608, and Dao-AILab/flash-attention, hopper/flash_bwd_launch_template.h: 128 "
+        "keys "
         "by 128 queries for a head dimension of 64, by 80 (causal 64) for 128, two consumer warp groups. A tile costs "
         "four barriers of 30 cycles, five waits of 33 for products and 20 for an exponential; a block 3500 cycles at "
         "its start and end: sums of published latencies, assumed"

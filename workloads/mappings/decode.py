@@ -1,7 +1,7 @@
 """Decoding on a GPU: a block walks one part of one head's cache for all queries that share it, a second kernel merges.
 
-How many parts follows from the machine: about as many blocks as it has places for, so that all of its memory's bandwidth is
-in use however few sequences there are.
+How many parts follows from the machine: about as many blocks as it has places for, so that all of its memory's
+bandwidth is in use however few sequences there are.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _OF_A_PART = f"ceil_div({_TILES}, min({_TILES}, {_PLACES}))"  # the last part ma
 def _walk(unit: str) -> dict[str, Any]:
     return {
         "source": (
-            "Dao-AILab/flash-attention, csrc/flash_attn/src/flash_fwd_kernel.h (split KV), and flashinfer-ai/flashinfer: "
-            "tiles of 64 keys, matrix instructions padded to 16 queries. Four blocks an SM, 260 cycles of an iteration and "
-            "3500 of a block as in fused attention, assumed"
+            "Dao-AILab/flash-attention, csrc/flash_attn/src/flash_fwd_kernel.h (split KV), and "
+            "flashinfer-ai/flashinfer: "
+            "tiles of 64 keys, matrix instructions padded to 16 queries. Four blocks an SM, 260 cycles of an "
+            "iteration and 3500 of a block as in fused attention, assumed"
         ),
         "variant": "split",
         "sizes": {"M0": _KEYS, "M1": _OF_A_PART},

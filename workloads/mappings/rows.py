@@ -12,7 +12,8 @@ from typing import Any
 
 _SOURCE = (
     "PyTorch, aten/src/ATen/native/cuda: SoftMax.cu and PersistentSoftmax.cuh, layer_norm_kernel.cu, CUDALoops.cuh. "
-    "Latencies of memory and L2 are the machine's, beside 25 cycles of a shuffle and 30 of a barrier; 500 to start a block and 900 until its last stores are out are assumed, as in the "
+    "Latencies of memory and L2 are the machine's, beside 25 cycles of a shuffle and 30 of a barrier; 500 to start a "
+    "block and 900 until its last stores are out are assumed, as in the "
     "3500 of a block of fused attention"
 )
 BLOCK = 500 + 900

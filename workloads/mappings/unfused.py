@@ -2,7 +2,8 @@
 
 The tile of every product is chosen by prediction, as a library's heuristic does. A product of a small sum writes more
 than it computes: blocks of half the registers share an SM, so that one writes while the other works. Copies and the
-addition of a mask run in PyTorch's kernel for tensors that are not contiguous, which computes the place of every element.
+addition of a mask run in PyTorch's kernel for tensors that are not contiguous, which computes the place of every
+element.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .products import Product, marked_tiles
 from .products import SOURCE as PRODUCTS
+from .products import Product, marked_tiles
 from .rows import BLOCK_SUM, CACHE, EXACT_DIV, EXACT_EXP, MEMORY, VECTOR, WARP_SUM, delay
 
 WARP_ROWS = 1024  # longest row that PyTorch's softmax keeps in one warp, as FP32 beside so many registers of a thread
@@ -186,7 +187,8 @@ def _mapping(masked: bool, training: bool) -> Callable[[Mapping[str, int], Mappi
             step(*_streamed("GV", ["b", "h", "m", "f"], 3, 2))
         words = {"masked": masked, "training": training, "long": not warp}
         return {
-            "source": f"Dao-AILab/flash-attention, benchmarks/benchmark_flash_attention.py: attention_pytorch. {PRODUCTS}",
+            "source": f"Dao-AILab/flash-attention, benchmarks/benchmark_flash_attention.py: attention_pytorch. "
+            f"{PRODUCTS}",
             "variant": "-".join(word for word, said in words.items() if said) or "plain",
             "params": params,
             "choose": choose,

@@ -1,8 +1,8 @@
 """Attention of one new token a sequence against its cache of keys and values, walked in parts side by side (split KV).
 
-Ranks: b batch, h heads of keys and values, g queries that share such a head (grouped queries; every one has a head of its
-own), m2 parts of the keys, m1 tiles of m0 keys in a part, e and f head dimensions. Every part has running values of its
-own; the last lines merge them.
+Ranks: b batch, h heads of keys and values, g queries that share such a head (grouped queries; every one has a head of
+its own), m2 parts of the keys, m1 tiles of m0 keys in a part, e and f head dimensions. Every part has running values
+of its own; the last lines merge them.
 """
 
 from __future__ import annotations
@@ -48,9 +48,11 @@ METHOD = Method(
     },
     preset_sources={
         "llama2_7b": "Touvron et al. 2023, arXiv 2307.09288: 32 heads of 128, context of 4096; the batch is our choice",
-        "llama3_8b": "Grattafiori et al. 2024, arXiv 2407.21783, table 3: 32 heads of 128, 8 of keys, context of 8192; the "
+        "llama3_8b": "Grattafiori et al. 2024, arXiv 2407.21783, table 3: 32 heads of 128, 8 of keys, context of "
+        "8192; the "
         "batch is our choice",
-        "llama3_70b": "Grattafiori et al. 2024, arXiv 2407.21783, table 3: 64 heads of 128, 8 of keys, context of 8192; the "
+        "llama3_70b": "Grattafiori et al. 2024, arXiv 2407.21783, table 3: 64 heads of 128, 8 of keys, context of "
+        "8192; the "
         "batch is our choice",
     },
     mappings=MAPPINGS,

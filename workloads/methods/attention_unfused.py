@@ -1,11 +1,13 @@
 """Softmax attention as a framework runs it without fusion: every line is a kernel, and scores go through memory.
 
-Ranks as in attention. Inputs lie token by token (``Q[b,p,h,e]``), so that products of matrices need copies; a causal mask
-is a matrix B that is added to the scores. In `training` variants the gradients of everything are computed too; `long`
-ones are for rows of scores that no warp can keep, whose exponentials are computed twice.
+Ranks as in attention. Inputs lie token by token (``Q[b,p,h,e]``), so that products of matrices need copies; a causal
+mask is a matrix B that is added to the scores. In `training` variants the gradients of everything are computed too;
+`long` ones are for rows of scores that no warp can keep, whose exponentials are computed twice.
 """
 
 from __future__ import annotations
+
+from itertools import product
 
 from ..mappings.unfused import MAPPINGS
 from ..method import Method
@@ -58,7 +60,7 @@ def _name(masked: bool, training: bool, long: bool) -> str:
     return "-".join(word for word, said in words.items() if said) or "plain"
 
 
-_CASES = [(m, t, l) for m in (False, True) for t in (False, True) for l in (False, True)]
+_CASES = list(product((False, True), repeat=3))
 
 METHOD = Method(
     name="attention_unfused",
