@@ -202,6 +202,7 @@ METHOD = Method(
         "tiny": "our choice, for tests",
     },
     mappings=ATTENTION.mappings,
+    interchangeable=tuple(ATTENTION.cascades),
     mask=pattern_mask,
     options={"tokens": 16384, "pattern": "causal", "documents": (), "window": 1024, "prefix": 4096, "block": 1024,
              "keep": 0.5, "seed": 0},

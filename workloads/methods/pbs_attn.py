@@ -268,6 +268,7 @@ METHOD = Method(
         "tiny": "our choice, for tests: the last segment and the last block are cut",
     },
     mappings=ATTENTION.mappings,
+    interchangeable=tuple(ATTENTION.cascades),
     mask=chosen_blocks,
     options={"tokens": 32768, "block": 128, "segment": 256, "density": 0.405},
     weights=("WQ", "WK", "WV", "WO", "WG", "WU", "WD"),
