@@ -92,12 +92,11 @@ class Block(BaseModel):
 
 
 class RateStep(Block):
-    """One data rate: its modulation, its code, and the weakest power at which it is received."""
+    """One data rate, with its modulation and code."""
 
     rate: BitsPerSecond
     modulation: Literal["bpsk", "qpsk", "16qam", "64qam", "256qam"]
     code: Literal["1/2", "2/3", "3/4", "5/6"]
-    sensitivity_dbm: float | None = None
 
 
 class AccessCategory(Block):
@@ -172,6 +171,7 @@ class CsmaFile(LinkFile):
     midamble_every: int = Field(ge=0)
     access: str
     access_categories: dict[str, AccessCategory] = Field(min_length=1)
+    error_model: Literal["nist"] | None = None
     radio: Radio
 
 
@@ -198,7 +198,6 @@ class SidelinkFile(LinkFile):
     candidate_share: Share
     processing: Seconds
     selection_window: Seconds
-    radio: Radio
 
 
 AnyLinkFile = IdealFile | WiredFile | CsmaFile | SidelinkFile

@@ -124,8 +124,13 @@ class Unit:
         return _fused(self.energy_j, tuple(ops))
 
 
+OPAQUE = "opaque"
+"""An operation of unknown kind, one for each element an opaque operator touches: it costs what an addition does."""
+
+
 def _fused(table: Mapping[str, Number], ops: tuple[str, ...]) -> Number | None:
     total: Number = 0
+    ops = tuple("add" if op == OPAQUE else op for op in ops)
     while ops:
         length = next((n for n in range(len(ops), 0, -1) if "+".join(ops[:n]) in table), 0)
         if not length:

@@ -28,7 +28,7 @@ from rich.table import Table
 from lightbound.sim.radio.contention import saturated_throughput_bps
 from lightbound.sim.radio.csma import CsmaLink
 from lightbound.sim.radio.link import link
-from lightbound.validate.link_cases import completion_ms
+from lightbound.validate.radio_answers import completion_ms
 
 SATURATED = [(rate, senders) for rate in (6, 27) for senders in (1, 2, 5, 10, 20, 50)]
 FRAMES = [

@@ -67,6 +67,16 @@ class Outcome:
         """From capture to output."""
         return spread(self.latencies_s)
 
+    @property
+    def quantiles_s(self) -> dict[str, float]:
+        """The distribution of latency: its quantiles in steps of 5 %."""
+        if not len(self.latencies_s):
+            return {}
+        steps = range(0, 101, 5)
+        return {
+            f"p{step}": float(value) for step, value in zip(steps, np.percentile(self.latencies_s, steps), strict=True)
+        }
+
     @cached_property
     def message(self) -> Spread:
         """From the end of a sender's computation to a complete message at a receiver."""
@@ -196,6 +206,7 @@ class Outcome:
         """All of it as plain values."""
         return {
             "latency": asdict(self.latency),
+            "latency_quantiles_s": self.quantiles_s,
             "message": asdict(self.message),
             "miss_ratio": {f"{1000 * limit:g} ms": self.miss_ratio(limit) for limit in self._deadlines},
             "breakdown_s": self.breakdown_s,

@@ -189,7 +189,7 @@ def _loss(setting: Setting, chosen: Link, payload: int) -> float:
         return setting.loss
     if not isinstance(chosen, CsmaLink):
         problem = f"says nothing of loss on {chosen.name}, which has no error model"
-        raise LightboundError("distance_m", setting.distance_m, problem, "Give the loss itself.")
+        raise LightboundError("distance", setting.distance_m, problem, "Give the loss itself.")
     packet = min(payload, chosen.fragment_bytes)
     faded = link_packet_error(chosen, setting.distance_m, packet, setting.environment, setting.shadowing_db)
     return 1 - (1 - setting.loss) * (1 - faded)
@@ -262,7 +262,7 @@ def _seconds(runs: StageRuns, machine: Machine) -> float:
     return sum(run.times * run_s(run.workload, machine) for run in runs.runs)
 
 
-_taken: dict[tuple[Any, ...], float] = {}
+_taken: dict[tuple[Any, ...], tuple[float, Machine]] = {}  # it keeps the machines that its keys name alive
 
 
 def run_s(work: Workload, machine: Machine) -> float:
@@ -279,5 +279,5 @@ def run_s(work: Workload, machine: Machine) -> float:
         if much and found.bottleneck == outermost:
             fused = predict(work, machine, best_mapping(work, machine, machine, longest=FUSED))
             found = min(found, fused, key=lambda one: one.latency_s)
-        _taken[key] = float(found.latency_s)
-    return _taken[key]
+        _taken[key] = float(found.latency_s), machine
+    return _taken[key][0]

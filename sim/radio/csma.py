@@ -20,7 +20,8 @@ class CsmaLink:
     header_bytes: MAC and LLC headers and frame check of a fragment. cw_min, cw_max: contention window, drawn from 0 to
     it inclusive. aifs_slots: idle slots after SIFS before a backoff counts. lowest_rate_bps: of the acknowledgement
     that EIFS makes room for. retry_limit: transmissions of a fragment before it is dropped; infinity for ever.
-    broadcast: without acknowledgements and retries.
+    broadcast: without acknowledgements and retries. error_model: how loss follows from signal and noise, where that is
+    known, with the transmit power, the gain of each antenna and the noise of a receiver.
     """
 
     name: str
@@ -44,6 +45,12 @@ class CsmaLink:
     retry_limit: float = inf
     midamble_every: int = 0
     broadcast: bool = False
+    error_model: str | None = None
+    frequency_ghz: float = 5.9
+    bandwidth_hz: float = 10e6
+    power_dbm: float = 23.0
+    antenna_dbi: float = 3.0
+    noise_figure_db: float = 9.0
 
     @property
     def aifs_s(self) -> float:

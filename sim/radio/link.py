@@ -150,6 +150,12 @@ def _csma(file: CsmaFile, given: dict[str, Any]) -> CsmaLink:
         retry_limit=inf if retry is None else retry,
         midamble_every=file.midamble_every,
         broadcast=bool(given.pop("broadcast", False)),
+        error_model=file.error_model,
+        frequency_ghz=file.radio.frequency_ghz,
+        bandwidth_hz=file.radio.bandwidth_mhz * 1e6,
+        power_dbm=file.radio.power_dbm,
+        antenna_dbi=file.radio.antenna_dbi,
+        noise_figure_db=file.radio.noise_figure_db,
     )
 
 

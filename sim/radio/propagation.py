@@ -7,7 +7,7 @@ distance spectrum of the convolutional code. It holds for white noise, without f
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import erfc, log10, pi, sqrt
+from math import erfc, exp, log10, sqrt
 from typing import TYPE_CHECKING
 
 from lightbound.base.errors import LightboundError, choose_from
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .csma import CsmaLink
 
 LIGHT_M_PER_S = 299_792_458.0
+_SHADOWING_STEPS = 400  # over four standard deviations to each side
 # Of the code of constraint length 7: bits k, the first distance and its step, and how many errors there are at each.
 _SPECTRUM = {
     "1/2": (1, 10, 2, (36, 211, 1404, 11633, 77433, 502690, 3322763, 21292910, 134365911)),
@@ -94,23 +95,24 @@ def link_packet_error(
     payload_bytes: int,
     environment: str = "highway",
     shadowing_db: float = 0.0,
-    power_dbm: float = 23.0,
-    antenna_dbi: float = 3.0,
-    noise_figure_db: float = 9.0,
-    frequency_ghz: float = 5.9,
-    bandwidth_hz: float = 10e6,
 ) -> float:
-    """Loss of a packet over a distance; with shadowing, the mean over its log-normal distribution."""
+    """Loss of a packet over a distance; with shadowing, the mean over its log-normal distribution.
+
+    Raises LightboundError for a link without an error model, an unknown environment, and a distance of nothing.
+    """
     if environment not in PATH_LOSS:
         raise LightboundError("environment", environment, "is not known", choose_from(PATH_LOSS, environment))
-    if distance_m <= 0:
+    if not distance_m > 0:
         raise LightboundError("distance", distance_m, "is not positive", "Write a distance in metres.")
-    received = power_dbm + 2 * antenna_dbi - PATH_LOSS[environment](distance_m, frequency_ghz)
-    snr = received - noise_dbm(bandwidth_hz, noise_figure_db)
+    if link.error_model is None:
+        problem = f"says nothing of loss on {link.name}, which has no error model"
+        raise LightboundError("distance", distance_m, problem, "Give the loss itself.")
+    received = link.power_dbm + 2 * link.antenna_dbi - PATH_LOSS[environment](distance_m, link.frequency_ghz)
+    snr = received - noise_dbm(link.bandwidth_hz, link.noise_figure_db)
     bits = 8 * (payload_bytes + link.header_bytes)
     if not shadowing_db:
         return packet_error(snr, link.modulation, link.code, bits)
-    steps = [-4 + 8 * (i + 0.5) / 400 for i in range(400)]
-    weights = [2.718281828459045 ** (-x * x / 2) / sqrt(2 * pi) for x in steps]
+    steps = [-4 + 8 * (i + 0.5) / _SHADOWING_STEPS for i in range(_SHADOWING_STEPS)]
+    weights = [exp(-x * x / 2) for x in steps]
     lost = [packet_error(snr + shadowing_db * x, link.modulation, link.code, bits) for x in steps]
     return sum(w * p for w, p in zip(weights, lost, strict=True)) / sum(weights)

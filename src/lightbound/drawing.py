@@ -15,6 +15,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.sim.designs import Design, DesignSearch
 from lightbound.sim.explain import seconds
 from lightbound.sim.ladder import Ladder
+from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.masks.separable import Separable
 from lightbound.workloads.masks.shape import text
 
@@ -43,12 +44,16 @@ class _Picture(NamedTuple):
     unit: str
 
 
-def draw(what: Ladder | DesignSearch | Study, path: str | os.PathLike[str]) -> Path:
-    """Draw a ladder (its mask, its tiles, its rungs), a search, or a study of agents to a .png, .svg or .pdf file; returns
-    its path.
+def draw(what: Ladder | DesignSearch | Study | Cascade, path: str | os.PathLike[str]) -> Path:
+    """Draw a ladder (its mask, its tiles, its rungs), a search, a study of agents, or the graph of a cascade to a .png,
+    .svg or .pdf file; returns its path.
 
     Raises LightboundError for another kind of file, without matplotlib, and where the file cannot be written.
     """
+    if isinstance(what, Cascade):
+        from .drawing_graph import draw_graph
+
+        return draw_graph(what, path)
     if not isinstance(what, Ladder | DesignSearch):
         from .drawing_agents import draw_study
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from lightbound.base.errors import LightboundError
 from lightbound.sim.agents.queues import asynchronous_delay
 
+from ..agent_answers import AGENTS, drawn_delays
 from ..cases import Case, Column, read_cases
-from ..link_cases import LinkCase, drawn_delays
+from ..link_case import LinkCase, answer
+from ..radio_answers import RADIO
 from ..suite import Check, Score, Suite, SuiteReport, largest_error
 
 PUBLISHED = Path(__file__).parents[1] / "published"
@@ -71,7 +73,7 @@ def _scored(case: Case) -> _Scored:
         problem = "is a reference of zero" if value == 0 else "is a negative tolerance"
         raise LightboundError(case.where, cells["id"], problem, "Errors are relative: correct the row.")
     one = LinkCase(cells, case.where)
-    found, how = one.answer()
+    found, how = answer(one, {**RADIO, **AGENTS})
     keys = {"id": cells["id"], "unit": cells["unit"], "by": how, "tolerance": tolerance / 100}
     score = Score(f"{cells['tech']}, {cells['kind']}", cells["quantity"], keys, value, found)
     return _Scored(

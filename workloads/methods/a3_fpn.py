@@ -165,6 +165,7 @@ METHOD = Method(
     "of a group fill a warp's load?",
     source=f"{PAPER}; {CODE}",
     cascades={"node": NODE, "resample": RESAMPLE, "output": OUTPUT},
+    sizes=_node(4, 256, 200, 336),
     presets={
         "coco_c2": _node(4, 256, 200, 336),
         "coco_c4": _node(4, 256, 50, 84),

@@ -125,6 +125,7 @@ METHOD = Method(
         "tokens": TOKENS,
         "encoder": ENCODER,
     },
+    sizes=_level(*LEVELS[0]),
     presets={
         **{f"sd15_level{level}": _level(*sizes) for level, sizes in LEVELS.items()},
         "sd15_level0_one_token": _level(*LEVELS[0], tokens=1),

@@ -214,6 +214,7 @@ METHOD = Method(
         "masks": MASKS,
         "loss": LOSS,
     },
+    sizes=_level(256, 1280, 77),
     presets={
         **{f"sd21_cross{side}": _level(side * side, width, 77) for side, width in
            ((64, 320), (32, 640), (16, 1280), (8, 1280))},

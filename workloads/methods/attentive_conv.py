@@ -217,6 +217,7 @@ METHOD = Method(
         "downsample": DOWN,
         "head": HEAD,
     },
+    sizes={**_map(288, 14), "O": 288, "U": 14, "Z": 14, "L": 1000},
     presets={
         "attnet_t2_stage1": _map(64, 56, 8),
         "attnet_t2_stage3": _map(288, 14),

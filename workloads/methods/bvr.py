@@ -185,6 +185,7 @@ METHOD = Method(
     question="What dominates: heat maps, projections, position bias or attention; and what does the table save?",
     source=f"{PAPER}; {CODE}",
     cascades={"bvr": BVR, "with_table": WITH_TABLE, "direct": DIRECT, "heat_map": HEAT_MAP},
+    sizes=_image(_800, 1),
     presets={
         "retinanet_800_classes": _image(_800, 1),
         "retinanet_800_boxes": _image(_800, 2),

@@ -122,6 +122,7 @@ METHOD = Method(
     question="Is attention visible in the network's cost, and what do sparse samples save in traffic?",
     source=f"{PAPER}; network: {CODE}",
     cascades={"csa_bmn": SPARSE, "dense_samples": DENSE, "attention": ATTENTION, "bmn": PLAIN},
+    sizes=_network(100, 100, 400),
     presets={
         "bmn_csa_anet": _network(100, 100, 400),
         "bmn_csa_thumos": _network(256, 64, 2048),

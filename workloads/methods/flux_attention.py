@@ -231,6 +231,7 @@ METHOD = Method(
         "decode": DECODE,
         "1-pass": ATTENTION.cascades["1-pass"],
     },
+    sizes={symbol: size for symbol, size in _model(32768, 4096, 12288).items() if symbol != "tokens"} | {"M": 32768},
     presets={
         "qwen3_8b_128k": {**_model(131072, 4096, 12288), "M": 131072},
         "qwen3_4b_64k": {**_model(65536, 2560, 9728), "M": 65536},

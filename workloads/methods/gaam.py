@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 
 _MOMENTS = """
 HD[r]   = min(r // (R // H), H - 1)                        # the head of a position
-CNT[h]  = sum(where(HD[r] == h, 1, 0), r)
-MU[s,h] = sum(where(HD[r] == h, X[s,r], 0), r) / CNT[h]
+CNT[h]  = scatter(sum, 1, HD[r], r)
+MS[s,h] = scatter(sum, X[s,r], HD[r], r)
+MU[s,h] = MS[s,h] / CNT[h]
 D[s,r]  = X[s,r] - MU[s,HD[r]]
-VR[s,h] = sum(where(HD[r] == h, D[s,r] ** 2, 0), r) / (CNT[h] - 1) + 1e-8
+VS[s,h] = scatter(sum, D[s,r] ** 2, HD[r], r)
+VR[s,h] = VS[s,h] / (CNT[h] - 1) + 1e-8
 """
 _WEIGHTED = """
-NS[s,h] = max(sum(where(HD[r] == h, MX[s,r], 0), r), 1e-8)
+NM[s,h] = scatter(sum, MX[s,r], HD[r], r)
+NS[s,h] = max(NM[s,h], 1e-8)
 Y[s,r]  = X[s,r] + X[s,r] * (MX[s,r] / NS[s,HD[r]])
 """
 LIBRARY = (
@@ -130,7 +133,7 @@ METHOD = Method(
         "library": LIBRARY,
         "one_exponential": ONE_EXPONENTIAL,
     },
-    sizes={"S": 10, "R": 128, "K": 5},
+    sizes={**_encoder(24, 249, 1024, 8), "S": 10, "R": 128, "K": 5},
     presets={
         "wavlm_daam": _encoder(24, 249, 1024, 8),
         "beit_daam": _encoder(24, 1, 1024, 8),

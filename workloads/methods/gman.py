@@ -162,6 +162,7 @@ METHOD = Method(
     question="Do groups of sensors pay on a GPU at 325 of them, where launches bind, and does padding eat the gain?",
     source=f"{PAPER}; {CODE}, which has no groups",
     cascades={"block": BLOCK, "full": _FULL, "group": GROUP, "transform": TRANSFORM},
+    sizes=_sensors(32, 325, 37, 9),
     presets={
         "pems_paper": _sensors(32, 325, 37, 9),
         "metr_code": _sensors(16, 207, 26, 8),

@@ -62,11 +62,11 @@ EV[t,h,e] = sum(NE[t,d] * WEV[h,e,d], d) + BEV[h,e]
         text
         + f"""
 LG[t,h] = sum(QE[t,h,e] * {keys}, e) / sqrt(E)
-GM[i,h] = max(where(DST[t] == i, LG[t,h], -inf), t)         # softmax over the edges into a node
+GM[i,h] = scatter(max, LG[t,h], DST[t], t)         # softmax over the edges into a node
 SN[t,h] = exp(LG[t,h] - GM[DST[t],h])
-SD[i,h] = sum(where(DST[t] == i, SN[t,h], 0), t)
+SD[i,h] = scatter(sum, SN[t,h], DST[t], t)
 A[t,h]  = SN[t,h] / SD[DST[t],h]
-O[i,h,e] = sum(where(DST[t] == i, A[t,h] * {values}, 0), t)  # nothing for a node without edges
+O[i,h,e] = scatter(sum, A[t,h] * {values}, DST[t], t)  # nothing for a node without edges
 X1[i,h*E+e] = XD[i,h*E+e] + O[i,h,e]
 """
         + _norm("X1", "NF", "i")
@@ -171,6 +171,7 @@ METHOD = Method(
         "released": _attention(released=True),
         "edge_features": EDGES,
     },
+    sizes=_SCENES["argoverse_n16"]["agent"],
     presets={
         **{f"{scene}_{kind}": sizes for scene, kinds in _SCENES.items() for kind, sizes in kinds.items()},
         "tiny": {"H": 2, "E": 4, "D": 8, "F": 6, "C": 3, "K": 8, "I": 5, "J": 4, "T": 9},

@@ -113,7 +113,7 @@ def pattern_mask(
             near = SlidingWindow(tokens, left=window, right=window)
             return near | Sinks(tokens, 2 * window) | _rows(tokens, 0, 2 * window)
         case "block_causal_document":
-            count, pairs, start = tokens // block, [], 0
+            count, pairs, start = -(-tokens // block), [], 0
             while start < count:
                 stop = min(start + int(generator.integers(1, 9)), count)
                 pairs += [(i, j) for i in range(start, stop) for j in range(start, i + 1)]
@@ -181,15 +181,15 @@ METHOD = Method(
     question="How far does the area of a mask, and not the square of the length, predict time?",
     source=f"{PAPER}; {CODE}",
     cascades={**ATTENTION.cascades, "any_mask": ANY_MASK, "ring": RING},
-    sizes=_HEADS,
+    sizes={**_HEADS, **_ring(8)},
     presets={
-        **{f"{pattern}_16k": {**_HEADS, **_ring(8), "tokens": 16384, "pattern": pattern,
+        **{f"{pattern}_16k": {"tokens": 16384, "pattern": pattern,
                               **({"window": 1280} if pattern.startswith("global") else {})}
            for pattern in PATTERNS},
-        "causal_sliding_window_48k": {**_HEADS, **_ring(8), "tokens": 49152, "pattern": "causal_sliding_window"},
-        "sparse_uniform_32k": {**_HEADS, **_ring(8), "tokens": 32768, "pattern": "uniform_block_sparse", "block": 128,
+        "causal_sliding_window_48k": {"tokens": 49152, "pattern": "causal_sliding_window"},
+        "sparse_uniform_32k": {"tokens": 32768, "pattern": "uniform_block_sparse", "block": 128,
                                "keep": 0.5},
-        "ring_512k": {**_HEADS, **_ring(64), "tokens": 16384},
+        "ring_512k": {**_ring(64), "tokens": 16384},
         "tiny": {"B": 2, "H": 4, "E": 4, "F": 4, "K": 2, "G": 2, "N": 4, "S": 4, "C": 4, "M0": 4, "tokens": 16,
                  "documents": (5, 4, 7), "window": 3, "prefix": 3, "block": 4},
     },

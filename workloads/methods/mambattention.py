@@ -146,6 +146,7 @@ METHOD = Method(
     "anything but parameters?",
     source=f"{PAPER}; {CODE}",
     cascades={"block": BLOCK, "attention": _attention("t", "X", "O"), "mamba": _mamba("t", "T1", "X", "O")},
+    sizes=_sound(8, 321, 100),
     presets={
         "train2s": _sound(8, 321, 100),
         "infer10s": _sound(1, 1601, 100),

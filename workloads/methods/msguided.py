@@ -154,6 +154,7 @@ METHOD = Method(
         "semantic": SEMANTIC,
         "guide": GUIDE,
     },
+    sizes=_sizes(8, 64),
     presets={
         "chaos256": _sizes(8, 64),
         "infer256": _sizes(1, 64),

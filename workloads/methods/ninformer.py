@@ -88,6 +88,7 @@ METHOD = Method(
     "attention of the same width dearer?",
     source=f"{PAPER}; {CODE}",
     cascades={"block": BLOCK, "transformer": TRANSFORMER},
+    sizes={"B": 128, "N": 64, "M": 64, **_WIDTH},
     presets={
         "cifar_b128": {"B": 128, "N": 64, "M": 64, **_WIDTH},
         "cifar_b1": {"B": 1, "N": 64, "M": 64, **_WIDTH},

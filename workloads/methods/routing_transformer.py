@@ -42,8 +42,8 @@ SD[b,h,c,i]   = sum(SN[b,h,c,i,j], j)
 A[b,h,c,i,j]  = SN[b,h,c,i,j] / SD[b,h,c,i]
 """
 _SCATTERED = """
-NUM[b,h,n,e] = sum(where(IX[b,h,c,i] == n, OG[b,h,c,i,e], 0), c, i)
-CNT[b,h,n]   = sum(where(IX[b,h,c,i] == n, 1, 0), c, i)
+NUM[b,h,n,e] = scatter(sum, OG[b,h,c,i,e], IX[b,h,c,i], c, i)
+CNT[b,h,n]   = scatter(sum, 1, IX[b,h,c,i], c, i)
 O[b,h,n,e]   = NUM[b,h,n,e] / (CNT[b,h,n] + 0.01)          # the mean over the clusters that hold the token
 """
 _VALUES = "V: [B, H, N, E]\n"
@@ -89,8 +89,8 @@ CENTROIDS = (
     _NORMALIZED
     + """
 NB[b,h,n,z]  = topk(DS[b,h,n,c], c)                        # z is 1: the nearest centroid
-CN[h,c]      = sum(where(NB[b,h,n,z] == c, 1, 0), b, n, z)
-SM[h,c,e]    = sum(where(NB[b,h,n,z] == c, QN[b,h,n,e], 0), b, n, z)
+CN[h,c]      = scatter(sum, 1, NB[b,h,n,z], b, n, z)
+SM[h,c,e]    = scatter(sum, QN[b,h,n,e], NB[b,h,n,z], b, n, z)
 CT1[h,c]     = 0.999 * CT0[h,c] + 0.001 * CN[h,c]          # running counts and sums
 SM1[h,c,e]   = 0.999 * SM0[h,c,e] + 0.001 * SM[h,c,e]
 ALL[h]       = sum(CT1[h,c], c)
@@ -247,6 +247,7 @@ METHOD = Method(
         "layer": LAYER,
         "centroids": CENTROIDS,
     },
+    sizes=_PRESETS["pg19_8k"],
     presets={
         **_PRESETS,
         "tiny": {**_layer(12, 8, 2, 2, 4, 3, 6, 3, 5), "B": 2, "CLIP": 2},

@@ -187,6 +187,10 @@ _NETWORKS = {  # side of the image, widths, depths, attended channels; parameter
     "S4": ((256, (224, 336, 448), (4, 7, 6), (72, 96)), 16.5e6, 986e6, 14283),
 }
 _MULTI = {"H": 8, "D": 42}
+_PIECES = {  # of S1 at 224: its second stage, and the pieces around it
+    **_attention(256, 224, 48, 7), "H": 8, "D": 28, "F": 448, "S": 128, "I": 128, "O": 224, "Y": 7, "X": 7, "U": 3, "V": 3,
+    "Y0": 14, "X0": 14, "P": 14, "Q": 14,
+}  # fmt: skip
 
 
 def _claims(name: str) -> Iterator[Claim]:
@@ -225,6 +229,7 @@ METHOD = Method(
         "merge": MERGE,
         "head": HEAD,
     },
+    sizes=_PIECES,
     presets={
         "s1_b256": {**_attention(256, 224, 48, 7), "H": 8, "D": 28},
         "s4_b256": {**_attention(256, 336, 72, 8), **_MULTI},

@@ -107,6 +107,7 @@ METHOD = Method(
     "the memory add?",
     source=f"{PAPER}: abstract and preliminaries; no code was found, see what is assumed",
     cascades={"layer": LAYER, "plain": PLAIN},
+    sizes={"B": 16, "N": 207, "M": 207, **_MODEL},
     presets={
         "metr": {"B": 16, "N": 207, "M": 207, **_MODEL},
         "bay": {"B": 16, "N": 325, "M": 325, **_MODEL},

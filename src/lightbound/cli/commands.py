@@ -80,11 +80,12 @@ def _alone(
 @app.command("list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[workloads|machines|mappings|suites]", show_default=False)
+        str | None,
+        typer.Argument(metavar="[workloads|machines|mappings|suites|links|architectures]", show_default=False),
     ] = None,
     form: Format = "table",
 ) -> None:
-    """What there is: workloads, machines, mappings, suites."""
+    """What there is: workloads, machines, mappings, suites; links and architectures of vehicles."""
     from .listing import answer
 
     check_format(form)

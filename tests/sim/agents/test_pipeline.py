@@ -19,6 +19,7 @@ from lightbound.sim.agents.pipeline import Run, run
 from lightbound.sim.agents.queues import asynchronous_delay, tandem_latency_s
 from lightbound.sim.agents.replicate import estimate, replicate
 from lightbound.sim.agents.scenario import Agent, Scenario, Stage, phased
+from lightbound.sim.radio.resource_choice import memoryless_collision, sensing_collision
 
 FAST = lb.link("802.11p", rate="27Mbps")
 IDEAL = lb.link("ideal", rate="27Mbps")
@@ -269,6 +270,15 @@ def test_loads_add_up_what_each_unit_is_asked_for() -> None:
     stages = (Stage("fuse", 0.02, each_s=0.005),)
     base = setting(3, 1000).with_(agents=(Agent("ego", (Stage("encode", 0.03),), stages), *setting(3, 1000).agents[1:]))
     assert loads(base)["accelerator of ego"] == pytest.approx(0.65)
+
+
+def test_sensing_avoids_most_collisions_of_blind_choice_and_no_more_than_perfect_sensing() -> None:
+    link = lb.link("nr_v2x", keep_probability=0.0)
+    agents = (Agent("ego"), *(Agent(f"a{n}", payload_bytes=500, phase_s=0.0045 * n) for n in range(20)))
+    outcome = Outcome(run(Scenario(agents, link, frames=500, fusion="newest"), seed=1))
+    blind, perfect = memoryless_collision(20, 200), sensing_collision(20, 200, 0.1)
+    assert perfect / 2 < outcome.collision_ratio < blind / 4
+    assert outcome.packet_delivery == pytest.approx(1 - outcome.collision_ratio)
 
 
 @pytest.mark.parametrize(

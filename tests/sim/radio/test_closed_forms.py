@@ -47,6 +47,18 @@ def test_loss_grows_with_distance(distance: float, environment: str) -> None:
     assert near <= far + 1e-12
 
 
+def test_a_link_without_an_error_model_says_nothing_of_distance_and_shadowing_softens_an_edge() -> None:
+    link = lb.link("802.11p", rate="6Mbps")
+    improved = lb.link("802.11bd")
+    assert isinstance(link, CsmaLink) and isinstance(improved, CsmaLink)
+    with pytest.raises(LightboundError, match="no error model"):
+        link_packet_error(improved, 100, 1500)
+    edge = next(d for d in range(10, 20_000, 10) if link_packet_error(link, d, 1500) > 0.5)
+    near, far = edge * 0.8, edge * 1.25
+    assert link_packet_error(link, near, 1500) < link_packet_error(link, near, 1500, shadowing_db=3)
+    assert link_packet_error(link, far, 1500) > link_packet_error(link, far, 1500, shadowing_db=3)
+
+
 @given(mcs=st.integers(0, 28), blocks=st.integers(10, 272))
 def test_more_resource_blocks_and_better_codes_carry_more(mcs: int, blocks: int) -> None:
     here = nr_block_bits(mcs, blocks)
