@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 import zlib
-from typing import Any, TextIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -114,7 +114,7 @@ def _send_all(jobs: list[dict[str, Any]]) -> None:
         receiver.stdin.close()
 
 
-def _transfer(job: dict[str, Any], orders: TextIO, answers: TextIO) -> float:
+def _transfer(job: dict[str, Any], orders: IO[str], answers: IO[str]) -> float:
     """Seconds from the first byte handed to the socket to the last one read by the receiver."""
     data = features(job["payload_bytes"])
     _tell(orders, {"protocol": job["protocol"], "bytes": len(data)})
@@ -180,12 +180,12 @@ def _received(server: socket.socket, order: dict[str, Any]) -> tuple[list[bytes]
     return parts, ended
 
 
-def _tell(stream: TextIO, message: dict[str, Any]) -> None:
+def _tell(stream: IO[str], message: dict[str, Any]) -> None:
     stream.write(json.dumps(message) + "\n")
     stream.flush()
 
 
-def _hear(stream: TextIO) -> dict[str, Any]:
+def _hear(stream: IO[str]) -> dict[str, Any]:
     line = stream.readline()
     if not line:
         raise BrokenError("the receiving process ended early")
