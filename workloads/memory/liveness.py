@@ -34,7 +34,7 @@ def live(
     for name in until_end:
         if name in last:
             last[name] = len(tasks)
-    held = {name: sizes[name] for name in always if name in sizes}
+    held = {name: sizes[name] for name in sorted(always) if name in sizes}
     total = sum(held.values())
     found: list[int] = []
     largest, most = -1, dict[str, int]()
