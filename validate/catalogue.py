@@ -85,7 +85,7 @@ def catalogue(
     processes: int | None = None,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> tuple[Entry, ...]:
-    """Simulate methods (all that are known by default) in their first variant on machines, under default mappings.
+    """Simulate methods (by default every one of `jobs_of`) in their first variant on machines, under default mappings.
 
     every_preset: all of a method's presets rather than its first. events: by the event engine too, where that takes no
     longer than a second. processes: how many work side by side; the caller's own for 1. advance: is told of each
@@ -98,8 +98,10 @@ def catalogue(
 
 
 def jobs_of(methods: Sequence[str] | None, every_preset: bool) -> list[tuple[str, str | None]]:
-    """The methods (all that are known by default) with the presets that are asked for."""
-    names = workload_names() if methods is None else methods
+    """The methods (by default those that are proven by a reference: layers and operators are not) with the presets that
+    are asked for.
+    """
+    names = [name for name in workload_names() if method(name).reference] if methods is None else methods
     return [(name, preset) for name in names for preset in presets_of(method(name))[: None if every_preset else 1]]
 
 
