@@ -221,9 +221,9 @@ METHOD = Method(
     ),
     source=f"{PAPER}; no official code, formulas checked against lucidrains/titans-pytorch",
     cascades={
+        "lmm_layer": LMM_LAYER,
         "lmm": LMM,
         "chunk_start": CHUNK_START,
-        "lmm_layer": LMM_LAYER,
         "mac": MAC,
         "mag": MAG,
         "mal": MAL,
