@@ -48,7 +48,8 @@ def candidates(cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> 
     for bind in shape.binds():
         for order in shape.orders():
             for depth in shape.outer_depths(order):
-                yield shape.candidate(order, depth, bind)
+                for spilled in shape.spills():
+                    yield shape.candidate(order, depth, bind, spilled)
 
 
 class _Shape:
@@ -134,6 +135,14 @@ class _Shape:
         if self.outer:
             yield from dict.fromkeys((0, len(self.batch), min(len(self.batch) + 1, len(self.batch) + len(order))))
 
+    def spills(self) -> Iterator[frozenset[str]]:
+        """What may live in the outermost level between its writer and its readers. A recurrence cannot be cut apart, so
+        that a state which is larger than the chip has no other place.
+        """
+        yield frozenset()
+        if self.carried and self.kept:
+            yield frozenset(self.kept)
+
     def parallel(self, rank: str) -> bool:
         return (
             rank not in self.carried
@@ -147,7 +156,9 @@ class _Shape:
 
     # ---- one candidate ----------------------------------------------------------------------------------------
 
-    def candidate(self, order: tuple[str, ...], outer: int | None, bind: tuple[dict[str, Any], ...]) -> Candidate:
+    def candidate(
+        self, order: tuple[str, ...], outer: int | None, bind: tuple[dict[str, Any], ...], spilled: frozenset[str]
+    ) -> Candidate:
         loops: list[dict[str, Any]] = [self._loop(rank, 1) for rank in self.batch]
         loops += [self._loop(rank, 1 if rank in self.carried else tile_name(rank)) for rank in order]
         holds: dict[int, list[dict[str, Any]]] = {}
@@ -155,10 +166,10 @@ class _Shape:
             level = self.machine.levels[self.outer[-1]].name
             holds.setdefault(outer, []).append({"hold": list(self.external), "in": level})
         for tensor in self.kept:
-            if self.inner is not None:
+            if self.inner is not None and tensor not in spilled:
                 depth = self._home_depth(tensor, loops)
                 holds.setdefault(depth, []).append({"hold": [tensor], "in": self.machine.levels[self.inner].name})
-        branches = [self._branch(einsum, order) for einsum in self.einsums]
+        branches = [self._branch(einsum, order, spilled) for einsum in self.einsums]
         nest: list[dict[str, Any]] = []
         for depth in range(len(loops) + 1):
             nest += holds.get(depth, [])
@@ -166,6 +177,8 @@ class _Shape:
         tiled = [rank for rank in order if rank not in self.carried]
         private = [rank for rank in self._ranks() if any(rank in private for _, private in branches)]
         group = {"einsums": list(self.segment), "nest": nest + [branch for branch, _ in branches]}
+        if spilled:
+            group["spill"] = [tensor for tensor in self.kept if tensor in spilled]
         return Candidate(group, bind, tuple(dict.fromkeys((*tiled, *private))), frozenset(private) - set(tiled))
 
     def _loop(self, rank: str, tile: int | str) -> dict[str, Any]:
@@ -183,7 +196,9 @@ class _Shape:
                 return depth
         return len(loops)
 
-    def _branch(self, einsum: Einsum, order: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def _branch(
+        self, einsum: Einsum, order: tuple[str, ...], spilled: frozenset[str]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
         """An Einsum's own loops below the shared ones, with its operands and its result at the bottom."""
         private = tuple(
             rank
@@ -196,13 +211,16 @@ class _Shape:
             and not any(other in self.carried for other in self._family(rank))
         )
         nest: list[dict[str, Any]] = [{"for": rank, "tile": tile_name(rank), "if_split": True} for rank in private]
-        operands = [a.tensor for a in einsum.reads if a.tensor in self.external]
+        operands = list(
+            dict.fromkeys(a.tensor for a in einsum.reads if a.tensor in self.external or a.tensor in spilled)
+        )
         if operands and self.near is not None:
             near = self.machine.levels[self.near].name
             split = (*self.batch, *order, *private)
             nest += [{"hold": t, "in": near, "copies": self._copies(einsum, t, split)} for t in operands]
         inner = [] if self.inner == self.near or self.inner is None else list(operands)
-        if einsum.name not in self.kept and not einsum.placed:  # what is scattered goes where it belongs at once
+        made_here = einsum.name not in self.kept or (einsum.name in spilled and einsum.name not in inner)
+        if made_here and not einsum.placed:  # what is scattered goes where it belongs at once
             inner.append(einsum.name)
         if inner and self.inner is not None:
             nest.append({"hold": inner, "in": self.machine.levels[self.inner].name})

@@ -160,3 +160,19 @@ def test_two_outputs_of_one_input_read_it_together() -> None:
             found = simulate(Cascade.parse(text, sizes), name)
             ratio = found.traffic_bytes["dram"] / found.compulsory_bytes
             assert 1 <= ratio < 1.01, (text, name)
+
+
+def test_a_state_larger_than_the_chip_is_mapped_and_pays_for_it_every_step() -> None:
+    text = """
+    M[d,f,0]   = W[d,f]
+    Y[n,f]     = sum(X[n,d] * M[d,f,n], d)
+    U[n,d]     = sum(Y[n,f] * M[d,f,n], f)
+    M[d,f,n+1] = M[d,f,n] + U[n,d] * Y[n,f]
+    Z[d,f]     = M[d,f,N]
+    """
+    steps, width = 8, 8192  # a state of 128 MiB beside a buffer of 16
+    small, large = (Cascade.parse(text, {"N": steps, "D": size, "F": size}) for size in (64, width))
+    array = machine("fusemax")
+    traffic = simulate(large, array).traffic_bytes["dram"]
+    assert traffic > 2 * steps * 2 * width**2  # every step reads and writes all of it
+    assert simulate(small, array).traffic_bytes["dram"] < 8 * 64**2 * 2

@@ -36,6 +36,11 @@ PP[b,n1,j,0]    = 0                                            # weight of token
 PP[b,n1,j,n0+1] = where(n0 == j, TH[b,n1*N0+j], PP[b,n1,j,n0] * ET[b,n1*N0+n0])
 AA[b,n1,j,0]    = 0                                            # and in the weights
 AA[b,n1,j,n0+1] = AA[b,n1,j,n0] * (1 - AL[b,n1*N0+n0]) + PP[b,n1,j,n0+1]
+BL[b,n1]        = BE[b,n1,N0]                                  # at the end of the chunk
+GL[b,n1]        = GG[b,n1,N0]
+HL[b,n1]        = HH[b,n1,N0]
+AE[b,n1,j]      = AA[b,n1,j,N0]
+PE[b,n1,j]      = PP[b,n1,j,N0]
 """
 _WRITE = """
 M1[b,d,f,0]     = W1[b,d,f]                                          # at first learned, then its own
@@ -48,27 +53,30 @@ R[b,n1,n0,d]    = 2 * (K[b,n1*N0+n0,d] + sum(Z[b,n1,n0,f] * M1[b,d,f,n1], f) - V
 DZ[b,n1,n0,f]   = sum(R[b,n1,n0,d] * M1[b,d,f,n1], d)
 DU[b,n1,n0,f]   = DZ[b,n1,n0,f] * (
     0.5 * (1 + erf(U[b,n1,n0,f] / sqrt(2))) + U[b,n1,n0,f] * exp(-0.5 * U[b,n1,n0,f] ** 2) / sqrt(2 * pi))
-RA[b,n1,n0,d]   = R[b,n1,n0,d] * AA[b,n1,n0,N0]
-RP[b,n1,n0,d]   = R[b,n1,n0,d] * PP[b,n1,n0,N0]
-KA[b,n1,n0,d]   = K[b,n1*N0+n0,d] * AA[b,n1,n0,N0]
-KP[b,n1,n0,d]   = K[b,n1*N0+n0,d] * PP[b,n1,n0,N0]
-M1[b,d,f,n1+1]  = M1[b,d,f,n1] * BE[b,n1,N0] + S1[b,d,f,n1] * GG[b,n1,N0] - sum(RA[b,n1,n0,d] * Z[b,n1,n0,f], n0)
-M2[b,d,f,n1+1]  = M2[b,d,f,n1] * BE[b,n1,N0] + S2[b,d,f,n1] * GG[b,n1,N0] - sum(KA[b,n1,n0,d] * DU[b,n1,n0,f], n0)
-S1[b,d,f,n1+1]  = S1[b,d,f,n1] * HH[b,n1,N0] - sum(RP[b,n1,n0,d] * Z[b,n1,n0,f], n0)
-S2[b,d,f,n1+1]  = S2[b,d,f,n1] * HH[b,n1,N0] - sum(KP[b,n1,n0,d] * DU[b,n1,n0,f], n0)
+RA[b,n1,n0,d]   = R[b,n1,n0,d] * AE[b,n1,n0]
+RP[b,n1,n0,d]   = R[b,n1,n0,d] * PE[b,n1,n0]
+KA[b,n1,n0,d]   = K[b,n1*N0+n0,d] * AE[b,n1,n0]
+KP[b,n1,n0,d]   = K[b,n1*N0+n0,d] * PE[b,n1,n0]
+M1[b,d,f,n1+1]  = M1[b,d,f,n1] * BL[b,n1] + S1[b,d,f,n1] * GL[b,n1] - sum(RA[b,n1,n0,d] * Z[b,n1,n0,f], n0)
+M2[b,d,f,n1+1]  = M2[b,d,f,n1] * BL[b,n1] + S2[b,d,f,n1] * GL[b,n1] - sum(KA[b,n1,n0,d] * DU[b,n1,n0,f], n0)
+S1[b,d,f,n1+1]  = S1[b,d,f,n1] * HL[b,n1] - sum(RP[b,n1,n0,d] * Z[b,n1,n0,f], n0)
+S2[b,d,f,n1+1]  = S2[b,d,f,n1] * HL[b,n1] - sum(KP[b,n1,n0,d] * DU[b,n1,n0,f], n0)
 """
 _READ = """
+BN[b,n1,n0]     = BE[b,n1,n0+1]                                # at every token
+GN[b,n1,n0]     = GG[b,n1,n0+1]
+AN[b,n1,n0,j]   = AA[b,n1,j,n0+1]
 QK[b,n1,n0,j]   = sum(Q[b,n1*N0+n0,d] * K[b,n1*N0+j,d], d)
-AQ[b,n1,n0,j]   = QK[b,n1,n0,j] * AA[b,n1,j,n0+1]              # zero for sources that are still to come
+AQ[b,n1,n0,j]   = QK[b,n1,n0,j] * AN[b,n1,n0,j]              # zero for sources that are still to come
 UQ[b,n1,n0,f]   = (
-    sum(Q[b,n1*N0+n0,d] * M2[b,d,f,n1], d) * BE[b,n1,n0+1]
-    + sum(Q[b,n1*N0+n0,d] * S2[b,d,f,n1], d) * GG[b,n1,n0+1] - sum(AQ[b,n1,n0,j] * DU[b,n1,j,f], j))
+    sum(Q[b,n1*N0+n0,d] * M2[b,d,f,n1], d) * BN[b,n1,n0]
+    + sum(Q[b,n1*N0+n0,d] * S2[b,d,f,n1], d) * GN[b,n1,n0] - sum(AQ[b,n1,n0,j] * DU[b,n1,j,f], j))
 ZQ[b,n1,n0,f]   = gelu(UQ[b,n1,n0,f])
 ZZ[b,n1,n0,j]   = sum(ZQ[b,n1,n0,f] * Z[b,n1,j,f], f)
-AZ[b,n1,n0,j]   = ZZ[b,n1,n0,j] * AA[b,n1,j,n0+1]
+AZ[b,n1,n0,j]   = ZZ[b,n1,n0,j] * AN[b,n1,n0,j]
 Y[b,n1*N0+n0,d] = (
-    Q[b,n1*N0+n0,d] + sum(ZQ[b,n1,n0,f] * M1[b,d,f,n1], f) * BE[b,n1,n0+1]
-    + sum(ZQ[b,n1,n0,f] * S1[b,d,f,n1], f) * GG[b,n1,n0+1] - sum(AZ[b,n1,n0,j] * R[b,n1,j,d], j))
+    Q[b,n1*N0+n0,d] + sum(ZQ[b,n1,n0,f] * M1[b,d,f,n1], f) * BN[b,n1,n0]
+    + sum(ZQ[b,n1,n0,f] * S1[b,d,f,n1], f) * GN[b,n1,n0] - sum(AZ[b,n1,n0,j] * R[b,n1,j,d], j))
 """
 _READ_START = """
 ZQ[b,n1,n0,f]   = gelu(sum(Q[b,n1*N0+n0,d] * M2[b,d,f,n1], d))
@@ -213,9 +221,9 @@ METHOD = Method(
     ),
     source=f"{PAPER}; no official code, formulas checked against lucidrains/titans-pytorch",
     cascades={
+        "lmm_layer": LMM_LAYER,
         "lmm": LMM,
         "chunk_start": CHUNK_START,
-        "lmm_layer": LMM_LAYER,
         "mac": MAC,
         "mag": MAG,
         "mal": MAL,

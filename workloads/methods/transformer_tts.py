@@ -274,7 +274,6 @@ METHOD = Method(
     state=("KC2", "VC2", "KC3", "VC3"),
     reference=reference,
     inputs=inputs,
-    dense=Run("tacotron_decoder"),
     claims=(
         Claim(
             name="training speedup",
