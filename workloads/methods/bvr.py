@@ -6,7 +6,8 @@ pair for its relative position is looked up in one small table instead of being 
 Ranks: g kinds of key points (one of centres, or two of corners), n pixels of all levels, d width, h heads, e head
 dimension, k key points, s the two coordinates, u and v the table, q sine or cosine of either coordinate, i frequencies.
 Heat maps of one level: c and o channels, m channels of one of w groups, y and x pixels, a and b the filter, z classes,
-r peaks of a class, l peaks of all classes, t those that stay; p all pixels in a row.
+r peaks of a class, l peaks of all classes, t those that stay; p all pixels in a row; j
+peaks of all levels.
 """
 
 from __future__ import annotations
@@ -99,6 +100,15 @@ POINT[t,s] = where(s == 0, PIXEL[t] % X, PIXEL[t] // X) * STRIDE + STRIDE / 2 + 
 )  # fmt: skip
 
 
+ACROSS_LEVELS = """
+PLACE: [G, J]
+SPOT: [G, J, S]
+BEST[g,k] = topk(PEAK[g,j], j)                              # the peaks of all levels, the strongest
+SI[g,k]   = PLACE[g,BEST[g,k]]
+KP[g,k,s] = SPOT[g,BEST[g,k],s]
+"""
+
+
 def _heat_map(given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
     import torch
     from torch.nn.functional import conv2d, group_norm, max_pool2d
@@ -127,6 +137,10 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
 
     if variant == "heat_map":
         return _heat_map(given, sizes)
+    if variant == "across_levels":
+        best = given["PEAK"].topk(sizes["K"], 1).indices
+        spots = given["SPOT"].gather(1, best[..., None].expand(-1, -1, sizes["S"]))
+        return {"SI": given["PLACE"].gather(1, best), "KP": spots}
 
     def waves(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         parts = [f(one[..., None] * given["FREQ"]) for one in (x, y) for f in (torch.sin, torch.cos)]
@@ -157,7 +171,7 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
 def inputs(generator: np.random.Generator, shapes: Mapping[str, Any], sizes: Mapping[str, int]) -> Mapping[str, Any]:
     """Places in an image, frequencies, which pixels are keys, and positions that some tables leave."""
     made: dict[str, Any] = {}
-    if "SI" in shapes:
+    if "SI" in shapes and "KP" in shapes:
         made["SI"] = generator.integers(0, sizes["N"], shapes["SI"])
         made |= {name: generator.uniform(0, 80, shapes[name]) for name in ("KP", "QP")}
     if "FREQ" in shapes:
@@ -167,7 +181,20 @@ def inputs(generator: np.random.Generator, shapes: Mapping[str, Any], sizes: Map
 
 PAPER = "Chi et al. 2020, RelationNet++, arXiv 2010.15831"
 CODE = "microsoft/RelationNet2"
-_HEAD = {"C": 256, "O": 256, "W": 32, "M": 8, "A": 3, "Z": 80, "R": 20, "L": 1600, "T": 20, "S": 2, "STRIDE": 8}
+_HEAD = {
+    "C": 256,
+    "O": 256,
+    "W": 32,
+    "M": 8,
+    "A": 3,
+    "Z": 80,
+    "R": 20,
+    "L": 1600,
+    "T": 20,
+    "J": 100,
+    "S": 2,
+    "STRIDE": 8,
+}
 
 
 def _image(pixels: tuple[tuple[int, int], ...], kinds: int) -> dict[str, int]:
@@ -184,7 +211,8 @@ METHOD = Method(
     title="RelationNet++: pixels attend to key points, with a table of relative positions",
     question="What dominates: heat maps, projections, position bias or attention; and what does the table save?",
     source=f"{PAPER}; {CODE}",
-    cascades={"bvr": BVR, "with_table": WITH_TABLE, "direct": DIRECT, "heat_map": HEAT_MAP},
+    cascades={"bvr": BVR, "with_table": WITH_TABLE, "direct": DIRECT, "heat_map": HEAT_MAP,
+              "across_levels": ACROSS_LEVELS},
     sizes=_image(_800, 1),
     presets={
         "retinanet_800_classes": _image(_800, 1),
@@ -192,8 +220,8 @@ METHOD = Method(
         "retinanet_512_classes": _image(_512, 1),
         "retinanet_512_boxes": _image(_512, 2),
         "tiny": {"N": 20, "G": 2, "D": 8, "H": 2, "E": 4, "K": 5, "U": 9, "V": 9, "Q": 4, "I": 2, "C": 8, "O": 8,
-                 "W": 2, "M": 4, "Y": 4, "X": 5, "P": 20, "A": 3, "B": 3, "Z": 3, "R": 4, "L": 12, "T": 4, "S": 2,
-                 "STRIDE": 8},
+                 "W": 2, "M": 4, "Y": 4, "X": 5, "P": 20, "A": 3, "B": 3, "Z": 3, "R": 4, "L": 12, "T": 4, "J": 8,
+                 "S": 2, "STRIDE": 8},
     },
     preset_sources={
         "retinanet_800_classes": f"{CODE}, RetinaNet: 5 levels of 800 x 1344, 50 centres; the heat map of stride 8",

@@ -122,9 +122,33 @@ def chosen_blocks(tokens: int, block: int, segment: int, density: float) -> Mask
     return BlockSparse(tokens, block, np.array(sorted(set(pairs))))
 
 
-def _softmax(scores: torch.Tensor) -> torch.Tensor:
-    """Rows without any admissible entry become zeros."""
-    return scores.softmax(-1).nan_to_num(0.0)
+def _permuted(q: torch.Tensor, k: torch.Tensor, block: int, segment: int) -> torch.Tensor:
+    """The order of keys: within each whole segment, those first that the last block of queries attends most."""
+    import torch
+
+    n, e = k.shape
+    whole = n // segment * segment
+    weights = (q[-block:] @ k[:whole].T / e**0.5).softmax(-1).mean(0)
+    inside = weights.unflatten(0, (-1, segment)).argsort(dim=-1, descending=True, stable=True)
+    order = (inside + torch.arange(0, whole, segment)[:, None]).flatten()
+    return torch.cat([order, torch.arange(whole, n)])
+
+
+def _chosen(
+    q: torch.Tensor, k: torch.Tensor, first: int, block: int, segment: int, share: torch.Tensor
+) -> torch.Tensor:
+    """Which blocks of keys (in their new order) each block of queries reads; `first` is the first token's place."""
+    import torch
+
+    count = len(q) // block
+    means_q, means_k = (one.unflatten(0, (count, block)).mean(1) for one in (q, k))
+    home = torch.arange(count) * block // segment
+    earlier = home[None] < home[:, None]
+    scores = (means_q @ means_k.T / q.shape[1] ** 0.5).masked_fill(~earlier, float("-inf"))
+    ranked, places = scores.softmax(-1).nan_to_num(0.0).sort(dim=-1, descending=True, stable=True)
+    keep = torch.zeros_like(earlier).scatter(1, places, ranked.cumsum(-1) - ranked < share) & earlier
+    keep[:, first // block] |= earlier[:, first // block]
+    return keep | (home[None] == home[:, None])
 
 
 def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> Mapping[str, torch.Tensor]:
@@ -132,7 +156,7 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
     import torch
     from torch.nn.functional import linear, pad, scaled_dot_product_attention, silu
 
-    if "WG" in given:
+    if variant == "linear":
         hidden = silu(linear(given["XF"], given["WG"])) * linear(given["XF"], given["WU"])
         return {
             **{f"X{k}": linear(given["XN"], given[f"W{k}"]) for k in "QKV"},
@@ -141,34 +165,24 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         }
     if variant in ATTENTION.cascades:
         return {"O": scaled_dot_product_attention(given["Q"], given["K"], given["V"])}
-    block, segment, n, e = sizes["U"], sizes["R"], sizes["N"], sizes["E"]
-    whole, count = n // segment * segment, -(-n // block)
-    found: dict[str, list[torch.Tensor]] = {name: [] for name in ("Y", "KP", "VP", "SEL")}
+    block, segment = sizes["U"], sizes["R"]
+    found: list[dict[str, torch.Tensor]] = []
     for q, k, v in zip(*(given[name].flatten(0, 1) for name in "QKV"), strict=True):
-        weights = (q[-block:] @ k[:whole].T / e**0.5).softmax(-1).mean(0)
-        inside = weights.unflatten(0, (-1, segment)).argsort(dim=-1, descending=True, stable=True)
-        order = (inside + torch.arange(0, whole, segment)[:, None]).flatten()
-        order = torch.cat([order, torch.arange(whole, n)])
+        order = _permuted(q, k, block, segment)
         k, v = k[order], v[order]
-        tail = count * block - n
-        means_q, means_k = (pad(one, (0, 0, 0, tail)).unflatten(0, (count, block)).mean(1) for one in (q, k))
-        home = torch.arange(count) * block // segment
-        earlier = home[None] < home[:, None]
-        shares = _softmax((means_q @ means_k.T / e**0.5).masked_fill(~earlier, float("-inf")))
-        ranked, places = shares.sort(dim=-1, descending=True, stable=True)
-        before = ranked.cumsum(-1) - ranked
-        keep = torch.zeros_like(earlier).scatter(1, places, before < given["TAU"]) & earlier
-        first = int((order == 0).nonzero()) // block
-        keep[:, first] |= earlier[:, first]
-        keep |= home[None] == home[:, None]
-        tokens = keep.repeat_interleave(block, 0).repeat_interleave(block, 1)[:, :n]
-        tokens &= order[None] <= torch.arange(count * block)[:, None]
-        out = scaled_dot_product_attention(pad(q, (0, 0, 0, tail)), k, v, attn_mask=tokens)
-        for name, value in zip(found, (out, k, v, keep.to(q)), strict=True):
-            found[name].append(value)
+        made = {"KP": k, "VP": v}
+        if variant != "permutation":
+            tail = (0, 0, 0, -len(q) % block)
+            first = int((order == 0).nonzero())
+            keep = _chosen(pad(q, tail), pad(k, tail), first, block, segment, given["TAU"])
+            tokens = keep.repeat_interleave(block, 0).repeat_interleave(block, 1)[:, : len(k)]
+            tokens &= order[None] <= torch.arange(len(tokens))[:, None]
+            out = scaled_dot_product_attention(pad(q, tail), k, v, attn_mask=tokens)
+            made |= {"Y": out, "SEL": keep.to(q)}
+        found.append(made)
     shape = given["Q"].shape[:2]
     outputs = {"whole": ("Y",), "selection": ("VP", "SEL"), "permutation": ("KP", "VP")}[variant]
-    return {name: torch.stack(found[name]).unflatten(0, shape) for name in outputs}
+    return {name: torch.stack([one[name] for one in found]).unflatten(0, shape) for name in outputs}
 
 
 def inputs(generator: np.random.Generator, shapes: Mapping[str, Any], sizes: Mapping[str, int]) -> Mapping[str, Any]:
