@@ -50,7 +50,8 @@ class LinkCase:
         self.where = where
         self.name, self.kind, self.tech = cells["id"], cells["kind"], cells["tech"]
         self.words = f"{self.name} {cells.get('description', '')}".lower()
-        self.quantity, self.unit = cells["quantity"], cells["unit"]
+        self.quantity: str = cells["quantity"]
+        self.unit: str = cells["unit"]
         try:
             self.params: Params = json.loads(cells.get("params", "{}"))
         except json.JSONDecodeError as error:
