@@ -33,7 +33,8 @@ _FUNCTIONS = (
     "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu", "softplus", "erf", "sin", "cos",
 )  # fmt: skip
 _ARITHMETIC = (
-    "mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast", "iadd", "shuffle",
+    "mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast", "iadd", "imad",
+    "shuffle",
 )  # fmt: skip
 OPERATIONS = frozenset((*_ARITHMETIC, *_FUNCTIONS))
 """Operations that a unit may state a cost and an energy of, alone or fused with ``+``."""

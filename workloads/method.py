@@ -46,7 +46,8 @@ class Method:
     `cascades` maps a variant's name to its text; the first is the default. `sizes` are the defaults of rank
     sizes, `presets` named sets of sizes that are laid over them, with a source for each in `preset_sources`.
     `mappings` are the named mappings of papers: plain data, or a function of sizes and machine quantities
-    that returns it.
+    that returns it. All variants are `interchangeable` where they are ways to compute one function, only those named
+    where some are, none (False) where each computes another. `backward` names the method that computes the gradients.
 
     A method with a `mask` has the sizes of the mask's queries and keys for the ranks `mask_ranks`; the mask belongs to
     the variants that have both. `options` are what the mask is made of, in lower case, with their defaults; presets may
@@ -81,7 +82,14 @@ class Method:
     claims: tuple[Claim, ...] = ()
     dense: Run | None = None
     assumed: Mapping[str, str] = field(default_factory=dict)
+    interchangeable: bool | tuple[str, ...] = True
+    backward: str | None = None
 
     @property
     def default_variant(self) -> str:
         return next(iter(self.cascades))
+
+    def stands_for(self, variant: str, other: str) -> bool:
+        """Whether two variants compute the same thing, so that a mapping of the one serves the other."""
+        named = self.interchangeable
+        return variant == other or (named if isinstance(named, bool) else {variant, other} <= set(named))

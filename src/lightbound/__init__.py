@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lightbound.validate.suite import suite_names as suite_names
     from lightbound.workloads import masks as masks
     from lightbound.workloads.cascade import Cascade as Cascade
+    from lightbound.workloads.memory import peak_memory as peak_memory
     from lightbound.workloads.method import Method as Method
     from lightbound.workloads.passes import passes as passes
     from lightbound.workloads.registry import Workload as Workload
@@ -72,6 +73,7 @@ _HOME = {
     "machine_names": "archs.library",
     "masks": "workloads.masks",
     "passes": "workloads.passes",
+    "peak_memory": "workloads.memory",
     "run_suite": "validate.suite",
     "simulate": "sim.simulate",
     "size_buffers": "sim.buffers",
@@ -104,6 +106,7 @@ __all__ = [
     "machine_names",
     "masks",
     "passes",
+    "peak_memory",
     "run_suite",
     "simulate",
     "size_buffers",

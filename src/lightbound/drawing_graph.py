@@ -30,8 +30,7 @@ def draw_graph(cascade: Cascade, path: str | os.PathLike[str]) -> Path:
     check_drawable(place)
     import matplotlib as mpl
 
-    settings = {"svg.fonttype": "none", "svg.hashsalt": cascade.name}
-    with mpl.rc_context(settings):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": cascade.name}):
         figure = _figure(cascade)
         metadata = {"Date": None} if place.suffix == ".svg" else None
         try:

@@ -68,3 +68,10 @@ def test_more_vehicles_keep_less_of_the_deadline_until_fusion_has_no_messages(tm
         float(line.split(": ")[1].split()[0]) for line in printed.splitlines() if " at " in line and " times" in line
     ]
     assert len(ratios) == 3 and ratios == sorted(ratios, reverse=True)
+
+
+def test_a_traced_model_computes_what_torch_computes_and_is_predicted(tmp_path: Path) -> None:
+    printed = printed_by(EXAMPLES / "trace_a_model.py", tmp_path)
+    assert float(printed.splitlines()[0].rpartition(" ")[2]) < 1e-12
+    assert "passes over the tokens: 1" in printed and "opaque: nothing" in printed
+    assert "A training step of a multilayer perceptron keeps 128 MiB" in printed

@@ -223,9 +223,9 @@ def _elements(cascade: Cascade, fused: Sequence[str], training: bool) -> tuple[d
             for name in names:
                 inside = all(reader.name in names for reader in cascade.readers(name))
                 writer = cascade.writer(name)
-                if writer is not None and inside and name not in cascade.outputs and rank in writer.output.ranks:
-                    if rank not in cascade.iterative.get(name, ()):
-                        found[name] //= int(cascade.size(rank))
+                carried = rank in cascade.iterative.get(name, ()) or name in cascade.outputs
+                if writer is not None and inside and not carried and rank in writer.output.ranks:
+                    found[name] //= int(cascade.size(rank))
     if training and cascade.iterative:
         notes.append(f"Every iterate of {', '.join(cascade.iterative)} is kept for the backward pass.")
     if training and fused:

@@ -98,7 +98,8 @@ def training(cascade: Cascade, graded: frozenset[str], keep: int | Sequence[str]
         own = {name for number in segment for name in first[number].writes} - kept
         last = place == len(segments) - 1
         if not last:  # what the last segment computed is still there
-            tasks += [_again(first[number], own) for number in segment if set(first[number].writes) & own]
+            wanted = _wanted(first, segment, backward, own)
+            tasks += [_again(first[number], own) for number in segment if set(first[number].writes) & wanted]
         for number in reversed(segment):
             task = backward[number]
             if task is not None:
@@ -137,6 +138,15 @@ def _boundary(tasks: Sequence[Task], segment: Sequence[int], segments: Sequence[
     written = {name for number in segment for name in tasks[number].writes}
     later = {name for number in range(segment[-1] + 1, len(tasks)) for name in tasks[number].reads}
     return written & later
+
+
+def _wanted(tasks: Sequence[Task], segment: Sequence[int], backward: Sequence[Task | None], own: set[str]) -> set[str]:
+    """What the backward tasks of a segment read of its own tensors, and what that is computed from."""
+    found = {name for number in segment if (task := backward[number]) is not None for name in task.reads} & own
+    for number in reversed(segment):
+        if set(tasks[number].writes) & found:
+            found |= set(tasks[number].reads) & own
+    return found
 
 
 def _again(task: Task, own: set[str]) -> Task:

@@ -130,7 +130,7 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
     import torch
     from torch.nn.functional import layer_norm, linear, relu, scaled_dot_product_attention
 
-    heads, width = sizes["H"], sizes["D"]
+    width = sizes["D"]
 
     def project(x: torch.Tensor, weight: str, bias: str) -> torch.Tensor:
         return torch.einsum("...d,dhe->...he", x, given[weight]) + given[bias]
@@ -155,8 +155,8 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         return {"YN": block(scaled_dot_product_attention(q, keys, values)[:, :, 0])}
     token = x if variant == "transformer" else given["T"].expand(x.shape)
     q = project(token, "WQ", "CQ")
-    mixed = scaled_dot_product_attention(*(one.transpose(1, 2) for one in (q, k, v)), is_causal=True)
-    assert mixed.shape[1] == heads
+    q, k, v = (one.transpose(1, 2) for one in (q, k, v))
+    mixed = scaled_dot_product_attention(q, k, v, is_causal=True)
     return {"YN": block(mixed.transpose(1, 2))}
 
 

@@ -83,4 +83,5 @@ METHOD = Method(
     },
     mappings=MAPPINGS,
     reference=reference,
+    backward="attention_backward",
 )

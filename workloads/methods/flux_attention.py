@@ -270,6 +270,7 @@ METHOD = Method(
         "tiny": "our choice, for tests",
     },
     mappings=MAPPINGS,
+    interchangeable=False,
     mask=mask,
     mask_ranks=("p", "m"),
     options={"tokens": 32768, "kind": "full", "block": 128, "sink": 1, "local": 16},

@@ -115,8 +115,8 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         o = _mixed(q, k, v, slope)
         if variant in ("blocks", "recurrent"):
             return {"O": o}
-        gradients = dict(zip(("GQ", "GK", "GV"), torch.autograd.grad(o, (q, k, v), given["GO"]), strict=True))
-        return gradients if variant == "backward" else {"O": o, **gradients}
+        gq, gk, gv = torch.autograd.grad(o, (q, k, v), given["GO"])
+        return {"GQ": gq, "GK": gk, "GV": gv, **({"O": o} if variant == "training" else {})}
     x, heads = given["X"], sizes["H"]
 
     def norm(y: torch.Tensor) -> torch.Tensor:

@@ -113,7 +113,7 @@ def pattern_mask(
             near = SlidingWindow(tokens, left=window, right=window)
             return near | Sinks(tokens, 2 * window) | _rows(tokens, 0, 2 * window)
         case "block_causal_document":
-            count, pairs, start = tokens // block, [], 0
+            count, pairs, start = -(-tokens // block), [], 0
             while start < count:
                 stop = min(start + int(generator.integers(1, 9)), count)
                 pairs += [(i, j) for i in range(start, stop) for j in range(start, i + 1)]
@@ -202,6 +202,7 @@ METHOD = Method(
         "tiny": "our choice, for tests",
     },
     mappings=ATTENTION.mappings,
+    interchangeable=tuple(ATTENTION.cascades),
     mask=pattern_mask,
     options={"tokens": 16384, "pattern": "causal", "documents": (), "window": 1024, "prefix": 4096, "block": 1024,
              "keep": 0.5, "seed": 0},

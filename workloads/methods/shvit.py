@@ -188,8 +188,8 @@ _NETWORKS = {  # side of the image, widths, depths, attended channels; parameter
 }
 _MULTI = {"H": 8, "D": 42}
 _PIECES = {  # of S1 at 224: its second stage, and the pieces around it
-    **_attention(256, 224, 48, 7), "H": 8, "D": 28, "F": 448, "S": 128, "I": 128, "O": 224, "Y": 7, "X": 7, "U": 3, "V": 3,
-    "Y0": 14, "X0": 14, "P": 14, "Q": 14,
+    **_attention(256, 224, 48, 7), "H": 8, "D": 28, "F": 448, "S": 128, "I": 128, "O": 224, "Y": 7, "X": 7, "U": 3,
+    "V": 3, "Y0": 14, "X0": 14, "P": 14, "Q": 14,
 }  # fmt: skip
 
 

@@ -187,8 +187,8 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         if form == "s2":
             rolled = []
             for head, shift in enumerate(shifts):
-                parts = [one[:, head].roll(-shift, 1).unflatten(1, (-1, group)) for one in (q, k, v)]
-                mixed = scaled_dot_product_attention(*parts, is_causal=True)
+                qs, ks, vs = (one[:, head].roll(-shift, 1).unflatten(1, (-1, group)) for one in (q, k, v))
+                mixed = scaled_dot_product_attention(qs, ks, vs, is_causal=True)
                 rolled.append(mixed.flatten(1, 2).roll(shift, 1))
             return torch.stack(rolled, 2).reshape(shape)
         token = torch.arange(sizes["N"])

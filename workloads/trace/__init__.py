@@ -49,7 +49,8 @@ def __getattr__(name: str) -> Any:
 
     homes = {
         "TracedCascade": "traced", "replay": "replaying", "scan": "scanning", "compare_counts": "comparison",
-        "Origin": "builder",
+        "Origin": "builder", "weightless": "factory", "trace_factory": "factory",
+        "load": "factory",
     }  # fmt: skip
     if name not in homes:
         raise AttributeError(name)

@@ -32,12 +32,16 @@ from .values import Dims, Value, extent, is_free, joint_sizes, plain, read, stor
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a line comes from: the ATen operator, the module it ran in, and whether it only moves elements."""
+    """Where a line comes from: the ATen operator, the module it ran in, and what it is.
+
+    It `moves` elements without computing; it is one of the operator's matrix `products` (or convolutions).
+    """
 
     operator: str
     module: str
     moves: bool = False
     backward: bool = False
+    product: bool = False
 
 
 @dataclass
@@ -96,13 +100,18 @@ class Builder:
 
     # ---- inputs and lines
 
-    def input(self, name: str, shape: Sequence[int], hints: Sequence[str], keep_ones: bool = False) -> Value:
-        """A tensor that is given. Dimensions of length 1 have a rank only where `keep_ones`."""
+    def input(
+        self, name: str, shape: Sequence[int], hints: Sequence[str], keep_ones: bool = False, place: str = ""
+    ) -> Value:
+        """A tensor that is given. Dimensions of length 1 have a rank only where `keep_ones`.
+
+        `place` is the path of a parameter: those of layers that repeat share their ranks.
+        """
         name = self.name(name)
         dims: list[tuple[str, ...]] = []
         for size, hint in zip(shape, hints, strict=True):
             taken = [rank for dim in dims for rank in dim]
-            dims.append((self.ranks.fresh(size, hint, forbidden=taken),) if size != 1 or keep_ones else ())
+            dims.append((self.ranks.fresh(size, hint, place, taken),) if size != 1 or keep_ones else ())
         self.ranks.keep_apart(rank for dim in dims for rank in dim)
         self.declared[name] = tuple(size_symbol(dim[0]) if dim else 1 for dim in dims)
         return stored(Access(name, tuple(plain(dim[0]) if dim else Affine() for dim in dims)), tuple(dims))
@@ -113,7 +122,9 @@ class Builder:
         self.declared[name] = tuple(size_symbol(rank) for rank in atoms)
         return stored(Access(name, tuple(plain(rank) for rank in atoms)), value.dims)
 
-    def emit(self, dims: Sequence[Sequence[str]], expr: Expr, hint: str, moves: bool = False) -> Value:
+    def emit(
+        self, dims: Sequence[Sequence[str]], expr: Expr, hint: str, moves: bool = False, product: bool = False
+    ) -> Value:
         """A line that writes a tensor with these dimensions; ranks of a loop around it come first.
 
         What follows from indices and sizes alone is not written but kept as an expression. A dimension that the
@@ -129,12 +140,12 @@ class Builder:
         around = [rank for rank in free if rank not in atoms]
         written = (*around, *(rank for rank in atoms if rank in free))
         output = Access(self.name(hint), tuple(plain(rank) for rank in written))
-        self.lines.append(Line(output.tensor, output, expr, self.origin(moves)))
+        self.lines.append(Line(output.tensor, output, expr, self.origin(moves, product)))
         return stored(output, shape)
 
-    def origin(self, moves: bool = False) -> Origin:
+    def origin(self, moves: bool = False, product: bool = False) -> Origin:
         """Where a line written now comes from."""
-        return Origin(self.operator, self.place, moves, self.backward)
+        return Origin(self.operator, self.place, moves, self.backward, product)
 
     def line(self, output: Access, expr: Expr, moves: bool = False, first: bool = False) -> None:
         """A line as it is given: one of a recurrence, or one that writes through a split rank."""

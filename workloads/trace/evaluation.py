@@ -72,6 +72,10 @@ def folded(op: str, *args: Expr) -> Expr:
             return right
         case "pow", (left, Number(value=1)):
             return left
+        case ("and", (Number(value=1), other)) | ("and", (other, Number(value=1))):
+            return other
+        case ("or", (Number(value=0), other)) | ("or", (other, Number(value=0))):
+            return other
         case "neg", (RankValue(index=index),):
             return RankValue(affine.negate(index))
         case (("add" | "sub" | "mul"), (left, right)):

@@ -55,7 +55,7 @@ def parameter_hints(owner: torch.nn.Module | None, path: str, shape: tuple[int, 
     if len(shape) == 2:
         return [role, "n"]
     if len(shape) == 1:
-        return [role if isinstance(owner, torch.nn.Linear) else "n"]
+        return [role if isinstance(owner, torch.nn.Linear) else "d"]
     return [role if place == len(shape) - 2 else "n" for place in range(len(shape))]
 
 

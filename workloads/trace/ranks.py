@@ -54,7 +54,7 @@ class Ranks:
         taken = {self.find(rank) for rank in forbidden}
         if place:
             turn = self._turn[place, hint] = self._turn.get((place, hint), -1) + 1
-            kind = re.sub(r"\d+", "*", place)
+            kind = re.sub(r"(?<![^.])\d+(?![^.])", "*", place)  # a number between dots
             known = self._shared.get((kind, hint, turn, size))
             if known is not None and self.find(known) not in taken:
                 return self.find(known)

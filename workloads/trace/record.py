@@ -234,13 +234,20 @@ class Recorder:
         node = torch._C._current_autograd_node()
         if node is None:
             if torch.is_grad_enabled():
-                self._places[torch._C._autograd._get_sequence_nr() - 1] = current
+                self._places[_sequence_number() - 1] = current
             return current, False
         return self._places.get(node._sequence_nr(), current), True
 
     def paused(self) -> _Paused:
         """Operators inside this context are run and not recorded."""
         return _Paused(self)
+
+
+def _sequence_number() -> int:
+    """The number that autograd gives its next node."""
+    from torch.autograd import _get_sequence_nr  # pyright: ignore[reportPrivateImportUsage]
+
+    return _get_sequence_nr()
 
 
 def dispatching(handle: Callable[[Any, Any, Any], Any]) -> Any:

@@ -40,7 +40,8 @@ def run(
             if id(tensor) not in faked:
                 faked[id(tensor)] = _fake(fake, tensor, train and tensor.requires_grad)
                 shape = tuple(tensor.shape)
-                value = build.input(_parameter_name(path), shape, parameter_hints(owner, path, shape))
+                hints = parameter_hints(owner, path, shape)
+                value = build.input(_parameter_name(path), shape, hints, place=_repeated(path))
                 sources[next(reversed(build.declared))] = path
                 recorder.bind(faked[id(tensor)], value)
             parameters[path] = faked[id(tensor)]
@@ -102,6 +103,12 @@ def _owned(module: torch.nn.Module) -> dict[str, tuple[torch.nn.Module, torch.Te
             if tensor is not None:
                 found[f"{prefix}.{key}" if prefix else key] = (owner, tensor)
     return found
+
+
+def _repeated(path: str) -> str:
+    """The path of a parameter inside a layer; not of one that a list holds itself, whose neighbours differ."""
+    owner = path.rpartition(".")[0]
+    return "" if owner.rpartition(".")[2].isdigit() else path
 
 
 def _parameter_name(path: str) -> str:

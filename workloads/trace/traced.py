@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..cascade import Cascade
-from ..counts import operations
+from ..counts import operations, points
 from ..expression import Expr, Opaque
 from .builder import Origin
 
@@ -63,24 +63,14 @@ class TracedCascade(Cascade):
         FlopCounterMode counts."""
         counts = operations(self)
         return 2 * sum(
-            counts[name].get("mac", 0) for name, origin in self.origins.items() if is_product(origin.operator)
+            int(counts[name].get("mac", points(self, self.einsum(name).output.ranks)))  # an inner length of 1 is a mul
+            for name, origin in self.origins.items()
+            if origin.product
         )
 
     def named(self, name: str) -> TracedCascade:
         """The same cascade under another name."""
         return replace(self, name=name)
-
-
-PRODUCTS = (
-    "mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "linear", "convolution", "_convolution",
-    "convolution_backward", "_grouped_mm", "_scaled_dot_product_flash_attention_for_cpu",
-    "_scaled_dot_product_flash_attention_for_cpu_backward",
-)  # fmt: skip
-
-
-def is_product(operator: str) -> bool:
-    """Whether an ATen operator is one whose multiplications torch counts."""
-    return operator.removeprefix("aten.").partition(".")[0] in PRODUCTS
 
 
 def elements_moved(cascade: Cascade) -> dict[str, int]:

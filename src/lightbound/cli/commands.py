@@ -131,6 +131,9 @@ def simulate(
     set_: Set = None,
     set_machine: SetMachine = None,
     causal: Annotated[bool, typer.Option("--causal", help="No query looks ahead.")] = False,
+    backward: Annotated[
+        bool, typer.Option("--backward", help="The gradients, where the workload has a method for them.")
+    ] = False,
     dtype: Annotated[str, typer.Option("--dtype", metavar="TYPE", help="Of all numbers: bf16 or fp16.")] = "bf16",
     tiles: Annotated[
         str | None, typer.Option("--tiles", metavar="QxK", help="Queries and keys of a tile, for attention mappings.")
@@ -165,6 +168,7 @@ def simulate(
 
     check_format(form)
     work = given.workload(workload, preset, variant, set_ or (), kernel.word_bytes(dtype))
+    work = kernel.backward(work) if backward else work
     work = kernel.causal(work) if causal else work
     hardware = given.machine(machine, set_machine or ())
     values = kernel.values(param or (), stages, warps)

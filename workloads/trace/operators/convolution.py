@@ -50,12 +50,17 @@ def bounded(
 ) -> Expr:
     """An expression at other positions of some dimensions: what would be read beyond their ends is `outside`.
 
-    A tensor gives 0 there by itself, which needs no condition. Each dimension is counted by one rank at most.
+    A tensor gives 0 there by itself, which needs no condition, unless a bare rank would run beyond its end. Each
+    dimension is counted by one rank at most.
     """
     moves = {dim[0]: index for dim, index in zip(dims, indices, strict=True) if dim}
     read = substitute(build.ranks, expr, moves)
     stored = set(free_ranks(expr)) if not isinstance(expr, Number | RankValue | Apply) else set[str]()
-    if outside == 0 and all(dim and build.ranks.find(dim[0]) in stored for dim in dims):
+    shifted = all(
+        index.rank is None or build.size(index.ranks) <= build.size(dim)
+        for dim, index in zip(dims, indices, strict=True)
+    )
+    if outside == 0 and shifted and all(dim and build.ranks.find(dim[0]) in stored for dim in dims):
         return read
     condition: Expr | None = None
     for dim, index in zip(dims, indices, strict=True):
@@ -116,7 +121,7 @@ def _forward(
     body = Apply("mul", (read, space.exprs[1]))
     reduced = (*space.ranks["c"], *(tap for tap in taps if tap is not None))
     dims = (space.ranks["n"], space.ranks["g"], space.ranks["o"], *((rank,) if rank else () for rank in out))
-    made = build.emit(dims, summed(body, reduced, build), hint(call, "convolution"))
+    made = build.emit(dims, summed(body, reduced, build), hint(call, "convolution"), product=True)
     return _ungrouped(build, made, 1)
 
 
@@ -189,7 +194,7 @@ def _phase(
     body = Apply("mul", (read, space.exprs[1]))
     reduced = (*space.ranks["c"], *(tap for tap in taps if tap is not None))
     dims = (space.ranks["n"], space.ranks["g"], space.ranks["o"], *((rank,) if rank else () for rank in out))
-    return build.emit(dims, summed(body, reduced, build), hint(call, role or "convolution"))
+    return build.emit(dims, summed(body, reduced, build), hint(call, role or "convolution"), product=True)
 
 
 def _interleaved(
@@ -287,5 +292,5 @@ def _weight_gradient(
     body = Apply("mul", (space.exprs[0], read))
     reduced = (*space.ranks["n"], *(rank for rank in out if rank is not None))
     dims = (space.ranks["g"], space.ranks["o"], space.ranks["c"], *((tap,) if tap else () for tap in taps))
-    made = build.emit(dims, summed(body, reduced, build), hint(call, "d_weight"))
+    made = build.emit(dims, summed(body, reduced, build), hint(call, "d_weight"), product=True)
     return _ungrouped(build, made, 0)

@@ -94,6 +94,22 @@ def _whole(call: Call, value: Value) -> Value:
     return stored_copy(call, value)
 
 
+@lowers("histc")
+def _histogram(call: Call, value: Value, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+    """How many elements fall into each bin; the last one holds its upper end too."""
+    if min == max:
+        return NotImplemented  # the ends are those of the data
+    build = call.build
+    x = build.read(value)
+    place = f("min", f("floordiv", f("mul", f("sub", x, min), bins), max - min), bins - 1)
+    index = build.emit(value.dims, f("where", f("le", x, max), place, -1), hint(call, "bin"))
+    rank = build.fresh(bins, "v", index.atoms)
+    labels = [str(at) for at in range(len(index.dims))]
+    return scattered(
+        call, stored(number(0), ((rank,),)), [(0, index, labels)], stored(number(1), index.dims), labels, "sum", ["to0"]
+    )
+
+
 @lowers("one_hot")
 def _one_hot(call: Call, index: Value, classes: int = -1) -> Any:
     build = call.build

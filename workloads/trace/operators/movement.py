@@ -255,7 +255,20 @@ def _slice_backward(
     first, _, _ = slice(start, end, step).indices(int(shape[at]))
     if call.build.shape(grad) == tuple(shape):
         return grad
-    return _embedded(call, grad, at, first, unsqueeze=False) if step == 1 else NotImplemented
+    if step == 1:
+        return _embedded(call, grad, at, first, unsqueeze=False)
+    return _spread(call, grad, at, first, step, int(shape[at]))
+
+
+def _spread(call: Call, grad: Value, at: int, start: int, step: int, length: int) -> Any:
+    """The gradient at every `step`-th place: one of the places that a rank inside counts."""
+    build = call.build
+    if length % step or build.size(grad.dims[at]) * step != length or not grad.dims[at]:
+        return NotImplemented
+    inside = build.fresh(step, "i", grad.atoms)
+    expr = f("where", Apply("eq", (RankValue(plain(inside)), Number(start))), build.read(grad), 0)
+    dims = tuple((*dim, inside) if place == at else dim for place, dim in enumerate(grad.dims))
+    return build.emit(dims, expr, hint(call), moves=True)
 
 
 def _embedded(call: Call, grad: Value, at: int, start: int, unsqueeze: bool) -> Value:

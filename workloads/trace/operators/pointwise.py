@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...expression import Access, Expr, Number, Opaque, unique
 from ..evaluation import folded
-from ..values import Value
+from ..values import Value, stored
 from .registry import POINTWISE, elementwise, lowers
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ def pointwise(call: Call, made: Callable[..., Expr] | None, args: Any, kwargs: A
         plain = [next(exprs) if isinstance(arg, Value) else arg for arg in args]
         named.update({key: next(exprs) for key in keyed})
         expr = made(*plain, **named)
-    return call.build.emit(space.dims([str(place) for place in range(rank)]), expr, hint(call))
+    dims = space.dims([str(place) for place in range(rank)])
+    if isinstance(expr, Access):  # times 1, plus 0
+        return stored(expr, dims)
+    return call.build.emit(dims, expr, hint(call))
 
 
 def _stored(call: Call, value: Value) -> Value:

@@ -30,7 +30,7 @@ def product(
     expr = f("mul", expr, scale)
     if bias is not None:
         expr = f("add", expr, f("mul", space.exprs[2], beta))
-    return build.emit(space.dims(list(result)), expr, hint(call, role))
+    return build.emit(space.dims(list(result)), expr, hint(call, role), product=True)
 
 
 def contraction(space: Space, result: str, places: tuple[int, int] = (0, 1)) -> Expr:
@@ -128,4 +128,4 @@ def _grouped_mm(
     if gathered == moved:
         return NotImplemented
     expr = summed(Apply("mul", (space.exprs[0], gathered)), space.flat("k"), build)
-    return build.emit(space.dims(["t", "j"]), expr, hint(call, "mm"))
+    return build.emit(space.dims(["t", "j"]), expr, hint(call, "mm"), product=True)
