@@ -53,6 +53,14 @@ def test_the_first_advice_is_what_helps_most() -> None:
     assert "Improve first: if senders compute twice as fast" in computing.explain()
 
 
+def test_an_overloaded_link_is_told_by_how_much() -> None:
+    done = study(compression=32)
+    load = done.first.loads["link"]
+    assert load > 2 and f"more than {load:.3g} times as short" in done.explain()
+    assert "No single part" in done.explain() and not done.outcomes.stable
+    assert study(compression=32 * load * 1.05).first.loads["link"] < 1
+
+
 def test_a_machine_gives_the_times_of_every_stage_and_given_times_replace_them() -> None:
     product = Part("matmul", {"M": 512, "N": 512, "K": 512})
     table = Architecture(
