@@ -50,12 +50,15 @@ class LinkCase:
         self.where = where
         self.name, self.kind, self.tech = cells["id"], cells["kind"], cells["tech"]
         self.words = f"{self.name} {cells.get('description', '')}".lower()
-        self.quantity, self.unit = cells["quantity"], cells["unit"]
+        self.quantity: str = cells["quantity"]
+        self.unit: str = cells["unit"]
         try:
-            self.params: Params = json.loads(cells.get("params", "{}"))
+            self.params: Params = json.loads(cells["params"])
         except json.JSONDecodeError as error:
             remedy = 'Write JSON, such as {"N": 2}.'
             raise LightboundError(f"{where}: params", cells["params"], f"is not JSON ({error.msg})", remedy) from error
+        if not isinstance(self.params, dict):
+            raise LightboundError(f"{where}: params", cells["params"], "is no set of names", 'Write {"N": 2}.')
 
     @property
     def broadcast(self) -> bool:
@@ -108,6 +111,9 @@ def answer(case: LinkCase, answers: Answers) -> Answer:
     except KeyError as error:
         remedy = f"Add it: {case.quantity!r} needs it."
         raise LightboundError(f"{case.where}: params", dict(case.params), f"has no {error}", remedy) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        problem = f"has a value that cannot be used ({error})"
+        raise LightboundError(f"{case.where}: params", dict(case.params), problem, "Correct its numbers.") from error
 
 
 def closed(value: float) -> Answer:

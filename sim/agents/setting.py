@@ -41,7 +41,8 @@ class Setting:
     ``planned``, ``even`` or ``random``. fusion, window_s, oldest_frames, queueing, loss, frames, deadline_s,
     everyone: as in ``Scenario``; window_s is by default what the deadline leaves before fusion. distance_m,
     environment, shadowing_db: loss by distance, on links with an error model. skew: of the clocks, spread from minus
-    to plus this. units: accelerators of an agent: ``one``, or ``two``, the second for cameras.
+    to plus this. units: accelerators of an agent: ``one``, or ``two``,
+    the second for what does not wait for the first stage.
     """
 
     architecture: str | Architecture
@@ -226,13 +227,16 @@ def _on_machine(setting: Setting, notes: list[str]) -> tuple[Stages, Stages, Sta
             if len(chosen.sends) > 1:
                 notes.append("a coder is known of maps alone: the rest is compressed as much, in no time")
     notes.append(
-        f"times are predicted, every layer as a kernel of its own, where fusing up to {FUSED} of them moves no less"
+        f"times are predicted: every Einsum is a kernel of its own, and up to {FUSED} are fused where memory binds "
+        f"and they would move {MUCH:g} times what they must"
     )
     machine = _machine(setting)
     before = alone = ()
     if setting.sender_s is None:
         before, alone = (
-            tuple(_stage(one, _seconds(one, machine), setting) for one in chosen.sender_stages(sensors, sends=sends))
+            _on_units(
+                [_stage(one, _seconds(one, machine)) for one in chosen.sender_stages(sensors, sends=sends)], setting
+            )
             for sends in (True, False)
         )
     if setting.fuser_s is not None or setting.fuser_each_s is not None:
@@ -241,7 +245,7 @@ def _on_machine(setting: Setting, notes: list[str]) -> tuple[Stages, Stages, Sta
     after = []
     for one in chosen.ego_stages([sensors, sensors]):
         both, single = _seconds(one, machine), once.get(one.name, 0.0)
-        after.append(replace(_stage(one, single, setting), each_s=max(0.0, both - single)))
+        after.append(replace(_stage(one, single), each_s=max(0.0, both - single)))
     return before, alone, tuple(after)
 
 
@@ -252,10 +256,19 @@ def _machine(setting: Setting) -> Machine:
     return machine(setting.machine) if isinstance(setting.machine, str) else setting.machine
 
 
-def _stage(runs: StageRuns, took: float, setting: Setting) -> Stage:
-    second = setting.units == "two" and runs.name in ("encode_camera", "upsample")
-    unit = "camera accelerator" if second else "accelerator"
-    return Stage(runs.name.replace("_", " "), took, unit, after=tuple(name.replace("_", " ") for name in runs.after))
+def _stage(runs: StageRuns, took: float) -> Stage:
+    return Stage(runs.name.replace("_", " "), took, after=tuple(name.replace("_", " ") for name in runs.after))
+
+
+def _on_units(stages: list[Stage], setting: Setting) -> Stages:
+    """The stages on one unit, or on two: the second takes those that do not wait for the first stage."""
+    if setting.units == "one" or not stages:
+        return tuple(stages)
+    chain = {stages[0].name}
+    for stage in stages:
+        if chain & set(stage.after or ()):
+            chain.add(stage.name)
+    return tuple(one if one.name in chain else replace(one, unit="second accelerator") for one in stages)
 
 
 def _seconds(runs: StageRuns, machine: Machine) -> float:

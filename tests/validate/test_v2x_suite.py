@@ -47,6 +47,8 @@ def test_a_figure_beyond_its_tolerance_fails_and_is_named(tmp_path: Path) -> Non
     [
         ('a,x,y,z,"{""N"": 2}",speed,1,3,1,me', "is not one that is answered"),
         ("a,x,y,z,{N: 2},tau,1,3,1,me", "is not JSON"),
+        ("a,x,y,z,[2],tau,1,3,1,me", "is no set of names"),
+        ('a,x,y,z,"{""N"": ""two"", ""W"": 16}",tau,1,3,1,me', "cannot be used"),
         ('a,x,y,z,"{""N"": 2}",tau,1,3,1,me', "has no 'W'"),
         ('a,x,y,z,"{""N"": 2, ""W"": 16}",tau,1,zero,1,me', "is not a finite number"),
         ('a,x,y,z,"{""N"": 2, ""W"": 16}",tau,1,0,1,me', "is a reference of zero"),

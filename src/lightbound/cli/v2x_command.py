@@ -29,6 +29,9 @@ def v2x(
     machine: Annotated[
         str | None, typer.Option("--machine", metavar="MACHINE", help="On which every agent computes.")
     ] = None,
+    units: Annotated[
+        str, typer.Option("--units", metavar="N", help="Accelerators of an agent: one, or two that work side by side.")
+    ] = "one",
     sender_time: Annotated[
         str | None, typer.Option("--sender-time", metavar="TIME", help="From capture to message: 30ms.")
     ] = None,
@@ -104,6 +107,7 @@ def v2x(
         "rate": rate,
         "link_options": link_options(option or ()),
         "machine": machine,
+        "units": units,
         "sender_s": time("--sender-time", sender_time),
         "fuser_s": time("--fuser-time", fuser_time),
         "fuser_each_s": time("--fuser-time-each", fuser_time_each),

@@ -53,6 +53,14 @@ def test_the_first_advice_is_what_helps_most() -> None:
     assert "Improve first: if senders compute twice as fast" in computing.explain()
 
 
+def test_an_overloaded_link_is_told_by_how_much() -> None:
+    done = study(compression=32)
+    load = done.first.loads["link"]
+    assert load > 2 and f"more than {load:.3g} times as short" in done.explain()
+    assert "No single part" in done.explain() and not done.outcomes.stable
+    assert study(compression=32 * load * 1.05).first.loads["link"] < 1
+
+
 def test_a_machine_gives_the_times_of_every_stage_and_given_times_replace_them() -> None:
     product = Part("matmul", {"M": 512, "N": 512, "K": 512})
     table = Architecture(
@@ -78,6 +86,11 @@ def test_a_machine_gives_the_times_of_every_stage_and_given_times_replace_them()
     given = lb.v2x(table, 3, **whole, sender_s=0.5)
     assert [stage.seconds for stage in given.scenario.agents[1].before] == [0.5]
     assert given.scenario.agents[0].after == ego.after
+    side = replace(
+        table, sender=(*table.sender, Step("second", (product,)), Step("join", (product,), ("encode", "second")))
+    )
+    two = lb.v2x(side, 3, **whole, units="two").scenario.agents[0]
+    assert [stage.unit for stage in two.before] == ["accelerator", "second accelerator", "accelerator"]
     coded = lb.v2x("ptp", 2, "ideal", machine="h200", sender_s=0.0, fuser_s=0.0, compression=100, frames=3)
     assert any("no coder of that ratio" in note for note in coded.scenario.notes)
 
