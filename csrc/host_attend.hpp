@@ -8,23 +8,32 @@ static std::size_t attend_floats(int head_dim, int value_dim) {
     return static_cast<std::size_t>(WIDTH) * (static_cast<std::size_t>(head_dim) + value_dim + KEY_TILE + 3);
 }
 
-// Scores that a query does not see become -infinity.
+// Scores that a query does not see become -infinity. One comparison an axis: below `first`, the distance wraps around.
+template <int NV>
+HOST_INLINE void mask_vectors(const AttendTask& task, const VisitRows& rows, int axis, int lane, float* scores) {
+    typedef std::uint32_t VecWhole __attribute__((vector_size(HOST_LANES * 4)));
+    VecWhole first[NV], width[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) {
+        const VecInt from = load_int(task.first[axis] + lane + j * LANES);
+        first[j] = reinterpret_cast<VecWhole>(from);
+        width[j] = reinterpret_cast<VecWhole>(load_int(task.last[axis] + lane + j * LANES) - from);
+    }
+    for (int key = 0; key < rows.count; ++key) {
+        const VecWhole at = VecWhole{} + static_cast<std::uint32_t>(rows.at[axis][key]);
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) {
+            float* score = scores + key * WIDTH + j * LANES;
+            store(score, (at - first[j]) < width[j] ? load(score) : all(-__builtin_inff()));
+        }
+    }
+}
+
 static void apply_mask(const AttendTask& task, const VisitRows& rows, float* scores, int width) {
-    for (int j = 0; j < width; j += LANES) {
-        VecInt first[MAX_AXES], last[MAX_AXES];
-        for (int axis = 0; axis < task.axes; ++axis) {
-            first[axis] = load_int(task.first[axis] + j);
-            last[axis] = load_int(task.last[axis] + j);
-        }
-        for (int key = 0; key < rows.count; ++key) {
-            VecInt seen = VecInt{} - 1;
-            for (int axis = 0; axis < task.axes; ++axis) {
-                const VecInt at = VecInt{} + rows.at[axis][key];
-                seen &= (at >= first[axis]) & (at < last[axis]);
-            }
-            float* score = scores + key * WIDTH + j;
-            store(score, select(seen, load(score), all(-__builtin_inff())));
-        }
+    for (int axis = 0; axis < task.axes; ++axis) {
+        int j = 0;
+        for (; j + 2 * LANES <= width; j += 2 * LANES) mask_vectors<2>(task, rows, axis, j, scores + j);
+        if (j < width) mask_vectors<1>(task, rows, axis, j, scores + j);
     }
 }
 

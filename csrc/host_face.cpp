@@ -70,7 +70,9 @@ Windows windows_of(const std::vector<int>& queries, const std::vector<int>& keys
         for (int c = 0; c < queries[a]; ++c) {
             const int members = (keys[a] - c % step[a] + step[a] - 1) / step[a];
             const auto at = static_cast<std::size_t>(c);
-            expect(windows.first[a][at] >= 0 && windows.last[a][at] <= std::max(members, 0), "a window leaves the grid");
+            expect(0 <= windows.first[a][at] && windows.first[a][at] <= windows.last[a][at] &&
+                       windows.last[a][at] <= std::max(members, 0),
+                   "a window leaves the grid");
         }
         q_size *= q_tile[a];
         kv_size *= kv_tile[a];

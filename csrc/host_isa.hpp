@@ -16,8 +16,9 @@ namespace {
 
 extern const Isa table;
 const Isa table = {
-    HOST_NAME,       LANES,   TILE_ROWS,     TILE_VECTORS, FUSED,     attend_floats, attend, product_floats,
-    product_columns, product, linear_floats, linear,       softmax_row, exp_array,   scan,   probe,
+    HOST_NAME,     LANES,           TILE_ROWS, TILE_VECTORS,  FUSED,  attend_floats, attend,    product_floats,
+    product_rows,  product_columns, product,   linear_floats, linear, softmax_row,   exp_array, scan,
+    probe,
 };
 
 }  // namespace HOST_NAMESPACE

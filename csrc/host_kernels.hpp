@@ -70,7 +70,7 @@ struct ScanTask {
     float* carry;  // [dim + 2]: maximum, denominator, numerator; read and left
 };
 
-enum class Loop { fma32, fma64, add, max, mul, exp, load, store, copy };
+enum class Loop { fma32, fma64, fma_chain, add, max, mul, exp, load, store, copy };
 
 struct Isa {
     const char* name;
@@ -81,6 +81,7 @@ struct Isa {
     std::size_t (*attend_floats)(int head_dim, int value_dim);
     void (*attend)(const AttendTask& task, float* scratch);
     std::size_t (*product_floats)();
+    int (*product_rows)();  // of a task, at most
     int (*product_columns)();
     void (*product)(const ProductTask& task, float* scratch);
     std::size_t (*linear_floats)(int key_dim, int value_dim, int chunk);

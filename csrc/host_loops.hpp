@@ -2,9 +2,9 @@
 
 #define HOST_KEEP(value) asm volatile("" : "+" HOST_REGISTER(value))
 
-constexpr int CHAINS = 12;  // enough independent ones to hide the latency of any of these
+constexpr int ENOUGH = 12;  // independent chains, to hide the latency of any of these
 
-template <typename V, typename Step>
+template <int CHAINS, typename V, typename Step>
 HOST_INLINE void chains(std::int64_t rounds, V start, Step step) {
     V value[CHAINS];
 #pragma GCC unroll 16
@@ -25,16 +25,19 @@ static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rou
     const Vec half = all(0.5f), near = all(0.999f);
     switch (loop) {
         case Loop::fma32:
-            chains(rounds, half, [=](Vec x) { return fma(x, near, half); });
-            return CHAINS * LANES;
+            chains<ENOUGH>(rounds, half, [=](Vec x) { return fma(x, near, half); });
+            return ENOUGH * LANES;
+        case Loop::fma_chain:
+            chains<1>(rounds, half, [=](Vec x) { return fma(x, near, half); });
+            return 1;
         case Loop::fma64: {
             const VecDouble one = VecDouble{} + 0.5, other = VecDouble{} + 0.999;
-            chains(rounds, one, [=](VecDouble x) { return fma(x, other, one); });
-            return CHAINS * static_cast<double>(sizeof(VecDouble) / sizeof(double));
+            chains<ENOUGH>(rounds, one, [=](VecDouble x) { return fma(x, other, one); });
+            return ENOUGH * static_cast<double>(sizeof(VecDouble) / sizeof(double));
         }
-        case Loop::add: chains(rounds, half, [=](Vec x) { return x + half; }); return CHAINS * LANES;
-        case Loop::max: chains(rounds, half, [=](Vec x) { return maximum(x, near); }); return CHAINS * LANES;
-        case Loop::mul: chains(rounds, half, [=](Vec x) { return x * near; }); return CHAINS * LANES;
+        case Loop::add: chains<ENOUGH>(rounds, half, [=](Vec x) { return x + half; }); return ENOUGH * LANES;
+        case Loop::max: chains<ENOUGH>(rounds, half, [=](Vec x) { return maximum(x, near); }); return ENOUGH * LANES;
+        case Loop::mul: chains<ENOUGH>(rounds, half, [=](Vec x) { return x * near; }); return ENOUGH * LANES;
         case Loop::exp: {  // of values in registers, as in fused attention
             const Vec step = all(-0.125f);
             for (std::int64_t round = 0; round < rounds; ++round) {

@@ -18,7 +18,7 @@ namespace {
 
 Loop loop_named(const std::string& name) {
     static const std::pair<const char*, Loop> names[] = {
-        {"fma32", Loop::fma32}, {"fma64", Loop::fma64}, {"add", Loop::add},     {"max", Loop::max},  {"mul", Loop::mul},
+        {"fma32", Loop::fma32}, {"fma64", Loop::fma64}, {"fma_chain", Loop::fma_chain}, {"add", Loop::add},     {"max", Loop::max},  {"mul", Loop::mul},
         {"exp", Loop::exp},     {"load", Loop::load},   {"store", Loop::store}, {"copy", Loop::copy}};
     for (const auto& [known, loop] : names)
         if (name == known) return loop;
@@ -104,6 +104,33 @@ double latency_seconds(std::size_t bytes, std::int64_t steps) {
     return seconds / static_cast<double>(steps);
 }
 
+// Seconds that a branch costs which is guessed wrongly: random branches against ones that repeat, half of them wrong.
+double misprediction_seconds(std::int64_t count) {
+    constexpr std::size_t SIZE = 1 << 16;
+    std::vector<unsigned char> random(SIZE), regular(SIZE);
+    std::uint32_t state = 2463534242u;
+    for (std::size_t i = 0; i < SIZE; ++i) {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        random[i] = state & 1;
+        regular[i] = i & 1;
+    }
+    const auto run = [&](const std::vector<unsigned char>& bits) {
+        std::uint64_t value = 0;
+        const double start = thread_seconds();
+        for (std::int64_t i = 0; i < count; ++i) {
+            if (bits[static_cast<std::size_t>(i) % SIZE])
+                asm volatile("" : "+r"(value));
+            else
+                asm volatile("" : "+r"(value) : : "memory");
+        }
+        return thread_seconds() - start;
+    };
+    run(random);
+    return 2.0 * (run(random) - run(regular)) / static_cast<double>(count);
+}
+
 }  // namespace
 
 void register_host_probe(py::module_& module) {
@@ -126,4 +153,6 @@ void register_host_probe(py::module_& module) {
                "Seconds in which a thread is started and joined.");
     module.def("probe_latency", &latency_seconds, "bytes"_a, "steps"_a, py::call_guard<py::gil_scoped_release>(),
                "Seconds of a dependent load out of a buffer of this size.");
+    module.def("probe_misprediction", &misprediction_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),
+               "Seconds that a branch costs which is guessed wrongly.");
 }

@@ -1,52 +1,63 @@
 // Matrix products and chunked linear attention, of register tiles. Included by host_isa_*.cpp.
 
-constexpr int PANEL_DEPTH = 256;                   // of a packed panel of B
-constexpr int PANEL_COLUMNS = 64;                  // a whole number of register tiles
-constexpr int ROW_BLOCK = 48;                      // rows whose pointers are made at once
+constexpr int PANEL_DEPTH = 256;     // of the packed panels
+constexpr int PANEL_COLUMNS = 64;    // of one of B: a whole number of register tiles
+constexpr int TASK_COLUMNS = 256;    // of a task: panels that share the packed rows of A
+constexpr int TASK_ROWS = 192;
+constexpr int PITCH = PANEL_DEPTH + 16;  // of rows of A: not a power of two, whose rows would meet in the same cache sets
 
-static int product_columns() { return PANEL_COLUMNS; }
+static int product_columns() { return TASK_COLUMNS; }
+static int product_rows() { return TASK_ROWS; }
 static std::size_t product_floats() {
-    return static_cast<std::size_t>(PANEL_COLUMNS) * (PANEL_DEPTH + ROW_BLOCK);
+    return static_cast<std::size_t>(PANEL_COLUMNS) * (PANEL_DEPTH + TASK_ROWS) + static_cast<std::size_t>(TASK_ROWS) * PITCH;
 }
 
-// At most PANEL_COLUMNS columns. A panel of B is packed: rows of PANEL_COLUMNS floats, zero beyond the matrix.
+// B's rows [k, k + depth) of at most PANEL_COLUMNS columns, packed in rows of PANEL_COLUMNS; zero beyond the matrix.
+static void pack(const ProductTask& task, int column, int columns, int k, int depth, float* panel) {
+    const int width = round_up(columns, LANES);
+    if (task.transposed) {
+        const float* from[PANEL_COLUMNS];
+        for (int j = 0; j < columns; ++j) from[j] = task.b + (column + j) * task.ldb + k;
+        transpose(from, columns, depth, task.scale, panel, PANEL_COLUMNS);
+        for (int d = 0; d < depth; ++d)
+            for (int j = columns; j < width; ++j) panel[d * PANEL_COLUMNS + j] = 0.0f;
+        return;
+    }
+    for (int d = 0; d < depth; ++d) {
+        const float* from = task.b + (k + d) * task.ldb + column;
+        float* to = panel + d * PANEL_COLUMNS;
+        int j = 0;
+        for (; j + LANES <= columns; j += LANES) store(to + j, load(from + j) * task.scale);
+        if (j < columns) store(to + j, load_some(from + j, columns - j, 0.0f) * task.scale);
+    }
+}
+
+// At most TASK_ROWS rows and TASK_COLUMNS columns: both operands are packed, a depth of PANEL_DEPTH at a time.
 static void product(const ProductTask& task, float* scratch) {
-    float* panel = scratch;
-    float* edge = panel + PANEL_COLUMNS * PANEL_DEPTH;
-    const int width = round_up(task.columns, LANES);
-    const bool direct = width == task.columns;
-    if (task.depth == 0)
-        for (int i = 0; i < task.rows; ++i)
-            for (int j = 0; j < task.columns; ++j) task.c[i * task.ldc + j] = 0.0f;
+    float* panel = scratch;                              // [PANEL_DEPTH][PANEL_COLUMNS]
+    float* edge = panel + PANEL_COLUMNS * PANEL_DEPTH;   // [TASK_ROWS][PANEL_COLUMNS]
+    float* left = edge + PANEL_COLUMNS * TASK_ROWS;      // [TASK_ROWS][PITCH]
+    const float* rows[TASK_ROWS];
+    for (int i = 0; i < task.rows && task.depth == 0; ++i)
+        for (int j = 0; j < task.columns; ++j) task.c[i * task.ldc + j] = 0.0f;
     for (int k = 0; k < task.depth; k += PANEL_DEPTH) {
         const int depth = task.depth - k < PANEL_DEPTH ? task.depth - k : PANEL_DEPTH;
-        if (task.transposed) {
-            const float* from[PANEL_COLUMNS];
-            for (int j = 0; j < task.columns; ++j) from[j] = task.b + j * task.ldb + k;
-            transpose(from, task.columns, depth, task.scale, panel, PANEL_COLUMNS);
-            for (int d = 0; d < depth; ++d)
-                for (int j = task.columns; j < width; ++j) panel[d * PANEL_COLUMNS + j] = 0.0f;
-        } else {
-            for (int d = 0; d < depth; ++d) {
-                const float* from = task.b + (k + d) * task.ldb;
-                float* to = panel + d * PANEL_COLUMNS;
-                int j = 0;
-                for (; j + LANES <= task.columns; j += LANES) store(to + j, load(from + j) * task.scale);
-                if (j < task.columns) store(to + j, load_some(from + j, task.columns - j, 0.0f) * task.scale);
-            }
+        for (int i = 0; i < task.rows; ++i) {
+            __builtin_memcpy(left + i * PITCH, task.a + i * task.lda + k, sizeof(float) * static_cast<std::size_t>(depth));
+            rows[i] = left + i * PITCH;
         }
-        const float* rows[ROW_BLOCK];
-        for (int r = 0; r < task.rows; r += ROW_BLOCK) {
-            const int some = task.rows - r < ROW_BLOCK ? task.rows - r : ROW_BLOCK;
-            for (int i = 0; i < some; ++i) rows[i] = task.a + (r + i) * task.lda + k;
-            float* c = task.c + r * task.ldc;
-            if (direct) {
-                rows_product(rows, some, panel, PANEL_COLUMNS, depth, c, task.ldc, width, k > 0);
+        for (int column = 0; column < task.columns; column += PANEL_COLUMNS) {
+            const int columns = task.columns - column < PANEL_COLUMNS ? task.columns - column : PANEL_COLUMNS;
+            const int width = round_up(columns, LANES);
+            float* c = task.c + column;
+            pack(task, column, columns, k, depth, panel);
+            if (width == columns) {
+                rows_product(rows, task.rows, panel, PANEL_COLUMNS, depth, c, task.ldc, width, k > 0);
                 continue;
             }
-            rows_product(rows, some, panel, PANEL_COLUMNS, depth, edge, PANEL_COLUMNS, width, false);
-            for (int i = 0; i < some; ++i)
-                for (int j = 0; j < task.columns; ++j) {
+            rows_product(rows, task.rows, panel, PANEL_COLUMNS, depth, edge, PANEL_COLUMNS, width, false);
+            for (int i = 0; i < task.rows; ++i)
+                for (int j = 0; j < columns; ++j) {
                     const float value = edge[i * PANEL_COLUMNS + j];
                     c[i * task.ldc + j] = k > 0 ? c[i * task.ldc + j] + value : value;
                 }

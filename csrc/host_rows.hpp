@@ -49,6 +49,26 @@ static void softmax_row(const float* in, float* out, std::int64_t columns) {
     }
 }
 
+// NV vectors of features through a stretch of tokens: each is a chain of multiply-adds, so several go side by side.
+template <int NV>
+HOST_INLINE void scan_features(const ScanTask& task, std::int64_t start, int tokens, int feature, const float* past,
+                               const float* fresh, const float* inverse) {
+    float* numerator = task.carry + 2 + feature;
+    Vec sum[NV];
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) sum[j] = load(numerator + j * LANES);
+    for (int t = 0; t < tokens; ++t) {
+        const std::int64_t at = (start + t) * task.dim + feature;
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) {
+            sum[j] = fma(sum[j], all(past[t]), load(task.v + at + j * LANES) * fresh[t]);
+            if (task.out) store(task.out + at + j * LANES, sum[j] * inverse[t]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) store(numerator + j * LANES, sum[j]);
+}
+
 // Coefficients of a stretch of tokens come first, with tokens along lanes; then the recurrence itself, with features
 // along lanes: numerator = past[t] * numerator + fresh[t] * v[t].
 static void scan(const ScanTask& task) {
@@ -75,15 +95,9 @@ static void scan(const ScanTask& task) {
             inverse[t] = 1.0f / total;
         }
         int f = 0;
-        for (; f + LANES <= task.dim; f += LANES) {
-            Vec sum = load(numerator + f);
-            for (int t = 0; t < some; ++t) {
-                const Vec value = load(task.v + (start + t) * task.dim + f);
-                sum = fma(sum, all(past[t]), value * fresh[t]);
-                if (task.out) store(task.out + (start + t) * task.dim + f, sum * inverse[t]);
-            }
-            store(numerator + f, sum);
-        }
+        for (; f + 4 * LANES <= task.dim; f += 4 * LANES)
+            scan_features<4>(task, start, some, f, past, fresh, inverse);
+        for (; f + LANES <= task.dim; f += LANES) scan_features<1>(task, start, some, f, past, fresh, inverse);
         for (; f < task.dim; ++f)
             for (int t = 0; t < some; ++t) {
                 numerator[f] = numerator[f] * past[t] + fresh[t] * task.v[(start + t) * task.dim + f];

@@ -9,7 +9,6 @@ namespace lightbound::host {
 
 namespace {
 
-constexpr std::int64_t ROWS = 256;        // of a task of a product
 constexpr std::int64_t ELEMENTS = 16384;  // of a task of an elementwise kernel
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -26,12 +25,22 @@ struct Context {
 void rows_of(const void* opaque, int number, VisitRows& rows) {
     const auto& context = *static_cast<const Context*>(opaque);
     const Visit& visit = context.tile->visits[static_cast<std::size_t>(number)];
-    std::int32_t tokens[KEY_TILE];
-    rows.count = tokens_of(*context.windows, *context.tile, visit, tokens, rows.at);
+    rows.count = 0;
     rows.masked = visit.masked;
-    for (int i = 0; i < rows.count; ++i) {
-        rows.keys[i] = context.k + std::int64_t{tokens[i]} * context.head_dim;
-        rows.values[i] = context.v + std::int64_t{tokens[i]} * context.value_dim;
+    for (const Run& run : runs_of(*context.windows, *context.tile, visit)) {
+        const float* key = context.k + std::int64_t{run.token} * context.head_dim;
+        const float* value = context.v + std::int64_t{run.token} * context.value_dim;
+        const std::int64_t next_key = std::int64_t{run.pitch} * context.head_dim;
+        const std::int64_t next_value = std::int64_t{run.pitch} * context.value_dim;
+        for (std::int32_t i = 0; i < run.count; ++i) {
+            rows.keys[rows.count + i] = key + i * next_key;
+            rows.values[rows.count + i] = value + i * next_value;
+        }
+        if (visit.masked)
+            for (std::int32_t i = 0; i < run.count; ++i)
+                for (int a = 0; a < MAX_AXES; ++a)
+                    rows.at[a][rows.count + i] = run.at[a] + (a == run.along ? i : 0);
+        rows.count += run.count;
     }
 }
 
@@ -78,10 +87,11 @@ Seconds attention(const Attention& problem, const Blocks& blocks, int threads) {
 Seconds product(const float* a, const float* b, float* c, std::int64_t batch, std::int64_t m, std::int64_t n,
                 std::int64_t k, bool transposed, float scale, int threads) {
     const Isa& on = isa();
-    const std::int64_t width = on.product_columns(), panels = ceil_div(n, width), blocks = ceil_div(m, ROWS);
+    const std::int64_t width = on.product_columns(), height = on.product_rows();
+    const std::int64_t panels = ceil_div(n, width), blocks = ceil_div(m, height);
     const auto work = [&](std::int64_t number, float* scratch) {
         const std::int64_t panel = number % panels, block = number / panels % blocks, at = number / panels / blocks;
-        const std::int64_t row = block * ROWS, column = panel * width;
+        const std::int64_t row = block * height, column = panel * width;
         ProductTask task;
         task.a = a + (at * m + row) * k;
         task.b = b + at * k * n + (transposed ? column * k : column);
@@ -89,7 +99,7 @@ Seconds product(const float* a, const float* b, float* c, std::int64_t batch, st
         task.lda = k;
         task.ldb = transposed ? k : n;
         task.ldc = n;
-        task.rows = static_cast<int>(std::min(ROWS, m - row));
+        task.rows = static_cast<int>(std::min(height, m - row));
         task.columns = static_cast<int>(std::min(width, n - column));
         task.depth = static_cast<int>(k);
         task.transposed = transposed;

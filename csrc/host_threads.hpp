@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -32,9 +33,9 @@ std::vector<double> in_threads(int threads, std::int64_t tasks, std::size_t floa
     const auto loop = [&](int thread) {
         const double start = thread_seconds();
         try {
-            std::vector<float> memory(floats + 16);
-            const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
-            float* scratch = memory.data() + (64 - address % 64) % 64 / sizeof(float);
+            const std::unique_ptr<float[]> memory(new float[floats + 1024]);  // not set to zero: kernels write first
+            const auto address = reinterpret_cast<std::uintptr_t>(memory.get());
+            float* scratch = memory.get() + (4096 - address % 4096) % 4096 / sizeof(float);
             for (std::int64_t task = next++; task < tasks; task = next++) work(task, scratch);
         } catch (...) {
             const std::lock_guard<std::mutex> lock(failing);

@@ -18,9 +18,7 @@ HOST_INLINE VecInt load_int(const std::int32_t* from) { return *reinterpret_cast
 HOST_INLINE Vec all(float value) { return Vec{} + value; }
 HOST_INLINE VecInt bits(Vec value) { return reinterpret_cast<VecInt>(value); }
 HOST_INLINE Vec from_bits(VecInt value) { return reinterpret_cast<Vec>(value); }
-HOST_INLINE Vec select(VecInt mask, Vec yes, Vec no) {
-    return from_bits((mask & bits(yes)) | (~mask & bits(no)));
-}
+HOST_INLINE Vec select(VecInt mask, Vec yes, Vec no) { return mask ? yes : no; }
 
 #if defined(HOST_X86) && HOST_LANES == 16
 HOST_INLINE Vec fma(Vec a, Vec b, Vec c) { return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
@@ -83,29 +81,35 @@ HOST_INLINE Vec exp2(Vec x) {
 HOST_INLINE Vec exp(Vec x) {
     const Vec shift = all(12582912.0f + 127.0f);
     const Vec bounded = maximum(select(x > all(88.7228f), all(88.7228f), x), all(-88.0f));
-    Vec moved = fma(bounded, all(LOG2_E), shift);
-    const Vec most = shift + 127.0f;
-    moved = select(moved > most, most, moved);
+    const Vec moved = fma(bounded, all(LOG2_E), shift), most = shift + 127.0f;
     const Vec n = moved - shift;
     Vec rest = fma(n, all(-0.693145751953125f), bounded);   // ln 2 in its first 16 bits
     rest = fma(n, all(-1.42860677e-6f), rest);              // and the rest of it
-    Vec result = power_of_two_fraction(rest * LOG2_E) * from_bits(bits(moved) << 23);
+    const Vec power = from_bits(bits(select(moved > most, most, moved)) << 23);
+    Vec result = power_of_two_fraction(rest * LOG2_E) * power * select(moved > most, all(2.0f), all(1.0f));
     result = select(x < all(-88.0f), all(0.0f), result);
     result = select(x > all(88.7228f), all(__builtin_inff()), result);
     return select(x == x, result, x);
 }
 
+#if defined(HOST_X86) && HOST_LANES == 16
+HOST_INLINE float largest_lane(Vec value) { return _mm512_reduce_max_ps((__m512)value); }
+HOST_INLINE float sum_of_lanes(Vec value) { return _mm512_reduce_add_ps((__m512)value); }
+#elif defined(HOST_NEON)
+HOST_INLINE float largest_lane(Vec value) { return vmaxvq_f32((float32x4_t)value); }
+HOST_INLINE float sum_of_lanes(Vec value) { return vaddvq_f32((float32x4_t)value); }
+#else
 HOST_INLINE float largest_lane(Vec value) {
     float result = value[0];
     for (int lane = 1; lane < LANES; ++lane) result = value[lane] > result ? value[lane] : result;
     return result;
 }
-
 HOST_INLINE float sum_of_lanes(Vec value) {
     float result = 0.0f;
     for (int lane = 0; lane < LANES; ++lane) result += value[lane];
     return result;
 }
+#endif
 
 // The first `count` floats, the others `rest`.
 HOST_INLINE Vec load_some(const float* from, int count, float rest) {

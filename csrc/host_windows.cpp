@@ -159,25 +159,29 @@ std::vector<QueryTile> plan(const Blocks& blocks) {
     return tiles;
 }
 
-int tokens_of(const Windows& windows, const QueryTile& tile, const Visit& visit, std::int32_t* tokens,
-              std::int32_t (*at)[KEY_TILE]) {
-    int count = 0;
-    if (visit.extra) {
-        for (std::int32_t token = visit.start[0]; token < visit.end[0]; ++token) tokens[count++] = token;
-        return count;
+std::vector<Run> runs_of(const Windows& windows, const QueryTile& tile, const Visit& visit) {
+    if (visit.extra) return {{visit.start[0], 1, visit.end[0] - visit.start[0], 0, {0, 0, 0}}};
+    int along = MAX_AXES - 1;  // the last axis on which the tile is longer than one
+    while (along > 0 && visit.end[along] - visit.start[along] == 1) --along;
+    std::int32_t pitch[MAX_AXES], from = 0;
+    for (int a = MAX_AXES - 1; a >= 0; --a) {
+        const auto axis = static_cast<std::size_t>(a);
+        pitch[a] = a == MAX_AXES - 1 ? 1 : pitch[a + 1] * windows.keys[axis + 1];
+        from += tile.residue[a] * pitch[a];
     }
-    for (std::int32_t x = visit.start[0]; x < visit.end[0]; ++x)
-        for (std::int32_t y = visit.start[1]; y < visit.end[1]; ++y)
-            for (std::int32_t z = visit.start[2]; z < visit.end[2]; ++z) {
-                const std::int32_t row = (x * windows.step[0] + tile.residue[0]) * windows.keys[1];
-                const std::int32_t line = (row + y * windows.step[1] + tile.residue[1]) * windows.keys[2];
-                tokens[count] = line + z * windows.step[2] + tile.residue[2];
-                at[0][count] = x;
-                at[1][count] = y;
-                at[2][count] = z;
-                ++count;
-            }
-    return count;
+    for (int a = 0; a < MAX_AXES; ++a) pitch[a] *= windows.step[static_cast<std::size_t>(a)];
+    Extents size{1, 1, 1};
+    for (int a = 0; a < along; ++a) size[static_cast<std::size_t>(a)] = visit.end[a] - visit.start[a];
+    std::vector<Run> runs;
+    for_each(size, [&](const Extents& at) {
+        Run run{from, pitch[along], visit.end[along] - visit.start[along], along, {0, 0, 0}};
+        for (int a = 0; a < MAX_AXES; ++a) {
+            run.at[a] = visit.start[a] + (a < along ? at[static_cast<std::size_t>(a)] : 0);
+            run.token += run.at[a] * pitch[a];
+        }
+        runs.push_back(run);
+    });
+    return runs;
 }
 
 }  // namespace lightbound::host

@@ -49,8 +49,13 @@ struct QueryTile {
 std::vector<QueryTile> plan(const Windows& windows);
 std::vector<QueryTile> plan(const Blocks& blocks);
 
-// The tokens of a visit's keys, and their quotients where it is masked; returns how many.
-int tokens_of(const Windows& windows, const QueryTile& tile, const Visit& visit, std::int32_t* tokens,
-              std::int32_t (*at)[KEY_TILE]);
+// Keys of a visit that lie at one distance from each other: the first token, and its quotient on every axis; `along`
+// is the axis on which they go on.
+struct Run {
+    std::int32_t token, pitch, count;
+    int along;
+    std::int32_t at[MAX_AXES];
+};
+std::vector<Run> runs_of(const Windows& windows, const QueryTile& tile, const Visit& visit);
 
 }  // namespace lightbound::host

@@ -97,7 +97,8 @@ def _candidates(problem: Problem, mapping: MappingLike) -> Iterator[MappingLike]
 def _estimate(problem: Problem, machine: Machine, count: TileCount, mapping: MappingLike) -> Estimate:
     work = replace(problem.work, mask=None)
     work, chosen = resolve_mapping(work, machine, mapping)
-    tested = problem.mask.tested_visits(count)
+    partial = chosen.masked is not None and chosen.masked.tested == "partial"
+    tested = count.visits - count.full_visits if partial else problem.mask.tested_visits(count)
     share = float(tested.sum()) / max(count.visits_total, 1)
     run = replace(problem, work=work)
     plain = _visit(run, machine, count, chosen, {})

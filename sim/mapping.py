@@ -122,7 +122,8 @@ class Group(_Document):
     resident: to how many tasks of an instance at once its contexts belong (co-resident blocks). The others work on
         during the overhead of one, which then is a delay like any other.
     awaits: levels of which a context awaits what it reads before it goes on, so that contexts contend for them as they
-        do for units. Writes, and other levels, are served beside all work.
+        do for units. Writes, and other levels, are served beside all work. Without contexts there is one stream of
+        instructions: what it awaits adds to its slots.
     """
 
     einsums: Names
@@ -152,12 +153,15 @@ class Masked(_Document):
     """How a kernel that a mapping describes treats a mask: which param is its tile of queries, which size its tile of
     keys, and where it tests the mask (Einsums, unit and lanes of one more `bind`; what it does there is the mask's).
     `order`: it starts its blocks as they are numbered (``launch``) or the one with most visits first (``longest``).
+    `tested`: it tests scores in the visits that the kernels of that mask test (``mask``), or in those that are not full
+    (``partial``).
     """
 
     q_tile: str
     kv_tile: str
     tests: Bind
     order: Literal["launch", "longest"] = "launch"
+    tested: Literal["mask", "partial"] = "mask"
 
 
 class Mapping(_Document):

@@ -94,7 +94,8 @@ class SuiteReport:
 class Suite:
     """A suite: `run` scores the figures that ship with lightbound, `score` those of a user's file, where it can.
 
-    `columns` are those that such a file has, for help texts.
+    `columns` are those that such a file has, for help texts. A suite `on_request` measures this machine, and runs where
+    it is named only.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Suite:
     run: Callable[[], SuiteReport]
     score: Callable[[Path], SuiteReport] | None = None
     columns: tuple[str, ...] = ()
+    on_request: bool = False
 
     def report(self, checks: Iterable[Check], scores: Sequence[Score], notes: tuple[str, ...]) -> SuiteReport:
         """What a run of the suite found: its checks, its scores and their statistics by group."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lightbound.sim.prediction import Prediction as Prediction
     from lightbound.sim.search import default_mapping as default_mapping
     from lightbound.sim.simulate import simulate as simulate
+    from lightbound.validate.host.compare import compare as compare
     from lightbound.validate.suite import run_suite as run_suite
     from lightbound.validate.suite import suite_names as suite_names
     from lightbound.workloads import masks as masks
@@ -56,6 +57,7 @@ _HOME = {
     "Workload": "workloads.registry",
     "bound": "sim.bound",
     "bound_search": "sim.designs",
+    "compare": "validate.host.compare",
     "default_mapping": "sim.search",
     "draw": "drawing",
     "machine": "archs.library",
@@ -82,6 +84,7 @@ __all__ = [
     "Workload",
     "bound",
     "bound_search",
+    "compare",
     "default_mapping",
     "draw",
     "machine",

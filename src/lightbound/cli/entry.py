@@ -16,7 +16,7 @@ import typer
 
 from lightbound.base.errors import LightboundError, choose_from
 
-from .bound_command import app  # the commands, and this one
+from .host_commands import app  # the commands, and these
 
 # What typer raises on arguments that it cannot read. The class has lived in different packages over typer's
 # versions; its exported child leads to it in all of them.

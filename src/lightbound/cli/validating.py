@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightbound.base.errors import LightboundError, choose_from
-from lightbound.validate.suite import Check, SuiteReport, run_suite, suite_names
+from lightbound.validate.suite import Check, SuiteReport, find_suite, run_suite, suite_names
 
 from .answer import Answer, Block, Table, Text
 from .progress import progress
 
 
 def answer(names: Sequence[str], cases: Path | None) -> tuple[Answer, bool]:
-    """The reports of these suites (of all without names), and whether every one passed."""
+    """The reports of these suites (without names, of all that score published figures), and whether every one passed."""
     known = suite_names()
     for name in names:
         if name not in known:
             raise LightboundError("suite", name, "does not exist", choose_from(known, name))
-    chosen = list(dict.fromkeys(names)) or list(known)
+    chosen = list(dict.fromkeys(names)) or [name for name in known if not find_suite(name).on_request]
     if cases is not None and len(chosen) > 1:
         remedy = f"Name one: lightbound validate {chosen[0]} --cases {cases}."
         raise LightboundError("--cases", str(cases), "scores one suite", remedy)
