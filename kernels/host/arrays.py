@@ -78,7 +78,10 @@ def instruction_set() -> dict[str, Any]:
     forced = os.environ.get("LIGHTBOUND_ISA")
     if forced and forced not in instruction_sets():
         raise LightboundError(
-            "LIGHTBOUND_ISA", forced, "is not an instruction set of this machine", f"Choose from: {', '.join(instruction_sets())}."
+            "LIGHTBOUND_ISA",
+            forced,
+            "is not an instruction set of this machine",
+            f"Choose from: {', '.join(instruction_sets())}.",
         )
     return host.isa()
 

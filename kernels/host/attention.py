@@ -123,7 +123,10 @@ def block_sparse_attention(
     table = np.asarray(visits)
     if table.dtype != np.bool_ or table.shape != (rows, columns):
         raise LightboundError(
-            "visits", f"{table.dtype} {table.shape}", "is not the table of blocks", f"Give booleans [{rows}, {columns}]."
+            "visits",
+            f"{table.dtype} {table.shape}",
+            "is not the table of blocks",
+            f"Give booleans [{rows}, {columns}].",
         )
     offsets = np.concatenate([[0], np.cumsum(table.sum(axis=1))]).astype(np.int64)
     listed = np.nonzero(table)[1].astype(np.int64)

@@ -437,7 +437,12 @@ H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
         "groups": [
             {
                 "einsums": ["QS", "X", "A", "Y", "O", "U", "H"],
-                "nest": [{"for": "h", "over": "core"}, {"for": "t1"}, {"hold": ["H"], "in": "l2"}, {"hold": ["K", "V"], "in": "l2"}],
+                "nest": [
+                    {"for": "h", "over": "core"},
+                    {"for": "t1"},
+                    {"hold": ["H"], "in": "l2"},
+                    {"hold": ["K", "V"], "in": "l2"},
+                ],
                 "slots": [["QS"], ["X"], ["A"], ["Y"], ["O"], ["U"], ["H"]],
                 "awaits": CACHES,
             }
@@ -445,7 +450,5 @@ H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
     },
 )
 
-DECLARED = {
-    one.name: one for one in (ATTENTION, THREE_PASS, LINEAR, PREFIX, PREFIX_PARALLEL, GEMM, SOFTMAX, EXP)
-}
+DECLARED = {one.name: one for one in (ATTENTION, THREE_PASS, LINEAR, PREFIX, PREFIX_PARALLEL, GEMM, SOFTMAX, EXP)}
 """Every kernel of the host, by name."""

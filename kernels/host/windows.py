@@ -100,6 +100,9 @@ def _axis(extent: int, window: int, stride: int, dilation: int, causal: bool) ->
 def _tile(name: str, tile: Sequence[int], axes: int, most: int) -> tuple[int, ...]:
     if len(tile) != axes or min(tile) < 1 or prod(tile) > most:
         raise LightboundError(
-            name, tuple(tile), f"is not a tile of {axes} axes with at most {most} tokens", f"Give e.g. {TILES[axes][0]}."
+            name,
+            tuple(tile),
+            f"is not a tile of {axes} axes with at most {most} tokens",
+            f"Give e.g. {TILES[axes][0]}.",
         )
     return tuple(tile)

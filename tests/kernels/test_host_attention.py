@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from .host_references import TOLERANCE, apart, attention
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightbound.kernels import host
 from lightbound.kernels.host.windows import neighbourhood
 from lightbound.workloads.masks.gna import GNA
+
+from .host_references import TOLERANCE, apart, attention
 
 EXAMPLES = settings(max_examples=25, deadline=None)
 SIZE = st.integers(0, 150)
@@ -79,7 +80,9 @@ def neighbourhoods(draw: st.DrawFn) -> GNA:
 
 @EXAMPLES
 @given(mask=neighbourhoods(), data=st.data())
-def test_neighbourhood_attention_sees_what_the_mask_says_and_visits_what_it_counts(mask: GNA, data: st.DataObject) -> None:
+def test_neighbourhood_attention_sees_what_the_mask_says_and_visits_what_it_counts(
+    mask: GNA, data: st.DataObject
+) -> None:
     axes = len(mask.grid)
     tile = st.integers(1, (64, 8, 4)[axes - 1])
     q_tile, kv_tile = (tuple(data.draw(tile) for _ in range(axes)) for _ in range(2))

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from .host_references import TOLERANCE, apart, attention
 
 from lightbound.base.errors import LightboundError
 from lightbound.kernels import host
+
+from .host_references import TOLERANCE, apart, attention
 
 
 @pytest.mark.parametrize("name", host.instruction_sets())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from .host_references import TOLERANCE, apart, linear_attention, prefix_attention
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightbound.kernels import host
+
+from .host_references import TOLERANCE, apart, linear_attention, prefix_attention
 
 EXAMPLES = settings(max_examples=25, deadline=None)
 
@@ -17,9 +18,7 @@ EXAMPLES = settings(max_examples=25, deadline=None)
     seed=st.integers(0, 999), batch=st.integers(0, 2), m=st.integers(0, 300), n=st.integers(0, 150),
     k=st.integers(0, 600), transposed=st.booleans(), threads=st.integers(1, 3),
 )  # fmt: skip
-def test_a_product_is_a_product(
-    seed: int, batch: int, m: int, n: int, k: int, transposed: bool, threads: int
-) -> None:
+def test_a_product_is_a_product(seed: int, batch: int, m: int, n: int, k: int, transposed: bool, threads: int) -> None:
     rng = np.random.default_rng(seed)
     a = rng.standard_normal((batch, m, k)).astype(np.float32)
     b = rng.standard_normal((batch, k, n)).astype(np.float32)
@@ -68,9 +67,7 @@ def test_linear_attention_is_its_recurrence(
     seed=st.integers(0, 999), heads=st.integers(0, 3), tokens=st.integers(0, 300), dim=st.sampled_from([0, 1, 16, 21]),
     chunk=st.integers(0, 100), spread=st.sampled_from([1, 30]),
 )  # fmt: skip
-def test_both_scans_average_every_prefix(
-    seed: int, heads: int, tokens: int, dim: int, chunk: int, spread: int
-) -> None:
+def test_both_scans_average_every_prefix(seed: int, heads: int, tokens: int, dim: int, chunk: int, spread: int) -> None:
     rng = np.random.default_rng(seed)
     scores = (spread * rng.standard_normal((heads, tokens))).astype(np.float32)
     v = rng.standard_normal((heads, tokens, dim)).astype(np.float32)

@@ -60,7 +60,9 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
             "load_latency": number(_rounded(probe.latency_s["l1"].value * clock), probe.latency_s["l1"]),
             "misprediction": number(_rounded(probe.misprediction_s.value * clock), probe.misprediction_s),
         },
-        "instances": {"core": {"value": probe.cores, "source": "The system: cores of this process", "kind": "datasheet"}},
+        "instances": {
+            "core": {"value": probe.cores, "source": "The system: cores of this process", "kind": "datasheet"}
+        },
         "levels": _levels(probe, number),
         "units": {
             "vector": {
@@ -83,7 +85,9 @@ def write_machine(probe: Probe, path: Path | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     notes = "".join(f"# {note}\n" for note in probe.notes)
     body = yaml.safe_dump(machine_document(probe), sort_keys=False, allow_unicode=True, width=160)
-    path.write_text(f"# Written by lightbound probe host. Not measured, or to be read with care:\n{notes}{body}", "utf-8")
+    path.write_text(
+        f"# Written by lightbound probe host. Not measured, or to be read with care:\n{notes}{body}", "utf-8"
+    )
     return path
 
 

@@ -24,7 +24,6 @@ from lightbound.workloads.registry import Workload
 
 from .cases import HostCase
 
-
 ROOM = 0.5  # of a cache is ours: what is walked again and again must fit beside everything else that passes through
 
 

@@ -38,7 +38,11 @@ def report(found: Comparison, notes: tuple[str, ...] = (), bars: dict[str, float
     others = [one for one in judged if not one.case.held_out]
     checks = [
         Check(f"mean error of the predicted time, {len(judged)} cases", limits["all"], _mean(judged)),
-        Check(f"mean error of controls ({', '.join(CONTROLS)}), {len(controls)} cases", limits["controls"], _mean(controls)),
+        Check(
+            f"mean error of controls ({', '.join(CONTROLS)}), {len(controls)} cases",
+            limits["controls"],
+            _mean(controls),
+        ),
         Check(
             f"mean error of {len(held)} held-out cases over that of {len(others)} others",
             limits["held"] if held and others else None,

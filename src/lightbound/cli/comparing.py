@@ -13,9 +13,7 @@ from .answer import Answer, Block, Table, Text
 from .progress import progress
 
 
-def answer(
-    kernels: Sequence[str], device: str, threads: int, repeats: int, budget: float, plot: Path | None
-) -> Answer:
+def answer(kernels: Sequence[str], device: str, threads: int, repeats: int, budget: float, plot: Path | None) -> Answer:
     """The comparison, drawn too where a file is given."""
     with progress("Measuring", total=len(host_cases(kernels))) as advance:
         found = compare(kernels, device, threads, repeats, budget, advance)

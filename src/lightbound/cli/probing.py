@@ -49,7 +49,11 @@ def _blocks(probe: Probe) -> list[Block]:
         add(f"{level}, latency", probe.latency_s[level], f"{probe.latency_s[level].value * 1e9:.1f} ns")
     for threads, figure in probe.dram_load.items():
         add(f"dram, load, {threads} threads", figure, f"{figure.value / 1e9:.1f} GB/s")
-        add(f"dram, copy, {threads} threads", probe.dram_copy[threads], f"{probe.dram_copy[threads].value / 1e9:.1f} GB/s")
+        add(
+            f"dram, copy, {threads} threads",
+            probe.dram_copy[threads],
+            f"{probe.dram_copy[threads].value / 1e9:.1f} GB/s",
+        )
     add("start of a thread", probe.thread_start_s, f"{probe.thread_start_s.value * 1e6:.1f} us")
     caches = ", ".join(f"{level} {size // 1024:,} KiB" for level, size in probe.cache_bytes.items())
     return [
