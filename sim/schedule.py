@@ -32,7 +32,8 @@ class EinsumTime:
 class Schedule:
     """The cycles of a group on its busiest instance.
 
-    slots: for each slot, cycles by unit. waits: by what is waited for (``2d drain``, ``contention``, ``l2 reads``, ``overhead``).
+    slots: for each slot, cycles by unit. waits: by what is waited for (``2d drain``, ``contention``, ``l2 reads``,
+    ``overhead``).
     epochs: iterations of the shared loops in all; tasks: iterations that are dealt over instances, `busiest` of them
     to the busiest one. An epoch takes `epoch_cycles` there, a task `overhead_cycles` beside its epochs. An
     instance has `resident` tasks at once.

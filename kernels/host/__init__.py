@@ -1,10 +1,10 @@
 """Attention kernels that run on the processor of this machine, in fp32: C++ (csrc/host_*), called with arrays.
 
 Every function takes numpy arrays (or whatever `numpy.asarray` makes fp32 arrays of without a copy, such as tensors of
-PyTorch on the CPU), checks them, and returns a new array, or the one given as `out`. `threads` is how many threads work, all cores by default; a
-list given as `seconds` is filled with the processor time of each. The instruction set is the best that the machine
-has; the environment variable ``LIGHTBOUND_ISA`` names a lower one. What each kernel implements, as a cascade with
-tiles and a mapping, is plain data in catalogue.py.
+PyTorch on the CPU), checks them, and returns a new array, or the one given as `out`. `threads` is how many threads
+work, all cores by default; a list given as `seconds` is filled with the processor time of each. The instruction set
+is the best that the machine has; the environment variable ``LIGHTBOUND_ISA`` names a lower one. What each kernel
+implements, as a cascade with tiles and a mapping, is plain data in catalogue.py.
 """
 
 from .arrays import instruction_set as instruction_set

@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 
 
 def floats(name: str, given: Any, rank: int, axes: str) -> Floats:
-    """The array `name` with `rank` axes (`axes` in words); LightboundError where it is none of fp32 in row-major order."""
+    """The array `name` with `rank` axes (`axes` in words); LightboundError unless in fp32 and row-major order."""
     try:
         array = np.asarray(given)
     except Exception as error:
@@ -71,7 +71,7 @@ def instruction_sets() -> list[str]:
 
 
 def instruction_set() -> dict[str, Any]:
-    """The instruction set in use: ``name``, ``lanes`` of a vector, ``rows`` and ``vectors`` of a register tile, ``fma``.
+    """The instruction set in use: ``name``, ``lanes``, ``rows`` and ``vectors`` of a register tile, ``fma``.
 
     Raises LightboundError where the environment variable ``LIGHTBOUND_ISA`` names one that the machine does not have.
     """

@@ -84,7 +84,7 @@ def neighbourhood(
 
 
 def _axis(extent: int, window: int, stride: int, dilation: int, causal: bool) -> tuple[Bounds, Bounds]:
-    """Queries of a stride group share the window of their leader; at the borders it is pushed inside, or cut if causal."""
+    """Queries of a stride group share their leader's window; at the borders it is pushed inside, or cut if causal."""
     coordinate = np.arange(extent)
     own, residue = coordinate // dilation, coordinate % dilation
     end = (extent - residue + dilation - 1) // dilation

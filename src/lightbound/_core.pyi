@@ -59,7 +59,7 @@ def run_events(
     extrapolate: bool,
 ) -> dict[str, Any]: ...
 
-class host:
+class host:  # noqa: N801
     """Kernels and probes of the host: a submodule. Kernels return the processor seconds of each of their threads."""
 
     @staticmethod

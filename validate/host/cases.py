@@ -21,6 +21,8 @@ from lightbound.workloads.masks.gna import GNA
 from lightbound.workloads.masks.mask import Mask
 from lightbound.workloads.masks.sliding_window import SlidingWindow
 
+from .shapes import SHAPES
+
 Call = Callable[[list[float]], Any]
 
 
@@ -60,11 +62,10 @@ class HostCase:
 
 @dataclass(frozen=True)
 class Runnable:
-    """How a kernel of the catalogue is run, which declaration describes it, and the shapes it is compared at."""
+    """How a kernel is run, which declaration describes it, and its mask at some sizes and options."""
 
     declared: str
     prepare: Callable[[dict[str, int], dict[str, Any], int], Call]
-    shapes: tuple[tuple[dict[str, int], dict[str, Any]], ...]
     mask: Callable[[dict[str, int], dict[str, Any]], Mask | None] = lambda sizes, options: None
 
 
@@ -143,115 +144,32 @@ def _prefix(sizes: dict[str, int], options: dict[str, Any], threads: int) -> Cal
     return lambda seconds: host.prefix_attention(scores, v, **options, threads=threads, seconds=seconds, out=out)
 
 
-def _heads(heads: int, tokens: int, dim: int, keys: int | None = None) -> dict[str, int]:
-    return {"B": 1, "H": heads, "P": tokens, "M": keys or tokens, "E": dim, "F": dim}
-
-
-def _grid(extents: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...] | int, dim: int = 64) -> Any:
-    tokens = int(np.prod(extents))
-    return _heads(2, tokens, dim), {"grid": extents, "window": window, "stride": stride}
-
-
 KERNELS: dict[str, Runnable] = {
-    "attention": Runnable(
-        "attention",
-        _attention(host.attention),
-        tuple(
-            (_heads(heads, tokens, dim), {})
-            for heads, tokens, dim in (
-                (1, 256, 64), (4, 512, 64), (2, 1024, 32), (2, 1024, 64), (2, 1024, 128), (1, 2048, 64), (1, 2048, 128),
-                (1, 4096, 64), (3, 768, 96), (2, 1500, 80),
-            )
-        ),
-    ),
+    "attention": Runnable("attention", _attention(host.attention)),
     "attention_causal": Runnable(
         "attention",
         _attention(host.attention, causal=True),
-        tuple(
-            (_heads(heads, tokens, dim), {})
-            for heads, tokens, dim in ((4, 512, 64), (2, 1024, 64), (2, 1024, 128), (2, 2048, 64), (1, 4096, 64))
-        ),
         lambda sizes, options: Causal(sizes["P"], sizes["M"]),
     ),
     "attention_window": Runnable(
         "attention",
         _attention(host.sliding_window_attention),
-        (
-            (_heads(2, 2048, 64), {"before": 255}),
-            (_heads(2, 2048, 128), {"before": 511}),
-            (_heads(2, 4096, 64), {"before": 127}),
-            (_heads(1, 4096, 64), {"before": 1000}),
-        ),
         lambda sizes, options: SlidingWindow(sizes["P"], options["before"], 0),
     ),
     "attention_gna": Runnable(
         "attention",
         _attention(host.gna_attention),
-        (
-            _grid((16, 16, 16), (8, 8, 8), (4, 4, 4)),
-            _grid((16, 16, 16), (8, 8, 8), 1),
-            _grid((8, 24, 16), (4, 12, 8), (4, 4, 4)),
-            _grid((64, 64), (16, 16), (8, 8)),
-            _grid((64, 64), (24, 24), 1),
-            _grid((48, 48), (16, 16), (16, 16), 128),
-            _grid((4096,), (512,), (64,)),
-        ),
         lambda sizes, options: GNA(options["grid"], options["window"], options["stride"]),
     ),
-    "attention_blocks": Runnable(
-        "attention",
-        _block_sparse,
-        (
-            (_heads(2, 2048, 64), {"share": 0.25}),
-            (_heads(2, 2048, 128), {"share": 0.5}),
-            (_heads(1, 4096, 64), {"share": 0.1}),
-        ),
-        _block_mask,
-    ),
-    "attention_three_pass": Runnable(
-        "attention_three_pass",
-        _attention(host.three_pass_attention, scores=True),
-        tuple(
-            (_heads(heads, tokens, dim), {})
-            for heads, tokens, dim in ((1, 256, 64), (2, 512, 64), (1, 1024, 64), (1, 1024, 128), (1, 2048, 64))
-        ),
-    ),
-    "linear_attention": Runnable(
-        "linear_attention",
-        _linear,
-        tuple(
-            ({"H": heads, "T1": chunks, "T0": 64, "S": 64, "E": e, "F": f}, {})
-            for heads, chunks, e, f in ((4, 16, 64, 64), (2, 32, 128, 128), (2, 64, 64, 64), (1, 64, 64, 128), (1, 128, 128, 64))
-        ),
-    ),
-    "prefix_attention": Runnable(
-        "prefix_attention",
-        _prefix,
-        tuple(({"H": heads, "T": tokens, "F": f}, {}) for heads, tokens, f in ((4, 1024, 64), (2, 4096, 64), (2, 2048, 128), (8, 4096, 64), (1, 8192, 256))),
-    ),
-    "prefix_attention_parallel": Runnable(
-        "prefix_attention_parallel",
-        _prefix,
-        tuple(({"H": heads, "T": tokens, "F": f}, {"chunk": 512}) for heads, tokens, f in ((4, 1024, 64), (2, 4096, 64), (2, 2048, 128), (8, 4096, 64))),
-    ),
-    "gemm": Runnable(
-        "gemm",
-        _gemm,
-        tuple(
-            ({"B": batch, "M": m, "N": n, "K": k}, {})
-            for batch, m, n, k in (
-                (1, 256, 256, 256), (1, 512, 512, 512), (1, 1024, 1024, 1024), (1, 512, 2048, 256), (1, 2048, 512, 128),
-                (1, 96, 1024, 1024), (8, 256, 256, 64), (1, 1024, 64, 1024), (1, 700, 900, 500),
-            )
-        ),
-    ),
-    "softmax": Runnable(
-        "softmax",
-        _softmax,
-        tuple(({"R": r, "N": n}, {}) for r, n in ((64, 512), (256, 1024), (64, 4096), (1024, 1024), (256, 8192), (2048, 2048), (128, 32000))),
-    ),
-    "exp": Runnable("exp", _exp, tuple(({"N": n}, {}) for n in (16384, 65536, 262144, 2**20, 2**23))),
-}  # fmt: skip
+    "attention_blocks": Runnable("attention", _block_sparse, _block_mask),
+    "attention_three_pass": Runnable("attention_three_pass", _attention(host.three_pass_attention, scores=True)),
+    "linear_attention": Runnable("linear_attention", _linear),
+    "prefix_attention": Runnable("prefix_attention", _prefix),
+    "prefix_attention_parallel": Runnable("prefix_attention_parallel", _prefix),
+    "gemm": Runnable("gemm", _gemm),
+    "softmax": Runnable("softmax", _softmax),
+    "exp": Runnable("exp", _exp),
+}
 
 
 def host_cases(kernels: Iterable[str] = ()) -> tuple[HostCase, ...]:
@@ -260,4 +178,4 @@ def host_cases(kernels: Iterable[str] = ()) -> tuple[HostCase, ...]:
     for kernel in chosen:
         if kernel not in KERNELS:
             raise LightboundError("kernel", kernel, "is not a kernel of the host", choose_from(KERNELS, kernel))
-    return tuple(HostCase(kernel, sizes, options) for kernel in chosen for sizes, options in KERNELS[kernel].shapes)
+    return tuple(HostCase(kernel, sizes, options) for kernel in chosen for sizes, options in SHAPES[kernel])

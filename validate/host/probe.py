@@ -1,7 +1,8 @@
 """Microbenchmarks of this computer: what its cores do a cycle, what its caches and memory deliver.
 
 Every figure is a median over repeats with its spread, in processor time of the thread that did the work, so that other
-programs disturb it little. What cannot be measured from inside is said in `notes`. The loops are C++ (csrc/host_loops.hpp).
+programs disturb it little. What cannot be measured from inside is said in `notes`. The loops are C++
+(csrc/host_loops.hpp).
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure in SI units: the median, and half the range of the middle half over the median."""
+    """One measured figure in SI units: the median, half the range of the middle half over it, and the most."""
 
     value: float
     spread: float
     what: str
+    most: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def probe_host(step: Step = lambda what: None) -> Probe:
 
 def _figure(values: list[float], what: str) -> Figure:
     low, middle, high = np.percentile(values, [25, 50, 75])
-    return Figure(float(middle), float((high - low) / 2 / middle), what)
+    return Figure(float(middle), float((high - low) / 2 / middle), what, float(max(values)))
 
 
 def _rate(isa: str, loop: str, size: int = 0, threads: int = 1) -> Figure:
@@ -169,7 +171,7 @@ def _rate(isa: str, loop: str, size: int = 0, threads: int = 1) -> Figure:
 
 def _twice(figure: Figure) -> Figure:
     """A copy reads and writes: bytes of both."""
-    return Figure(2 * figure.value, figure.spread, figure.what)
+    return Figure(2 * figure.value, figure.spread, figure.what, 2 * figure.most)
 
 
 def _latency(size: int) -> Figure:

@@ -49,10 +49,10 @@ def _scatter(axes: Any, found: Comparison, marks: dict[str, str]) -> None:
     for kernel, mark in marks.items():
         some = _points(found, kernel)
         x = [one.measured.median_s for one in some]
-        reach = [[max(a - b, 0.0) for a, b in zip(x, (one.measured.interval_s[0] for one in some), strict=True)],
-                 [max(b - a, 0.0) for a, b in zip(x, (one.measured.interval_s[1] for one in some), strict=True)]]  # fmt: skip
+        below = [max(one.measured.median_s - one.measured.interval_s[0], 0.0) for one in some]
+        above = [max(one.measured.interval_s[1] - one.measured.median_s, 0.0) for one in some]
         y = [one.predicted.latency_s for one in some]
-        axes.errorbar(x, y, xerr=reach, marker=mark, linestyle="", markersize=5, elinewidth=0.8, label=kernel)
+        axes.errorbar(x, y, xerr=[below, above], marker=mark, linestyle="", markersize=5, elinewidth=0.8, label=kernel)
     axes.set(xscale="log", yscale="log", xlabel="measured", ylabel="predicted", xlim=ends, ylim=ends)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: seconds(value))

@@ -13,7 +13,7 @@ from .progress import progress
 
 
 def answer(names: Sequence[str], cases: Path | None) -> tuple[Answer, bool]:
-    """The reports of these suites (without names, of all that score published figures), and whether every one passed."""
+    """The reports of these suites (without names, of all but those on request), and whether every one passed."""
     known = suite_names()
     for name in names:
         if name not in known:
