@@ -124,7 +124,8 @@ static void linear(const LinearTask& task, float* scratch) {
             transpose(pointers, few, some, 1.0f, task.out + start * f + j, f);
         }
         for (int t = 0; t < some; ++t) {
-            for (int j = 0; j < wide; ++j) values[t * wide + j] = j < f ? v[t * f + j] : 0.0f;
+            __builtin_memcpy(values + t * wide, v + t * f, sizeof(float) * static_cast<std::size_t>(f));
+            for (int j = f; j < wide; ++j) values[t * wide + j] = 0.0f;
             const float fade = t + 1 == some ? 1.0f : since[some - 2 - t];
             for (int d = 0; d < e; ++d) keys[t * e + d] = k[t * e + d] * fade;
             pointers[t] = keys + t * e;

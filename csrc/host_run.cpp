@@ -27,7 +27,10 @@ void rows_of(const void* opaque, int number, VisitRows& rows) {
     const Visit& visit = context.tile->visits[static_cast<std::size_t>(number)];
     rows.count = 0;
     rows.masked = visit.masked;
-    for (const Run& run : runs_of(*context.windows, *context.tile, visit)) {
+    Run runs[KEY_TILE];
+    const int found = runs_of(*context.windows, *context.tile, visit, runs);
+    for (const Run* at = runs; at != runs + found; ++at) {
+        const Run& run = *at;
         const float* key = context.k + std::int64_t{run.token} * context.head_dim;
         const float* value = context.v + std::int64_t{run.token} * context.value_dim;
         const std::int64_t next_key = std::int64_t{run.pitch} * context.head_dim;

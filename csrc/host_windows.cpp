@@ -159,8 +159,11 @@ std::vector<QueryTile> plan(const Blocks& blocks) {
     return tiles;
 }
 
-std::vector<Run> runs_of(const Windows& windows, const QueryTile& tile, const Visit& visit) {
-    if (visit.extra) return {{visit.start[0], 1, visit.end[0] - visit.start[0], 0, {0, 0, 0}}};
+int runs_of(const Windows& windows, const QueryTile& tile, const Visit& visit, Run* runs) {
+    if (visit.extra) {
+        runs[0] = {visit.start[0], 1, visit.end[0] - visit.start[0], 0, {0, 0, 0}};
+        return 1;
+    }
     int along = MAX_AXES - 1;  // the last axis on which the tile is longer than one
     while (along > 0 && visit.end[along] - visit.start[along] == 1) --along;
     std::int32_t pitch[MAX_AXES], from = 0;
@@ -172,16 +175,16 @@ std::vector<Run> runs_of(const Windows& windows, const QueryTile& tile, const Vi
     for (int a = 0; a < MAX_AXES; ++a) pitch[a] *= windows.step[static_cast<std::size_t>(a)];
     Extents size{1, 1, 1};
     for (int a = 0; a < along; ++a) size[static_cast<std::size_t>(a)] = visit.end[a] - visit.start[a];
-    std::vector<Run> runs;
+    int count = 0;
     for_each(size, [&](const Extents& at) {
         Run run{from, pitch[along], visit.end[along] - visit.start[along], along, {0, 0, 0}};
         for (int a = 0; a < MAX_AXES; ++a) {
             run.at[a] = visit.start[a] + (a < along ? at[static_cast<std::size_t>(a)] : 0);
             run.token += run.at[a] * pitch[a];
         }
-        runs.push_back(run);
+        runs[count++] = run;
     });
-    return runs;
+    return count;
 }
 
 }  // namespace lightbound::host

@@ -50,12 +50,12 @@ std::vector<QueryTile> plan(const Windows& windows);
 std::vector<QueryTile> plan(const Blocks& blocks);
 
 // Keys of a visit that lie at one distance from each other: the first token, and its quotient on every axis; `along`
-// is the axis on which they go on.
+// is the axis on which they go on. Returns how many runs there are.
 struct Run {
     std::int32_t token, pitch, count;
     int along;
     std::int32_t at[MAX_AXES];
 };
-std::vector<Run> runs_of(const Windows& windows, const QueryTile& tile, const Visit& visit);
+int runs_of(const Windows& windows, const QueryTile& tile, const Visit& visit, Run* runs);  // at most KEY_TILE
 
 }  // namespace lightbound::host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import COLUMNS, DEPTH, PANEL, ROWS, AWAITED, TILE, Declared, on
+from .declared import AWAITED, COLUMNS, DEPTH, PANEL, ROWS, TILE, Declared, on
 
 GEMM = Declared(
     name="gemm",

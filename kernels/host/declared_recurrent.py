@@ -95,7 +95,8 @@ X[h,t1,t0,f]     = sum(QS[h,t1,t0,e] * H[h,t1,e,f], e)
 A[h,t1,t0,s]     = sum(QS[h,t1,t0,e] * K[h,t1,s,e], e)
 Y[h,t1,t0,f]     = sum(A[h,t1,t0,s] * V[h,t1,s,f], s)
 O[h,t1,t0,f]     = X[h,t1,t0,f] + Y[h,t1,t0,f]
-U[h,t1,e,f]      = sum(K[h,t1,s,e] * V[h,t1,s,f], s)
+KD[h,t1,s,e]     = K[h,t1,s,e] * G[h]
+U[h,t1,e,f]      = sum(KD[h,t1,s,e] * V[h,t1,s,f], s)
 H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
 """,
     mapping={
@@ -117,26 +118,30 @@ H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
                 for piece in (
                     on("vector", [einsum], lanes),
                     on("vector", [einsum], lanes, mac=f"REFILL / (TILE * {deep})"),
-                    on("load", [einsum], lanes, load=f"LOADS + 1 / {deep}"),
-                    on("store", [einsum], lanes, store=f"1 / {deep}"),
+                    on("load", [einsum], lanes, load="LOADS"),
                 )
             ),
             on("vector", ["O"], ["t0", "f"], shuffle="SLOT / 2"),
             on("vector", ["O"], ["t0", "f"]),
-            on("load", ["O"], ["t0", "f"], load="SLOT / 4"),
-            on("store", ["O"], ["t0", "f"], store="SLOT / 4"),
+            on("load", ["O"], ["t0", "f"], load="2 + SLOT / 4"),  # sums are taken up and left twice
+            on("store", ["O"], ["t0", "f"], store="3 + SLOT / 4"),  # and set to zero before
+            on("vector", ["KD"], ["e"]),  # keys fade, values are copied, scores ahead of their query become zero
+            on("load", ["KD"], ["e"], load="1 + F / E"),
+            on("store", ["KD"], ["e"], store="1 + F / E + 1.5 * T0 / E"),
             on("vector", ["H"], ["f"]),
+            on("load", ["H"], ["f"], load=1),
+            on("store", ["H"], ["f"], store=1),
         ],
         "groups": [
             {
-                "einsums": ["QS", "X", "A", "Y", "O", "U", "H"],
+                "einsums": ["QS", "X", "A", "Y", "O", "KD", "U", "H"],
                 "nest": [
                     {"for": "h", "over": "core"},
                     {"for": "t1"},
                     {"hold": ["H"], "in": "l2"},
                     {"hold": ["K", "V"], "in": "l2"},
                 ],
-                "slots": [["QS"], ["X"], ["A"], ["Y"], ["O"], ["U"], ["H"]],
+                "slots": [["QS"], ["X"], ["A"], ["Y"], ["O"], ["KD"], ["U"], ["H"]],
                 "awaits": AWAITED,
             }
         ],
