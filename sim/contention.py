@@ -12,14 +12,32 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lightbound.base.formula import Number, where
+from lightbound.base.formula import Number, maximum, where
+
+PASSES = 24  # of the fixed point below: work beside contexts slows them, and slower contexts make less of it
 
 
-def cycle_time(demands: Sequence[Number], contexts: Number, delay: Number = 0) -> Number:
+def cycle_time(
+    demands: Sequence[Number], contexts: Number, delay: Number = 0, beside: Sequence[Number] | None = None
+) -> Number:
     """Mean cycles between two finished epochs, when `contexts` go round through units with these demands.
 
-    demands: cycles an epoch takes on each unit, alone. delay: cycles of an epoch that no unit is busy with.
+    demands: cycles an epoch takes on each unit, alone. delay: cycles of an epoch that no unit is busy with. beside:
+    cycles that each unit works for an epoch while nobody waits for it (stores): an open load, which leaves contexts the
+    rest of the unit, so that every demand is longer by 1 / (1 - load).
     """
+    if beside is None or not any(np.any(np.asarray(load) > 0) for load in beside):
+        return _closed(demands, contexts, delay)
+    least = maximum(*(demand + load for demand, load in zip(demands, beside, strict=True)))
+    time = maximum(_closed(demands, contexts, delay), least)
+    for _ in range(PASSES):
+        slowed = [demand / maximum(1 - load / time, 1e-3) for demand, load in zip(demands, beside, strict=True)]
+        time = maximum(least, (time + _closed(slowed, contexts, delay)) / 2)
+    return time
+
+
+def _closed(demands: Sequence[Number], contexts: Number, delay: Number) -> Number:
+    """The closed network alone."""
     waiting: list[Number] = [0.0] * len(demands)
     result: Number = 0.0
     most = int(np.max(contexts))

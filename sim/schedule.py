@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightbound.archs.machine import Machine
-from lightbound.base.formula import Number, ceil_div, evaluate, maximum, where
+from lightbound.base.errors import LightboundError
+from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, where
 
 from .contention import cycle_time
 from .plan import GroupPlan
@@ -60,9 +61,17 @@ class Schedule:
 
 
 def make_schedule(
-    machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict[str, EinsumTime], awaited_s: Mapping[str, Number]
+    machine: Machine,
+    plan: GroupPlan,
+    nests: Nests,
+    einsums: dict[str, EinsumTime],
+    read_s: Mapping[str, Number],
+    stored_s: Mapping[str, Number],
 ) -> Schedule:
-    """The schedule of a group whose Einsums take these times. `awaited_s`: seconds of each level for what is read."""
+    """The schedule of a group whose Einsums take these times.
+
+    `read_s`, `stored_s`: seconds of each level for what is read and for what is written, where contexts contend for it.
+    """
     slots = _slots(plan, einsums)
     total: Number = sum((maximum(*busy.values()) for busy in slots if busy), 0)
     shared = nests.below(plan.shared)
@@ -78,19 +87,33 @@ def make_schedule(
             exposed = maximum(0, unit.drain_cycles - hidden) * mine
             waits[f"{unit.name} drain"] = waits.get(f"{unit.name} drain", 0) + exposed
     contexts = evaluate(group.contexts, nests.environment)
+    if group.contexts != 0 and not is_array(contexts) and contexts < 1:
+        raise LightboundError(
+            f"contexts of {', '.join(group.einsums)}",
+            contexts,
+            f"says that no block fits on an instance of {machine.name}",
+            "Use smaller tiles, or more threads for them.",
+        )
     overhead = evaluate(group.overhead, nests.environment)
     resident = evaluate(group.resident, nests.environment)
     hidden = where(resident > 1, overhead, 0)
     overhead = overhead - hidden
     if group.contexts != 0:
         demands = list(_demands(machine, slots, mine).values())
-        demands += [awaited_s[level] * machine.clock_hz / mine for level in group.awaits if level in awaited_s]
+        beside: list[Number] = [0] * len(demands)
+        for level in dict.fromkeys((*group.awaits, *group.settles)):
+            read = read_s.get(level, 0) * machine.clock_hz / mine
+            stored = stored_s.get(level, 0) * machine.clock_hz / mine
+            waited = read * evaluate(group.awaits.get(level, 0), nests.environment)
+            waited = waited + stored * evaluate(group.settles.get(level, 0), nests.environment)
+            demands.append(waited)
+            beside.append(read + stored - waited)
         delay = evaluate(group.delay, nests.environment) + hidden * tasks / epochs
-        waits["contention"] = maximum(0, mine * cycle_time(demands, contexts, delay) - total)
+        waits["contention"] = maximum(0, mine * cycle_time(demands, contexts, delay, beside) - total)
     else:
-        for level in group.awaits:
-            if level in awaited_s:
-                waits[f"{level} reads"] = awaited_s[level] * machine.clock_hz
+        for level, part in group.awaits.items():
+            if level in read_s:
+                waits[f"{level} reads"] = read_s[level] * machine.clock_hz * evaluate(part, nests.environment)
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
     if group.overhead != 0 and np.any(np.asarray(overhead) > 0):
         waits["overhead"] = busiest * overhead

@@ -118,7 +118,10 @@ def _inside(mapping: Mapping, machine: Machine) -> Mapping:
     here = {level.name for level in machine.levels}
     groups = tuple(
         group.model_copy(
-            update={"nest": kept(group.nest), "awaits": tuple(level for level in group.awaits if level in here)}
+            update={
+                "nest": kept(group.nest),
+                "awaits": {level: part for level, part in group.awaits.items() if level in here},
+            }
         )
         for group in mapping.groups
     )

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .bound_command import app
-from .commands import Format
+from .commands import Format, app
 from .output import check_format, note, publish
 
 
