@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*)
 
-.PHONY: run test check docs bench clean
+.PHONY: run test check docs bench bench-host clean
 
 run: .venv/.ready ## FuseMax against FLAT, step by step, with a picture
 	$(BIN)/python examples/fusemax_steps.py
@@ -19,6 +19,10 @@ docs: .venv/.ready-dev ## run every command and code block of the README and the
 
 bench: .venv/.ready ## how fast lightbound itself is
 	$(BIN)/python benchmarks/engine.py
+
+bench-host: .venv/.ready-dev ## lightbound's kernels on this machine, beside PyTorch, their bounds and their predictions
+	$(BIN)/lightbound probe host
+	$(BIN)/python benchmarks/host.py
 
 clean:
 	rm -rf .venv build src/*.egg-info src/lightbound/_core*.so

@@ -2,11 +2,19 @@
 
 from pathlib import Path
 
-from pybind11.setup_helpers import Pybind11Extension
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 
 FLAGS = ["-O3", "-ffp-contract=off"]  # times are equal on every machine, and equal to what Python computes
 sources = sorted(str(path) for path in Path("csrc").glob("*.cpp"))
 headers = sorted(str(path) for path in Path("csrc").glob("*.hpp"))
-core = Pybind11Extension("lightbound._core", sources, depends=headers, cxx_std=17, extra_compile_args=["-O3"])
+core = Pybind11Extension(
+    "lightbound._core",
+    sources,
+    depends=headers,
+    cxx_std=17,
+    extra_compile_args=[*FLAGS, "-pthread"],
+    extra_link_args=["-pthread"],
+)
+ParallelCompile("LIGHTBOUND_BUILD_JOBS").install()
 setup(ext_modules=[core])

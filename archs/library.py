@@ -18,6 +18,7 @@ import numpy as np
 from lightbound.base.document import read_yaml
 from lightbound.base.errors import LightboundError, choose_from
 
+from .cached import PROBED, probed_file
 from .machine import Machine
 
 DATA = Path(__file__).with_name("data")
@@ -55,6 +56,10 @@ def _find(name_or_path: object) -> Path:
     text = str(name_or_path)
     if re.fullmatch(r"\w+", text) and (DATA / f"{text}.yaml").is_file():
         return DATA / f"{text}.yaml"
+    if text in PROBED:
+        if not probed_file(text).is_file():
+            raise LightboundError("machine", text, "has not been probed here", f"Run it first: {PROBED[text]}.")
+        return probed_file(text)
     path = Path(text)
     if path.suffix.lower() in (".yaml", ".yml") or isinstance(name_or_path, Path) or "/" in text:
         return path

@@ -1,1 +1,1 @@
-"""Real kernels and what each implements, as plain data."""
+"""Real kernels, and what each of them implements as plain data: those of the host (host/)."""

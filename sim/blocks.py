@@ -47,10 +47,11 @@ def blocks_of(mask: Mask, count: TileCount, mapping: Mapping, ranks: tuple[str, 
         visits, tested = visits_by_keys(mask, count)
         each = max(1, round(float(visits.mean())))
         return Blocks(visits, tested, 0, each, {key: kv_tile * len(visits), query: q_tile * each})
+    partial = mapping.masked.tested == "partial"
     each = max(1, round(count.visits_mean))
     return Blocks(
         count.visits.astype(float),
-        mask.tested_visits(count).astype(float),
+        (count.visits - count.full_visits if partial else mask.tested_visits(count)).astype(float),
         count.launched_q_tiles - count.q_tiles,
         each,
         {query: q_tile * count.launched_q_tiles, key: kv_tile * each},

@@ -129,7 +129,8 @@ class Group(_Document):
         during the overhead of one, which then is a delay like any other.
     awaits, settles: levels of which a context awaits what it reads before it goes on, or what it writes before it ends,
         so that contexts contend for them as they do for units; with ``{level: part}``, so much of it. What is moved
-        there without being awaited loads them too; other levels are served beside all work.
+        there without being awaited loads them too; other levels are served beside all work. Without contexts there is
+        one stream of instructions: what it awaits to read adds to its slots.
     """
 
     einsums: Names
@@ -162,6 +163,8 @@ class Masked(_Document):
     `blocks`: a block takes one tile of ``queries`` and walks keys, or one of ``keys`` and walks queries.
     `order`: it starts its blocks as they are numbered (``launch``) or the one with most visits first (``longest``).
     `tiles`: pairs of both tiles that are worth a try where nobody says which.
+    `tested`: it tests scores in the visits that the kernels of that mask test (``mask``), or in those that are not full
+    (``partial``).
     """
 
     q_tile: str
@@ -170,6 +173,7 @@ class Masked(_Document):
     blocks: Literal["queries", "keys"] = "queries"
     order: Literal["launch", "longest"] = "launch"
     tiles: tuple[tuple[int, int], ...] = ()
+    tested: Literal["mask", "partial"] = "mask"
 
 
 class Mapping(_Document):

@@ -33,7 +33,8 @@ class EinsumTime:
 class Schedule:
     """The cycles of a group on its busiest instance.
 
-    slots: for each slot, cycles by unit. waits: by what is waited for (``2d drain``, ``contention``, ``overhead``).
+    slots: for each slot, cycles by unit. waits: by what is waited for (``2d drain``, ``contention``, ``l2 reads``,
+    ``overhead``).
     epochs: iterations of the shared loops in all; tasks: iterations that are dealt over instances, `busiest` of them
     to the busiest one. An epoch takes `epoch_cycles` there, a task `overhead_cycles` beside its epochs. An
     instance has `resident` tasks at once.
@@ -109,6 +110,10 @@ def make_schedule(
             beside.append(read + stored - waited)
         delay = evaluate(group.delay, nests.environment) + hidden * tasks / epochs
         waits["contention"] = maximum(0, mine * cycle_time(demands, contexts, delay, beside) - total)
+    else:
+        for level, part in group.awaits.items():
+            if level in read_s:
+                waits[f"{level} reads"] = read_s[level] * machine.clock_hz * evaluate(part, nests.environment)
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
     if group.overhead != 0 and np.any(np.asarray(overhead) > 0):
         waits["overhead"] = busiest * overhead

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lightbound.sim.radio.link import link as link
     from lightbound.sim.search import default_mapping as default_mapping
     from lightbound.sim.simulate import simulate as simulate
+    from lightbound.validate.host.compare import compare as compare
     from lightbound.validate.suite import run_suite as run_suite
     from lightbound.validate.suite import suite_names as suite_names
     from lightbound.workloads import masks as masks
@@ -65,6 +66,7 @@ _HOME = {
     "Workload": "workloads.registry",
     "bound": "sim.bound",
     "bound_search": "sim.designs",
+    "compare": "validate.host.compare",
     "default_mapping": "sim.search",
     "draw": "drawing",
     "link": "sim.radio.link",
@@ -98,6 +100,7 @@ __all__ = [
     "Workload",
     "bound",
     "bound_search",
+    "compare",
     "default_mapping",
     "draw",
     "link",

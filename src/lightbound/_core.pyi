@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 _Indices = NDArray[np.int32] | NDArray[np.int64]
 _Counts = NDArray[np.int64]
+_Floats = NDArray[np.float32]
 
 class MaskRows:
     """The keys that each query of a mask attends, as runs of consecutive keys."""
@@ -57,3 +58,86 @@ def run_events(
     most_tasks: int,
     extrapolate: bool,
 ) -> dict[str, Any]: ...
+
+class host:  # noqa: N801
+    """Kernels and probes of the host: a submodule. Kernels return the processor seconds of each of their threads."""
+
+    @staticmethod
+    def isa() -> dict[str, Any]: ...
+    @staticmethod
+    def isas() -> list[str]: ...
+    @staticmethod
+    def attention_windows(
+        q: _Floats,
+        k: _Floats,
+        v: _Floats,
+        out: _Floats,
+        scale: float,
+        queries: Sequence[int],
+        keys: Sequence[int],
+        step: Sequence[int],
+        first: Sequence[NDArray[np.int32]],
+        last: Sequence[NDArray[np.int32]],
+        q_tile: Sequence[int],
+        kv_tile: Sequence[int],
+        extra: int,
+        threads: int,
+    ) -> list[float]: ...
+    @staticmethod
+    def plan_windows(
+        queries: Sequence[int],
+        keys: Sequence[int],
+        step: Sequence[int],
+        first: Sequence[NDArray[np.int32]],
+        last: Sequence[NDArray[np.int32]],
+        q_tile: Sequence[int],
+        kv_tile: Sequence[int],
+        extra: int,
+    ) -> tuple[_Counts, _Counts]: ...
+    @staticmethod
+    def attention_blocks(
+        q: _Floats,
+        k: _Floats,
+        v: _Floats,
+        out: _Floats,
+        scale: float,
+        q_block: int,
+        kv_block: int,
+        offsets: _Counts,
+        columns: _Counts,
+        threads: int,
+    ) -> list[float]: ...
+    @staticmethod
+    def attention_three_pass(
+        q: _Floats, k: _Floats, v: _Floats, out: _Floats, scores: _Floats, scale: float, threads: int
+    ) -> list[float]: ...
+    @staticmethod
+    def linear_attention(
+        q: _Floats,
+        k: _Floats,
+        v: _Floats,
+        decay: _Floats,
+        state: _Floats,
+        out: _Floats,
+        chunk: int,
+        scale: float,
+        threads: int,
+    ) -> list[float]: ...
+    @staticmethod
+    def prefix_attention(scores: _Floats, v: _Floats, out: _Floats, chunk: int, threads: int) -> list[float]: ...
+    @staticmethod
+    def product(a: _Floats, b: _Floats, c: _Floats, transposed: bool, scale: float, threads: int) -> list[float]: ...
+    @staticmethod
+    def softmax(in_: _Floats, out: _Floats, threads: int) -> list[float]: ...
+    @staticmethod
+    def exp(in_: _Floats, out: _Floats, threads: int) -> list[float]: ...
+    @staticmethod
+    def probe_loop(isa: str, loop: str, bytes: int, rounds: int, threads: int) -> tuple[float, list[float], float]: ...
+    @staticmethod
+    def probe_additions(count: int) -> float: ...
+    @staticmethod
+    def probe_thread_start() -> float: ...
+    @staticmethod
+    def probe_latency(bytes: int, steps: int) -> float: ...
+    @staticmethod
+    def probe_misprediction(count: int) -> float: ...

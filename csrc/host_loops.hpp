@@ -1,0 +1,89 @@
+// Loops of one kind of instruction, for the probe. Included by host_isa_*.cpp.
+
+#define HOST_KEEP(value) asm volatile("" : "+" HOST_REGISTER(value))
+
+constexpr int ENOUGH = 12;  // independent chains, to hide the latency of any of these
+
+template <int CHAINS, typename V, typename Step>
+HOST_INLINE void chains(std::int64_t rounds, V start, Step step) {
+    V value[CHAINS];
+#pragma GCC unroll 16
+    for (int i = 0; i < CHAINS; ++i) value[i] = start;
+    for (std::int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 16
+        for (int i = 0; i < CHAINS; ++i) {
+            value[i] = step(value[i]);
+            HOST_KEEP(value[i]);
+        }
+    }
+}
+
+// Operations of a round: multiply-adds count once, elements of exp, bytes of load, store and copy (read).
+static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rounds) {
+    float* data = static_cast<float*>(buffer);
+    const std::int64_t count = static_cast<std::int64_t>(bytes / sizeof(float)) / (8 * LANES) * (8 * LANES);
+    const Vec half = all(0.5f), near = all(0.999f);
+    switch (loop) {
+        case Loop::fma32:
+            chains<ENOUGH>(rounds, half, [=](Vec x) { return fma(x, near, half); });
+            return ENOUGH * LANES;
+        case Loop::fma_chain:
+            chains<1>(rounds, half, [=](Vec x) { return fma(x, near, half); });
+            return 1;
+        case Loop::fma64: {
+            const VecDouble one = VecDouble{} + 0.5, other = VecDouble{} + 0.999;
+            chains<ENOUGH>(rounds, one, [=](VecDouble x) { return fma(x, other, one); });
+            return ENOUGH * static_cast<double>(sizeof(VecDouble) / sizeof(double));
+        }
+        case Loop::add: chains<ENOUGH>(rounds, half, [=](Vec x) { return x + half; }); return ENOUGH * LANES;
+        case Loop::max: chains<ENOUGH>(rounds, half, [=](Vec x) { return maximum(x, near); }); return ENOUGH * LANES;
+        case Loop::mul: chains<ENOUGH>(rounds, half, [=](Vec x) { return x * near; }); return ENOUGH * LANES;
+        case Loop::exp: {  // of values in registers, as in fused attention
+            const Vec step = all(-0.125f);
+            for (std::int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 8
+                for (int i = 0; i < 8; ++i) {
+                    Vec x = step;
+                    HOST_KEEP(x);
+                    Vec y = exp2(x);
+                    HOST_KEEP(y);
+                }
+            }
+            return 8 * LANES;
+        }
+        case Loop::load:
+            for (std::int64_t round = 0; round < rounds; ++round)
+                for (std::int64_t i = 0; i < count; i += 8 * LANES)
+#pragma GCC unroll 8
+                    for (int u = 0; u < 8; ++u) {
+                        Vec x = load(data + i + u * LANES);
+                        HOST_KEEP(x);
+                    }
+            return static_cast<double>(count) * sizeof(float);
+        case Loop::store:
+            for (std::int64_t round = 0; round < rounds; ++round) {
+                Vec x = half;
+                HOST_KEEP(x);
+                for (std::int64_t i = 0; i < count; i += 8 * LANES)
+#pragma GCC unroll 8
+                    for (int u = 0; u < 8; ++u) store(data + i + u * LANES, x);
+                asm volatile("" ::: "memory");
+            }
+            return static_cast<double>(count) * sizeof(float);
+        case Loop::copy: {
+            const std::int64_t part = count / 2;
+            for (std::int64_t round = 0; round < rounds; ++round) {
+                for (std::int64_t i = 0; i + 4 * LANES <= part; i += 4 * LANES)
+#pragma GCC unroll 4
+                    for (int u = 0; u < 4; ++u) {
+                        Vec x = load(data + i + u * LANES);
+                        HOST_KEEP(x);
+                        store(data + part + i + u * LANES, x);
+                    }
+                asm volatile("" ::: "memory");
+            }
+            return static_cast<double>(part) * sizeof(float);
+        }
+    }
+    return 0.0;
+}

@@ -1,0 +1,138 @@
+// Matrix products and chunked linear attention, of register tiles. Included by host_isa_*.cpp.
+
+constexpr int PANEL_DEPTH = 256;     // of the packed panels
+constexpr int PANEL_COLUMNS = 64;    // of one of B: a whole number of register tiles
+constexpr int TASK_COLUMNS = 256;    // of a task: panels that share the packed rows of A
+constexpr int TASK_ROWS = 192;
+constexpr int PITCH = PANEL_DEPTH + 16;  // of rows of A: not a power of two, whose rows would meet in the same cache sets
+
+static int product_columns() { return TASK_COLUMNS; }
+static int product_rows() { return TASK_ROWS; }
+static std::size_t product_floats() {
+    return static_cast<std::size_t>(PANEL_COLUMNS) * (PANEL_DEPTH + TASK_ROWS) + static_cast<std::size_t>(TASK_ROWS) * PITCH;
+}
+
+// B's rows [k, k + depth) of at most PANEL_COLUMNS columns, packed in rows of PANEL_COLUMNS; zero beyond the matrix.
+static void pack(const ProductTask& task, int column, int columns, int k, int depth, float* panel) {
+    const int width = round_up(columns, LANES);
+    if (task.transposed) {
+        const float* from[PANEL_COLUMNS];
+        for (int j = 0; j < columns; ++j) from[j] = task.b + (column + j) * task.ldb + k;
+        transpose(from, columns, depth, task.scale, panel, PANEL_COLUMNS);
+        for (int d = 0; d < depth; ++d)
+            for (int j = columns; j < width; ++j) panel[d * PANEL_COLUMNS + j] = 0.0f;
+        return;
+    }
+    for (int d = 0; d < depth; ++d) {
+        const float* from = task.b + (k + d) * task.ldb + column;
+        float* to = panel + d * PANEL_COLUMNS;
+        int j = 0;
+        for (; j + LANES <= columns; j += LANES) store(to + j, load(from + j) * task.scale);
+        if (j < columns) store(to + j, load_some(from + j, columns - j, 0.0f) * task.scale);
+    }
+}
+
+// At most TASK_ROWS rows and TASK_COLUMNS columns: both operands are packed, a depth of PANEL_DEPTH at a time.
+static void product(const ProductTask& task, float* scratch) {
+    float* panel = scratch;                              // [PANEL_DEPTH][PANEL_COLUMNS]
+    float* edge = panel + PANEL_COLUMNS * PANEL_DEPTH;   // [TASK_ROWS][PANEL_COLUMNS]
+    float* left = edge + PANEL_COLUMNS * TASK_ROWS;      // [TASK_ROWS][PITCH]
+    const float* rows[TASK_ROWS];
+    for (int i = 0; i < task.rows && task.depth == 0; ++i)
+        for (int j = 0; j < task.columns; ++j) task.c[i * task.ldc + j] = 0.0f;
+    for (int k = 0; k < task.depth; k += PANEL_DEPTH) {
+        const int depth = task.depth - k < PANEL_DEPTH ? task.depth - k : PANEL_DEPTH;
+        for (int i = 0; i < task.rows; ++i) {
+            __builtin_memcpy(left + i * PITCH, task.a + i * task.lda + k, sizeof(float) * static_cast<std::size_t>(depth));
+            rows[i] = left + i * PITCH;
+        }
+        for (int column = 0; column < task.columns; column += PANEL_COLUMNS) {
+            const int columns = task.columns - column < PANEL_COLUMNS ? task.columns - column : PANEL_COLUMNS;
+            const int width = round_up(columns, LANES);
+            float* c = task.c + column;
+            pack(task, column, columns, k, depth, panel);
+            if (width == columns) {
+                rows_product(rows, task.rows, panel, PANEL_COLUMNS, depth, c, task.ldc, width, k > 0);
+                continue;
+            }
+            rows_product(rows, task.rows, panel, PANEL_COLUMNS, depth, edge, PANEL_COLUMNS, width, false);
+            for (int i = 0; i < task.rows; ++i)
+                for (int j = 0; j < columns; ++j) {
+                    const float value = edge[i * PANEL_COLUMNS + j];
+                    c[i * task.ldc + j] = k > 0 ? c[i * task.ldc + j] + value : value;
+                }
+        }
+    }
+}
+
+static std::size_t linear_floats(int key_dim, int value_dim, int chunk) {
+    const std::size_t w = static_cast<std::size_t>(round_up(chunk, LANES)), f = round_up(value_dim, LANES);
+    return w * (static_cast<std::size_t>(key_dim) + value_dim + chunk + 2) + static_cast<std::size_t>(chunk) * f +
+           static_cast<std::size_t>(key_dim) * f + static_cast<std::size_t>(chunk) * key_dim + f;
+}
+
+// Tokens of a chunk lie along lanes, as queries of attention do: output = state^T q, plus the chunk's own causal scores
+// times its values; then the state takes up the chunk.
+static void linear(const LinearTask& task, float* scratch) {
+    const int width = round_up(task.chunk, LANES), wide = round_up(task.value_dim, LANES);
+    const int e = task.key_dim, f = task.value_dim, chunk = task.chunk;
+    float* queries = scratch;                 // [key_dim][width]
+    float* output = queries + e * width;      // [value_dim][width]
+    float* scores = output + f * width;       // [chunk][width]
+    float* ones = scores + chunk * width;
+    float* since = ones + width;              // decay of the state until a token
+    float* values = since + width;            // [chunk][wide]
+    float* state = values + chunk * wide;     // [key_dim][wide]
+    float* keys = state + e * wide;           // [chunk][key_dim], decayed until the end of the chunk
+    float* kept = keys + chunk * e;           // [wide]
+    const float* pointers[QUERY_TILE];
+    const float* others[QUERY_TILE];
+    for (int d = 0; d < e; ++d)
+        for (int j = 0; j < wide; ++j) state[d * wide + j] = j < f ? task.state[d * f + j] : 0.0f;
+    for (int i = 0; i < width; ++i) {
+        ones[i] = 1.0f;
+        since[i] = i ? since[i - 1] * task.decay : task.decay;
+    }
+    for (int i = 0; i < e * width; ++i) queries[i] = 0.0f;
+    for (std::int64_t start = 0; start < task.tokens; start += chunk) {
+        const int some = task.tokens - start < chunk ? static_cast<int>(task.tokens - start) : chunk;
+        const float* q = task.q + start * e;
+        const float* k = task.k + start * e;
+        const float* v = task.v + start * f;
+        for (int t = 0; t < some; ++t) pointers[t] = q + t * e;
+        transpose(pointers, some, e, task.scale, queries, width);
+        __builtin_memset(output, 0, sizeof(float) * static_cast<std::size_t>(f) * width);
+        for (int d = 0; d < e; d += QUERY_TILE) {  // what came before the chunk
+            const int few = e - d < QUERY_TILE ? e - d : QUERY_TILE;
+            for (int i = 0; i < few; ++i) others[i] = state + (d + i) * wide;
+            columns_product(others, f, queries + d * width, width, few, output, width, width, ones);
+        }
+        for (int t = 0; t < some; ++t) pointers[t] = k + t * e;
+        rows_product(pointers, some, queries, width, e, scores, width, width, false);
+        for (int key = 0; key < some; ++key) {  // token t has the chunk's keys up to itself
+            float* row = scores + key * width;
+            float fade = 1.0f;
+            for (int t = 0; t < key; ++t) row[t] = 0.0f;
+            if (task.decay != 1.0f)
+                for (int t = key; t < some; ++t, fade *= task.decay) row[t] *= fade;
+        }
+        for (int t = 0; t < some; ++t) others[t] = v + t * f;
+        columns_product(others, f, scores, width, some, output, width, width, since);
+        for (int j = 0; j < f; j += QUERY_TILE) {
+            const int few = f - j < QUERY_TILE ? f - j : QUERY_TILE;
+            for (int i = 0; i < few; ++i) pointers[i] = output + (j + i) * width;
+            transpose(pointers, few, some, 1.0f, task.out + start * f + j, f);
+        }
+        for (int t = 0; t < some; ++t) {
+            __builtin_memcpy(values + t * wide, v + t * f, sizeof(float) * static_cast<std::size_t>(f));
+            for (int j = f; j < wide; ++j) values[t * wide + j] = 0.0f;
+            const float fade = t + 1 == some ? 1.0f : since[some - 2 - t];
+            for (int d = 0; d < e; ++d) keys[t * e + d] = k[t * e + d] * fade;
+            pointers[t] = keys + t * e;
+        }
+        for (int j = 0; j < wide; ++j) kept[j] = since[some - 1];
+        columns_product(pointers, e, values, wide, some, state, wide, wide, kept);
+    }
+    for (int d = 0; d < e; ++d)
+        for (int j = 0; j < f; ++j) task.state[d * f + j] = state[d * wide + j];
+}

@@ -1,0 +1,218 @@
+// Tasks of the host's kernels: how whole tensors are cut, and dealt to threads.
+#include "host_run.hpp"
+
+#include <algorithm>
+
+#include "host_threads.hpp"
+
+namespace lightbound::host {
+
+namespace {
+
+constexpr std::int64_t ELEMENTS = 16384;  // of a task of an elementwise kernel
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// Where the rows of a visit lie, for the kernel.
+struct Context {
+    const Windows* windows;  // null: blocks
+    const QueryTile* tile;
+    const float* k;
+    const float* v;
+    int head_dim, value_dim;
+};
+
+void rows_of(const void* opaque, int number, VisitRows& rows) {
+    const auto& context = *static_cast<const Context*>(opaque);
+    const Visit& visit = context.tile->visits[static_cast<std::size_t>(number)];
+    rows.count = 0;
+    rows.masked = visit.masked;
+    Run runs[KEY_TILE];
+    const int found = runs_of(*context.windows, *context.tile, visit, runs);
+    for (const Run* at = runs; at != runs + found; ++at) {
+        const Run& run = *at;
+        const float* key = context.k + std::int64_t{run.token} * context.head_dim;
+        const float* value = context.v + std::int64_t{run.token} * context.value_dim;
+        const std::int64_t next_key = std::int64_t{run.pitch} * context.head_dim;
+        const std::int64_t next_value = std::int64_t{run.pitch} * context.value_dim;
+        for (std::int32_t i = 0; i < run.count; ++i) {
+            rows.keys[rows.count + i] = key + i * next_key;
+            rows.values[rows.count + i] = value + i * next_value;
+        }
+        if (visit.masked)
+            for (std::int32_t i = 0; i < run.count; ++i)
+                for (int a = 0; a < MAX_AXES; ++a)
+                    rows.at[a][rows.count + i] = run.at[a] + (a == run.along ? i : 0);
+        rows.count += run.count;
+    }
+}
+
+Seconds attend_tiles(const Attention& p, const Windows& windows, const std::vector<QueryTile>& tiles, int threads) {
+    const Isa& on = isa();
+    const auto each = static_cast<std::int64_t>(tiles.size());
+    const auto work = [&](std::int64_t number, float* scratch) {
+        const std::int64_t head = number / each;  // all tiles of a head first: they share its keys in the caches
+        const QueryTile& tile = tiles[static_cast<std::size_t>(number % each)];
+        const std::int64_t kv_head = head / p.heads * p.kv_heads + head % p.heads / (p.heads / p.kv_heads);
+        const Context context{&windows, &tile, p.k + kv_head * p.keys * p.head_dim, p.v + kv_head * p.keys * p.value_dim,
+                              p.head_dim, p.value_dim};
+        AttendTask task;
+        task.count = tile.count;
+        task.axes = windows.axes;
+        for (int i = 0; i < tile.count; ++i) {
+            const std::int64_t row = head * p.queries + tile.tokens[i];
+            task.queries[i] = p.q + row * p.head_dim;
+            task.outputs[i] = p.out + row * p.value_dim;
+        }
+        std::copy(&tile.first[0][0], &tile.first[0][0] + MAX_AXES * QUERY_TILE, &task.first[0][0]);
+        std::copy(&tile.last[0][0], &tile.last[0][0] + MAX_AXES * QUERY_TILE, &task.last[0][0]);
+        task.head_dim = p.head_dim;
+        task.value_dim = p.value_dim;
+        task.scale = p.scale;
+        task.visits = static_cast<int>(tile.visits.size());
+        task.context = &context;
+        task.rows = rows_of;
+        on.attend(task, scratch);
+    };
+    return in_threads(threads, each * p.batch * p.heads, on.attend_floats(p.head_dim, p.value_dim), work);
+}
+
+}  // namespace
+
+Seconds attention(const Attention& problem, const Windows& windows, int threads) {
+    return attend_tiles(problem, windows, plan(windows), threads);
+}
+
+Seconds attention(const Attention& problem, const Blocks& blocks, int threads) {
+    return attend_tiles(problem, Windows{}, plan(blocks), threads);
+}
+
+Seconds product(const float* a, const float* b, float* c, std::int64_t batch, std::int64_t m, std::int64_t n,
+                std::int64_t k, bool transposed, float scale, int threads) {
+    const Isa& on = isa();
+    const std::int64_t width = on.product_columns(), height = on.product_rows();
+    const std::int64_t panels = ceil_div(n, width), blocks = ceil_div(m, height);
+    const auto work = [&](std::int64_t number, float* scratch) {
+        const std::int64_t panel = number % panels, block = number / panels % blocks, at = number / panels / blocks;
+        const std::int64_t row = block * height, column = panel * width;
+        ProductTask task;
+        task.a = a + (at * m + row) * k;
+        task.b = b + at * k * n + (transposed ? column * k : column);
+        task.c = c + (at * m + row) * n + column;
+        task.lda = k;
+        task.ldb = transposed ? k : n;
+        task.ldc = n;
+        task.rows = static_cast<int>(std::min(height, m - row));
+        task.columns = static_cast<int>(std::min(width, n - column));
+        task.depth = static_cast<int>(k);
+        task.transposed = transposed;
+        task.scale = scale;
+        on.product(task, scratch);
+    };
+    return in_threads(threads, batch * panels * blocks, on.product_floats(), work);
+}
+
+Seconds softmax(const float* in, float* out, std::int64_t rows, std::int64_t columns, int threads) {
+    const Isa& on = isa();
+    if (columns == 0) return Seconds(1, 0.0);
+    const std::int64_t together = std::max<std::int64_t>(1, ELEMENTS / columns);
+    const auto work = [&](std::int64_t number, float*) {
+        for (std::int64_t row = number * together; row < std::min(rows, (number + 1) * together); ++row)
+            on.softmax(in + row * columns, out + row * columns, columns);
+    };
+    return in_threads(threads, ceil_div(rows, together), 0, work);
+}
+
+Seconds exponential(const float* in, float* out, std::int64_t count, int threads) {
+    const Isa& on = isa();
+    const auto work = [&](std::int64_t number, float*) {
+        const std::int64_t start = number * ELEMENTS;
+        on.exp(in + start, out + start, std::min(ELEMENTS, count - start));
+    };
+    return in_threads(threads, ceil_div(count, ELEMENTS), 0, work);
+}
+
+Seconds attention_three_pass(const Attention& p, float* scores, int threads) {
+    Seconds total;
+    const auto add = [&](const Seconds& seconds) {
+        total.resize(std::max(total.size(), seconds.size()), 0.0);
+        for (std::size_t i = 0; i < seconds.size(); ++i) total[i] += seconds[i];
+    };
+    const std::int64_t group = p.heads / p.kv_heads, matrix = p.queries * p.keys;
+    const auto each_head = [&](const auto& multiply) {
+        if (group == 1) return multiply(p.batch * p.heads, std::int64_t{0}, std::int64_t{0});
+        for (std::int64_t head = 0; head < p.batch * p.heads; ++head)
+            multiply(std::int64_t{1}, head, head / p.heads * p.kv_heads + head % p.heads / group);
+    };
+    each_head([&](std::int64_t batch, std::int64_t head, std::int64_t kv_head) {
+        add(product(p.q + head * p.queries * p.head_dim, p.k + kv_head * p.keys * p.head_dim, scores + head * matrix,
+                    batch, p.queries, p.keys, p.head_dim, true, p.scale, threads));
+    });
+    add(softmax(scores, scores, p.batch * p.heads * p.queries, p.keys, threads));
+    each_head([&](std::int64_t batch, std::int64_t head, std::int64_t kv_head) {
+        add(product(scores + head * matrix, p.v + kv_head * p.keys * p.value_dim,
+                    p.out + head * p.queries * p.value_dim, batch, p.queries, p.value_dim, p.keys, false, 1.0f, threads));
+    });
+    return total;
+}
+
+Seconds linear_attention(const float* q, const float* k, const float* v, const float* decay, float* state, float* out,
+                         std::int64_t heads, std::int64_t tokens, int key_dim, int value_dim, int chunk, float scale,
+                         int threads) {
+    const Isa& on = isa();
+    const auto work = [&](std::int64_t head, float* scratch) {
+        LinearTask task;
+        task.q = q + head * tokens * key_dim;
+        task.k = k + head * tokens * key_dim;
+        task.v = v + head * tokens * value_dim;
+        task.out = out + head * tokens * value_dim;
+        task.state = state + head * key_dim * value_dim;
+        task.tokens = tokens;
+        task.key_dim = key_dim;
+        task.value_dim = value_dim;
+        task.chunk = chunk;
+        task.scale = scale;
+        task.decay = decay[head];
+        on.linear(task, scratch);
+    };
+    return in_threads(threads, heads, on.linear_floats(key_dim, value_dim, chunk), work);
+}
+
+Seconds prefix_attention(const float* scores, const float* v, float* out, std::int64_t heads, std::int64_t tokens,
+                         int dim, std::int64_t chunk, int threads) {
+    const Isa& on = isa();
+    const std::int64_t length = chunk ? chunk : std::max<std::int64_t>(tokens, 1), chunks = ceil_div(tokens, length);
+    const std::size_t record = static_cast<std::size_t>(dim) + 2;
+    std::vector<float> carries(static_cast<std::size_t>(heads * chunks) * record, 0.0f);
+    const auto carry = [&](std::int64_t number) { return carries.data() + static_cast<std::size_t>(number) * record; };
+    for (std::int64_t number = 0; number < heads * chunks; ++number) *carry(number) = -3.0e38f;
+    const auto walk = [&](std::int64_t number, bool write) {
+        const std::int64_t start = number / chunks * tokens + number % chunks * length;
+        const std::int64_t some = std::min(length, tokens - number % chunks * length);
+        on.scan({scores + start, v + start * dim, write ? out + start * dim : nullptr, some, dim, carry(number)});
+    };
+    Seconds total(1, 0.0);
+    if (chunks > 1) {  // what each chunk adds up to, then what stands before each
+        total = in_threads(threads, heads * chunks, 0, [&](std::int64_t number, float*) { walk(number, false); });
+        std::vector<float> before(record), own(record);
+        for (std::int64_t head = 0; head < heads; ++head) {
+            std::fill(before.begin(), before.end(), 0.0f);
+            before[0] = -3.0e38f;
+            for (std::int64_t number = head * chunks; number < (head + 1) * chunks; ++number) {
+                std::copy(carry(number), carry(number) + record, own.begin());
+                std::copy(before.begin(), before.end(), carry(number));
+                float maxima[4] = {before[0] - std::max(before[0], own[0]), own[0] - std::max(before[0], own[0])};
+                on.exp(maxima, maxima + 2, 2);
+                before[0] = std::max(before[0], own[0]);
+                for (std::size_t i = 1; i < record; ++i) before[i] = before[i] * maxima[2] + own[i] * maxima[3];
+            }
+        }
+    }
+    const Seconds last =
+        in_threads(threads, heads * chunks, 0, [&](std::int64_t number, float*) { walk(number, true); });
+    total.resize(std::max(total.size(), last.size()), 0.0);
+    for (std::size_t i = 0; i < last.size(); ++i) total[i] += last[i];
+    return total;
+}
+
+}  // namespace lightbound::host

@@ -1,0 +1,52 @@
+"""How a kernel of the host is declared as plain data: a cascade, its tiles, and how it is laid on a core.
+
+Only instructions of the C++ loops are counted (csrc/host_tiles.hpp, host_attend.hpp, host_products.hpp, host_rows.hpp):
+`implied` names loads, stores and shuffles at each point. A vector load is one element a point; an instruction that
+brings one scalar, or four, takes a slot of the port all the same. No number here was fitted to a measurement; what
+instructions cost is the machine's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Mapping = dict[str, Any]
+
+QUERIES, KEYS, PANEL, DEPTH, ROWS, COLUMNS = 64, 64, 64, 256, 192, 256  # as in csrc
+AWAITED = ["l3"]  # its lines are too far off for a core to have asked for them in time; those of nearer caches are not
+
+# Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles: the loop's last
+# branch, guessed wrongly, the first operands, the last result.
+TILE = {
+    "LOADS": "1 / tile_vectors + 1 / tile_rows",
+    "TILE": "tile_rows * tile_vectors * simd",
+    "WAIT": "misprediction + load_latency + fma_latency",
+    "REFILL": "WAIT * vector_lanes",
+    "REDUCE": "2 * fma_latency * log2(simd)",  # of a vector to one number: a shuffle and an operation a halving
+    "SLOT": "simd",  # elements of a slot of a port
+}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A kernel as data: `cascade` in lines, `mapping` as the simulator reads it, `word_bytes` of every tensor.
+
+    `control`: a kernel whose cost needs no knowledge of attention. `scratch`: tensors of intermediates that live in
+    memory beside inputs and outputs.
+    """
+
+    name: str
+    title: str
+    cascade: str
+    mapping: Mapping
+    control: bool = False
+    scratch: tuple[str, ...] = ()
+    word_bytes: int = 4
+    sizes: dict[str, int] = field(default_factory=dict)
+
+
+def on(unit: str, einsums: list[str], lanes: list[str], **implied: str | float) -> Mapping:
+    """Einsums bound to a unit with these ranks along its lanes, and what the loop does there besides."""
+    bound: Mapping = {"einsums": einsums, "unit": unit, "space": {"lanes": lanes}}
+    return {**bound, "implied": implied} if implied else bound

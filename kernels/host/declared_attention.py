@@ -1,0 +1,79 @@
+"""Fused attention as data: csrc/host_attend.hpp."""
+
+from __future__ import annotations
+
+from .declared import AWAITED, KEYS, QUERIES, TILE, Declared, on
+
+_ATTENTION = """
+RM[b,h,p,0]      = -inf
+RD[b,h,p,0]      = 0
+RO[b,h,p,f,0]    = 0
+QS[b,h,p,e]      = Q[b,h,p,e] / sqrt(E)
+S[b,h,p,m1,m0]   = sum(QS[b,h,p,e] * K[b,h,m1*M0+m0,e], e)
+LM[b,h,p,m1]     = max(S[b,h,p,m1,m0], m0)
+RM[b,h,p,m1+1]   = max(RM[b,h,p,m1], LM[b,h,p,m1])
+N[b,h,p,m1,m0]   = exp(S[b,h,p,m1,m0] - RM[b,h,p,m1+1])
+LD[b,h,p,m1]     = sum(N[b,h,p,m1,m0], m0)
+C[b,h,p,m1]      = exp(RM[b,h,p,m1] - RM[b,h,p,m1+1])
+RD[b,h,p,m1+1]   = RD[b,h,p,m1] * C[b,h,p,m1] + LD[b,h,p,m1]
+LO[b,h,p,f,m1]   = sum(N[b,h,p,m1,m0] * V[b,h,m1*M0+m0,f], m0)
+RO[b,h,p,f,m1+1] = RO[b,h,p,f,m1] * C[b,h,p,m1] + LO[b,h,p,f,m1]
+O[b,h,p,f]       = RO[b,h,p,f,M1] / RD[b,h,p,M1]
+"""
+_SCORES, _OUTPUT = ["p", "m0"], ["p", "f"]
+ATTENTION = Declared(
+    name="attention",
+    title="Fused attention, one pass over the keys",
+    cascade=_ATTENTION,
+    mapping={
+        "source": "csrc/host_attend.hpp: 64 queries lie along lanes, keys come in tiles of 64",
+        "sizes": {"M0": f"min(M, {KEYS})"},
+        "params": {**TILE, "BR": f"min(P, {QUERIES})"},
+        "bind": [
+            on("vector", ["QS"], ["p"]),
+            on("vector", ["QS"], ["p"], shuffle="SLOT / 2"),
+            on("load", ["QS"], ["p"], load="SLOT / 4"),
+            on("store", ["QS"], ["p"], store="SLOT / 4"),
+            on("vector", ["S"], _SCORES),
+            on("vector", ["S"], _SCORES, mac="REFILL / (TILE * E)"),
+            on("load", ["S"], _SCORES, load="LOADS"),
+            on("vector", ["LM", "RM", "C", "RD"], ["p", "m0"]),
+            on("load", ["LM"], _SCORES, load=1),
+            on("store", ["LM"], _SCORES, store=1),
+            on("vector", ["N", "LD"], _SCORES),
+            on("load", ["N"], _SCORES, load=1),
+            on("store", ["N"], _SCORES, store=1),
+            on("vector", ["LO"], _OUTPUT),
+            on("vector", ["LO"], _OUTPUT, mac="REFILL / (TILE * M0)"),
+            on("load", ["LO"], _OUTPUT, load="LOADS"),
+            on("vector", ["RO"], _OUTPUT),
+            on("load", ["RO"], _OUTPUT, load=1),
+            on("store", ["RO"], _OUTPUT, store=1),
+            on("vector", ["O"], _OUTPUT),
+            on("vector", ["O"], _OUTPUT, shuffle="SLOT / 2"),
+            on("load", ["O"], _OUTPUT, load="1 + SLOT / 4"),
+            on("store", ["O"], _OUTPUT, store="1 + SLOT / 4"),
+        ],
+        "groups": [
+            {
+                "einsums": ["QS", "S", "LM", "RM", "N", "LD", "C", "RD", "LO", "RO", "O"],
+                "nest": [
+                    {"for": "b", "over": "core"},
+                    {"for": "h", "over": "core"},
+                    {"for": "p", "tile": "BR", "over": "core"},
+                    {"for": "m1"},
+                    {"hold": ["K", "V"], "in": "l2"},
+                ],
+                "slots": [["QS"], ["S"], ["LM"], ["RM", "C", "N", "LD", "RD"], ["LO"], ["RO"], ["O"]],
+                "awaits": AWAITED,
+            }
+        ],
+        "masked": {
+            "q_tile": "BR",
+            "kv_tile": "M0",
+            "tests": {"einsums": ["LM"], "unit": "vector", "space": {"lanes": _SCORES}},
+            "order": "longest",
+            "tested": "partial",
+        },
+    },
+)

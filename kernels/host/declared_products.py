@@ -1,0 +1,190 @@
+"""Product, softmax, exponential, and attention made of them, as data: csrc/host_products.hpp, host_rows.hpp."""
+
+from __future__ import annotations
+
+from .declared import AWAITED, COLUMNS, DEPTH, PANEL, ROWS, TILE, Declared, on
+
+GEMM = Declared(
+    name="gemm",
+    title="Matrix product",
+    control=True,
+    cascade="Z[b,m,n] = sum(A[b,m,k] * B[b,k,n], k)\n",
+    mapping={
+        "source": "csrc/host_products.hpp: tasks of 192 rows by 256 columns pack both operands, 256 deep at a time",
+        "params": {**TILE, "KB": f"min(K, {DEPTH})", "MB": f"min(M, {ROWS})", "NB": f"min(N, {COLUMNS})"},
+        "bind": [
+            on("vector", ["Z"], ["m", "n"]),
+            on("vector", ["Z"], ["m", "n"], mac="REFILL / (TILE * KB)"),
+            on("load", ["Z"], ["m", "n"], load="LOADS + 1 / KB + 1 / MB + 1 / NB"),
+            on("store", ["Z"], ["m", "n"], store="1 / KB + 1 / MB + 1 / NB"),
+        ],
+        "groups": [
+            {
+                "einsums": ["Z"],
+                "nest": [
+                    {"for": "b", "over": "core"},
+                    {"for": "m", "tile": "MB", "over": "core"},
+                    {"for": "n", "tile": "NB", "over": "core"},
+                    {"for": "k", "tile": "KB"},
+                    {"hold": ["B"], "in": "l2"},
+                    {"for": "m", "tile": "min(tile_rows, MB)"},
+                    {"hold": ["A"], "in": "l1"},
+                ],
+                "awaits": AWAITED,
+            }
+        ],
+    },
+)
+
+SOFTMAX = Declared(
+    name="softmax",
+    title="Softmax of rows",
+    control=True,
+    cascade="""
+G[r]    = max(X[r,n], n)
+NU[r,n] = exp(X[r,n] - G[r])
+D[r]    = sum(NU[r,n], n)
+Y[r,n]  = NU[r,n] / D[r]
+""",
+    mapping={
+        "source": "csrc/host_rows.hpp: three walks over a row, which stays in the nearest cache that has room",
+        "params": {**TILE},
+        "bind": [
+            on("vector", ["G"], ["n"]),
+            on("vector", ["G"], ["n"], mac="(WAIT + REDUCE) * vector_lanes / N"),
+            on("load", ["G"], ["n"], load=1),
+            on("vector", ["NU"], ["n"]),
+            on("vector", ["NU"], ["n"], mul=1),
+            on("load", ["NU"], ["n"], load=1),
+            on("store", ["NU"], ["n"], store=1),
+            on("vector", ["D"], ["n"]),
+            on("vector", ["D"], ["n"], mac="(WAIT + REDUCE) * vector_lanes / N"),
+            on("vector", ["Y"], ["n"]),
+            on("load", ["Y"], ["n"], load=1),
+            on("store", ["Y"], ["n"], store=1),
+        ],
+        "groups": [
+            {
+                "einsums": ["G", "NU", "D", "Y"],
+                "nest": [
+                    {"for": "r", "tile": 1, "over": "core"},
+                    {"hold": ["X", "Y"], "in": "l2"},
+                ],
+                "slots": [["G"], ["NU", "D"], ["Y"]],
+                "awaits": AWAITED,
+            }
+        ],
+    },
+)
+
+EXP = Declared(
+    name="exp",
+    title="Exponential",
+    control=True,
+    cascade="Y[n] = exp(X[n])\n",
+    mapping={
+        "source": "csrc/host_vector.hpp: range reduction and polynomial, four selections for the ends of the range",
+        "bind": [
+            on("vector", ["Y"], ["n"]),
+            on("vector", ["Y"], ["n"], mac=2, mul=2, compare=5, select=5),
+            on("load", ["Y"], ["n"], load=1),
+            on("store", ["Y"], ["n"], store=1),
+        ],
+        "groups": [
+            {"einsums": ["Y"], "nest": [{"for": "n", "tile": "min(N, 16384)", "over": "core"}]},
+        ],
+    },
+)
+
+THREE_PASS = Declared(
+    name="attention_three_pass",
+    title="Attention that keeps all scores: product, softmax, product",
+    scratch=("S",),
+    cascade="""
+KS[b,h,m,e] = K[b,h,m,e] / sqrt(E)
+S[b,h,p,m]  = sum(Q[b,h,p,e] * KS[b,h,m,e], e)
+G[b,h,p]    = max(S[b,h,p,m], m)
+NU[b,h,p,m] = exp(S[b,h,p,m] - G[b,h,p])
+D[b,h,p]    = sum(NU[b,h,p,m], m)
+A[b,h,p,m]  = NU[b,h,p,m] / D[b,h,p]
+O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
+""",
+    mapping={
+        "source": "csrc/host_run.cpp: the kernels of gemm and softmax one after the other, softmax in place",
+        "params": {
+            **TILE,
+            "MB": f"min(P, {ROWS})",
+            "EB": f"min(E, {DEPTH})",
+            "KB": f"min(M, {DEPTH})",
+            "NB": f"min(M, {COLUMNS})",
+            "FB": f"min(F, {COLUMNS})",
+        },
+        "bind": [
+            on("vector", ["KS"], ["m"]),
+            on("vector", ["KS"], ["m"], shuffle="SLOT / 2 * ceil_div(P, MB)"),
+            on("load", ["KS"], ["m"], load="SLOT / 4 * ceil_div(P, MB)"),
+            on("store", ["KS"], ["m"], store="SLOT / 4 * ceil_div(P, MB)"),
+            on("vector", ["S"], ["p", "m"]),
+            on("vector", ["S"], ["p", "m"], mac="REFILL / (TILE * EB)"),
+            on("load", ["S"], ["p", "m"], load="LOADS + (ceil_div(E, EB) - 1) / E + 1 / NB"),
+            on("store", ["S"], ["p", "m"], store="1 / EB + 1 / NB"),
+            on("vector", ["G"], ["m"]),
+            on("vector", ["G"], ["m"], mac="(WAIT + REDUCE) * vector_lanes / M"),
+            on("load", ["G"], ["m"], load=1),
+            on("vector", ["NU"], ["m"]),
+            on("vector", ["NU"], ["m"], mul=1),
+            on("load", ["NU"], ["m"], load=1),
+            on("store", ["NU"], ["m"], store=1),
+            on("vector", ["D"], ["m"]),
+            on("vector", ["D"], ["m"], mac="(WAIT + REDUCE) * vector_lanes / M"),
+            on("vector", ["A"], ["m"]),
+            on("load", ["A"], ["m"], load=1),
+            on("store", ["A"], ["m"], store=1),
+            on("vector", ["O"], ["p", "f"]),
+            on("vector", ["O"], ["p", "f"], mac="REFILL / (TILE * KB)"),
+            on("load", ["O"], ["p", "f"], load="LOADS + 1 / KB + 1 / MB + 1 / FB"),
+            on("store", ["O"], ["p", "f"], store="1 / KB + 1 / MB + 1 / FB"),
+        ],
+        "groups": [
+            {
+                "einsums": ["KS", "S"],
+                "nest": [
+                    {"for": "b", "over": "core"},
+                    {"for": "h", "over": "core"},
+                    {"for": "p", "tile": "MB", "over": "core"},
+                    {"hold": ["Q"], "in": "l2"},
+                    {"for": "m", "tile": f"min(M, {PANEL})", "over": "core"},
+                    {"hold": ["KS"], "in": "l1"},
+                    {"for": "p", "tile": "min(tile_rows, MB)"},
+                    {"hold": ["Q"], "in": "l1"},
+                ],
+                "slots": [["KS"], ["S"]],
+                "awaits": AWAITED,
+            },
+            {
+                "einsums": ["G", "NU", "D", "A"],
+                "nest": [
+                    {"for": "b", "over": "core"},
+                    {"for": "h", "over": "core"},
+                    {"for": "p", "tile": 1, "over": "core"},
+                    {"hold": ["S", "A"], "in": "l2"},
+                ],
+                "slots": [["G"], ["NU", "D"], ["A"]],
+                "awaits": AWAITED,
+            },
+            {
+                "einsums": ["O"],
+                "nest": [
+                    {"for": "b", "over": "core"},
+                    {"for": "h", "over": "core"},
+                    {"for": "p", "tile": "MB", "over": "core"},
+                    {"for": "m", "tile": "KB"},
+                    {"hold": ["V"], "in": "l2"},
+                    {"for": "p", "tile": "min(tile_rows, MB)"},
+                    {"hold": ["A"], "in": "l1"},
+                ],
+                "awaits": AWAITED,
+            },
+        ],
+    },
+)

@@ -1,0 +1,65 @@
+"""``lightbound compare``: predicted and measured side by side, by kernel and shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightbound.sim.explain import seconds
+from lightbound.validate.host.cases import host_cases
+from lightbound.validate.host.compare import Compared, Comparison, compare
+
+from .answer import Answer, Block, Table, Text
+from .progress import progress
+
+
+def answer(kernels: Sequence[str], device: str, threads: int, repeats: int, budget: float, plot: Path | None) -> Answer:
+    """The comparison, drawn too where a file is given."""
+    with progress("Measuring", total=len(host_cases(kernels))) as advance:
+        found = compare(kernels, device, threads, repeats, budget, advance)
+    if plot is not None:
+        from .comparison_plots import draw
+
+        draw(found, plot)
+    return Answer(_blocks(found), found.to_dict(), [one.to_dict() for one in found.cases])
+
+
+def _blocks(found: Comparison) -> list[Block]:
+    columns = ("kernel", "shape", "predicted", "measured", "±", "error", "of bound", "bottleneck", "")
+    table = Table(
+        columns,
+        [_row(one) for one in found.cases],
+        title=f"{found.machine}; {found.threads} thread{'s' if found.threads > 1 else ''}",
+        right=frozenset(columns[2:7]),
+    )
+    blocks: list[Block] = [table]
+    errors = found.errors()
+    if errors:
+        rows = [(one.group, str(one.n), f"{one.mape:.1%}", f"{one.bias:+.1%}", f"{one.max:.1%}") for one in errors]
+        names = ("kernel", "n", "MAPE", "bias", "maximum")
+        blocks.append(Table(names, rows, title="Errors of the predicted times", right=frozenset(names[1:])))
+    notes = [
+        "Times are of the busiest thread, medians of undisturbed samples with half their 95 % interval. Tensors lie in "
+        "the innermost cache that has room. Nothing is fitted to these timings."
+    ]
+    faster = [one for one in found.cases if one.violates]
+    if faster:
+        notes.append(f"Faster than their bound: {', '.join(f'{one.case.kernel} {one.case.name}' for one in faster)}.")
+    if found.noise:
+        notes.append(found.noise)
+    blocks.append(Text("\n".join(notes), title="Notes"))
+    return blocks
+
+
+def _row(one: Compared) -> tuple[str, ...]:
+    return (
+        one.case.kernel,
+        one.case.name,
+        seconds(one.predicted.latency_s),
+        seconds(one.measured.median_s),
+        f"{one.measured.spread:.0%}",
+        f"{one.error:+.1%}",
+        f"{one.achieved:.0%}",
+        one.predicted.bottleneck,
+        "noisy" if one.measured.noisy else "",
+    )

@@ -1,0 +1,60 @@
+"""The commands that measure: ``probe`` and ``compare``. They hand over to ``probing`` and ``comparing``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .commands import Format, app
+from .output import check_format, note, publish
+
+
+@app.command()
+def probe(
+    device: Annotated[str, typer.Argument(metavar="[host]", help="What to measure.")] = "host",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE.yaml", help="Where to write the machine; by default the user's cache."),
+    ] = None,
+    form: Format = "table",
+) -> None:
+    """Measure this machine, and write it as one that --machine host names.
+
+    Peak rates by width and type, exponentials, caches and memory by number of threads, latencies, the start of a
+    thread, the clock: each a median with its spread. Takes about half a minute.
+    """
+    from .probing import answer
+
+    check_format(form)
+    found, path = answer(device, output)
+    publish(found, form)
+    note(f"Written to {path}")
+
+
+@app.command()
+def compare(
+    kernels: Annotated[list[str] | None, typer.Argument(metavar="[KERNEL]...", help="Kernels; all by default.")] = None,
+    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="Where to run: host.")] = "host",
+    threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads that a kernel uses.")] = 1,
+    repeats: Annotated[int, typer.Option("--repeats", metavar="N", help="Undisturbed samples of a case.")] = 20,
+    budget: Annotated[float, typer.Option("--budget", metavar="SECONDS", help="Time for all measurements.")] = 60.0,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw scatter and roofline: .png, .svg or .pdf.")
+    ] = None,
+    form: Format = "table",
+) -> None:
+    """Predict lightbound's own kernels on this machine, run them, and show both.
+
+    By kernel and shape: predicted and measured time, error, what was achieved of the bound, the bottleneck.
+    """
+    from .comparing import answer
+    from .plots import check_drawable
+
+    check_format(form)
+    if plot is not None:
+        check_drawable(plot)
+    publish(answer(kernels or (), device, threads, repeats, budget, plot), form)
+    if plot is not None:
+        note(f"Drawn to {plot}")

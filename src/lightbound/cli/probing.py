@@ -1,0 +1,62 @@
+"""``lightbound probe``: what was measured of this machine, and the file that it was written to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightbound.base.errors import LightboundError, choose_from
+from lightbound.validate.host.machine_file import write_machine
+from lightbound.validate.host.probe import Figure, Probe, probe_host
+
+from .answer import Answer, Block, Table, Text
+from .progress import progress
+
+STEPS = 11
+
+
+def answer(device: str, output: Path | None) -> tuple[Answer, Path]:
+    """The figures of a probe, and where the machine was written."""
+    if device != "host":
+        raise LightboundError("device", device, "cannot be probed", choose_from(("host",), device))
+    if output is not None and not output.parent.is_dir():
+        raise LightboundError("--output", str(output), "lies in no folder that exists", "Choose another one.")
+    with progress("Probing", total=STEPS) as advance:
+        found = probe_host(lambda what: advance(1))
+    path = write_machine(found, output)
+    return Answer(_blocks(found), {"file": str(path), **found.to_dict()}), path
+
+
+def _blocks(probe: Probe) -> list[Block]:
+    title = f"{probe.cpu}: {probe.cores} cores, {probe.isa} with {probe.lanes} lanes"
+    rows: list[tuple[str, str, str]] = []
+
+    def add(name: str, figure: Figure, value: str) -> None:
+        rows.append((name, value, f"{figure.spread:.1%}"))
+
+    add("clock", probe.clock_hz, f"{probe.clock_hz.value / 1e9:.2f} GHz")
+    for isa, types in probe.fma_per_s.items():
+        for dtype, figure in types.items():
+            add(f"peak of a core, {isa}, {dtype}", figure, f"{2 * figure.value / 1e9:.1f} GFLOP/s")
+    for op, figure in probe.rates_per_s.items():
+        add(f"{op} of a core", figure, f"{figure.value / 1e9:.1f} G/s")
+    add("latency of a multiply-add", probe.fma_latency_s, f"{probe.fma_latency_s.value * 1e9:.2f} ns")
+    add("branch guessed wrongly", probe.misprediction_s, f"{probe.misprediction_s.value * 1e9:.2f} ns")
+    for level, figure in probe.load.items():
+        add(f"{level}, load", figure, f"{figure.value / 1e9:.1f} GB/s")
+        if level in probe.store:
+            add(f"{level}, store", probe.store[level], f"{probe.store[level].value / 1e9:.1f} GB/s")
+        add(f"{level}, copy (read and written)", probe.copy[level], f"{probe.copy[level].value / 1e9:.1f} GB/s")
+        add(f"{level}, latency", probe.latency_s[level], f"{probe.latency_s[level].value * 1e9:.1f} ns")
+    for threads, figure in probe.dram_load.items():
+        add(f"dram, load, {threads} threads", figure, f"{figure.value / 1e9:.1f} GB/s")
+        add(
+            f"dram, copy, {threads} threads",
+            probe.dram_copy[threads],
+            f"{probe.dram_copy[threads].value / 1e9:.1f} GB/s",
+        )
+    add("start of a thread", probe.thread_start_s, f"{probe.thread_start_s.value * 1e6:.1f} us")
+    caches = ", ".join(f"{level} {size // 1024:,} KiB" for level, size in probe.cache_bytes.items())
+    return [
+        Table(("figure", "median", "spread"), rows, title=title, right=frozenset({"median", "spread"})),
+        Text(f"Caches: {caches}\n" + "\n".join(probe.notes), title="Notes"),
+    ]

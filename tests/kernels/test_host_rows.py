@@ -1,0 +1,74 @@
+"""Products, softmax, exponentials and recurrences of the host against float64."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightbound.kernels import host
+
+from .host_references import TOLERANCE, apart, linear_attention, prefix_attention
+
+EXAMPLES = settings(max_examples=25, deadline=None)
+
+
+@EXAMPLES
+@given(
+    seed=st.integers(0, 999), batch=st.integers(0, 2), m=st.integers(0, 300), n=st.integers(0, 150),
+    k=st.integers(0, 600), transposed=st.booleans(), threads=st.integers(1, 3),
+)  # fmt: skip
+def test_a_product_is_a_product(seed: int, batch: int, m: int, n: int, k: int, transposed: bool, threads: int) -> None:
+    rng = np.random.default_rng(seed)
+    a = rng.standard_normal((batch, m, k)).astype(np.float32)
+    b = rng.standard_normal((batch, k, n)).astype(np.float32)
+    given_b = np.ascontiguousarray(np.swapaxes(b, 1, 2)) if transposed else b
+    found = host.gemm(a, given_b, transposed, scale=0.5, threads=threads)
+    assert apart(found, 0.5 * (a.astype(float) @ b.astype(float))) <= TOLERANCE
+
+
+@EXAMPLES
+@given(seed=st.integers(0, 999), rows=st.integers(0, 40), columns=st.integers(0, 400), spread=st.sampled_from([1, 40]))
+def test_softmax_is_softmax(seed: int, rows: int, columns: int, spread: int) -> None:
+    x = (spread * np.random.default_rng(seed).standard_normal((rows, columns))).astype(np.float32)
+    exact = np.exp(x.astype(float) - x.max(axis=1, initial=-np.inf, keepdims=True).astype(float))
+    expected = exact / exact.sum(axis=1, keepdims=True) if columns else exact
+    assert apart(host.softmax(x, threads=2), expected) <= TOLERANCE
+
+
+def test_exponentials_are_exact_to_a_few_roundings_over_the_whole_range() -> None:
+    x = np.linspace(-87.3, 88.7, 400_001).astype(np.float32)
+    assert np.max(np.abs(host.exp(x) / np.exp(x.astype(float)) - 1)) < 1e-6
+    ends = np.array([-np.inf, -200, -88, 0, 89, 1e30, np.inf, np.nan], np.float32)
+    assert np.array_equal(host.exp(ends), np.array([0, 0, 0, 1, np.inf, np.inf, np.inf, np.nan]), equal_nan=True)
+
+
+@EXAMPLES
+@given(
+    seed=st.integers(0, 999), heads=st.integers(0, 3), tokens=st.integers(0, 200), e=st.sampled_from([1, 5, 16, 70]),
+    f=st.sampled_from([1, 6, 64, 67]), chunk=st.integers(1, 64), fades=st.booleans(),
+)  # fmt: skip
+def test_linear_attention_is_its_recurrence(
+    seed: int, heads: int, tokens: int, e: int, f: int, chunk: int, fades: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    q, k = (rng.standard_normal((heads, tokens, e)).astype(np.float32) for _ in range(2))
+    v = rng.standard_normal((heads, tokens, f)).astype(np.float32)
+    state = rng.standard_normal((heads, e, f)).astype(np.float32)
+    decay = rng.uniform(0.5, 1, heads).astype(np.float32) if fades else None
+    out, left = host.linear_attention(q, k, v, decay, chunk, 0.3, state, threads=2)
+    expected, state_left = linear_attention(q, k, v, np.ones(heads) if decay is None else decay, 0.3, state)
+    assert apart(out, expected) <= TOLERANCE
+    assert apart(left, state_left) <= TOLERANCE
+
+
+@EXAMPLES
+@given(
+    seed=st.integers(0, 999), heads=st.integers(0, 3), tokens=st.integers(0, 300), dim=st.sampled_from([0, 1, 16, 21]),
+    chunk=st.integers(0, 100), spread=st.sampled_from([1, 30]),
+)  # fmt: skip
+def test_both_scans_average_every_prefix(seed: int, heads: int, tokens: int, dim: int, chunk: int, spread: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = (spread * rng.standard_normal((heads, tokens))).astype(np.float32)
+    v = rng.standard_normal((heads, tokens, dim)).astype(np.float32)
+    assert apart(host.prefix_attention(scores, v, chunk, threads=2), prefix_attention(scores, v)) <= TOLERANCE

@@ -1,0 +1,139 @@
+"""The host as a machine: its file, its predictions, what counts as a measurement, and the comparison of both."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import lightbound as lb
+from lightbound.archs.cached import probed_file
+from lightbound.base.errors import LightboundError
+from lightbound.kernels.host import instruction_set
+from lightbound.validate.host.cases import host_cases
+from lightbound.validate.host.compare import compare
+from lightbound.validate.host.machine_file import write_machine
+from lightbound.validate.host.measure import measure
+from lightbound.validate.host.predict import host_machine, predict_host
+from lightbound.validate.host.probe import Figure, Probe
+from lightbound.validate.host.sparsity import climb
+from lightbound.validate.suites.host import report
+
+EXAMPLE = "cpu_example"
+CASES = host_cases()
+
+
+def probe() -> Probe:
+    """Figures such as a probe finds, for the instruction set of this machine."""
+    on = instruction_set()
+
+    def at(value: float) -> Figure:
+        return Figure(value, 0.01, "a loop")
+
+    rate = 2 * on["lanes"] * 4e9
+    levels = {"l1": at(400e9), "l2": at(200e9), "l3": at(100e9), "dram": at(30e9)}
+    return Probe(
+        cpu="a processor", day="2026-11-27", cores=2, isa=on["name"], lanes=on["lanes"], tile_rows=on["rows"],
+        tile_vectors=on["vectors"], clock_hz=at(4e9), fma_per_s={on["name"]: {"fp32": at(rate), "fp64": at(rate / 2)}},
+        rates_per_s={op: at(rate) for op in ("add", "mul", "max")} | {"exp": at(rate / 8)}, fma_latency_s=at(1e-9),
+        misprediction_s=at(5e-9), cache_bytes={"l1": 32768, "l2": 2**20, "l3": 2**25}, load=levels, store=levels,
+        copy=levels, latency_s={name: at(1e-9) for name in levels}, dram_load={1: at(30e9), 2: at(50e9)},
+        dram_copy={1: at(30e9), 2: at(50e9)}, l3_copy=at(180e9), thread_start_s=at(2e-5), scaling=2.0,
+        notes=("Nothing is known.",),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache in which this machine has been probed."""
+    monkeypatch.setenv("LIGHTBOUND_CACHE", str(tmp_path))
+    return write_machine(probe())
+
+
+def test_a_machine_that_was_not_probed_names_the_command_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIGHTBOUND_CACHE", str(tmp_path))
+    with pytest.raises(
+        LightboundError, match=r"machine = host: has not been probed here\. Run it first: lightbound probe"
+    ):
+        lb.machine("host")
+
+
+def test_a_probe_is_a_machine_whose_shared_levels_give_no_more_than_its_cores_draw(probed: Path) -> None:
+    assert probed == probed_file("host")
+    both, one = lb.machine("host"), lb.machine("host", core=1)
+    assert both.peak_per_s("mac") == pytest.approx(2 * one.peak_per_s("mac"))
+    assert (one.level("dram").rate_bytes_per_s, both.level("dram").rate_bytes_per_s) == (30e9, 50e9)
+    assert both.level("l2").scope == "core" and both.level("l3").scope is None
+    assert "Nothing is known." in probed.read_text()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kernel} {case.name}")
+def test_every_case_is_predicted_above_its_bound_and_no_slower_on_more_cores(case) -> None:  # type: ignore[no-untyped-def]
+    one, two = (predict_host(case, host_machine(cores, EXAMPLE)) for cores in (1, 2))
+    assert one.latency_s >= one.bound_s > 0
+    assert two.latency_s <= one.latency_s * 1.001
+
+
+def test_the_cases_are_many_and_split() -> None:
+    assert len(CASES) >= 60
+    assert 0.2 < sum(case.held_out for case in CASES) / len(CASES) < 0.5
+
+
+def test_faster_exponentials_make_attention_faster_and_products_no_slower() -> None:
+    machine = host_machine(1, EXAMPLE)
+    vector = machine.unit("vector")
+    quick = replace(vector, cost={**vector.cost, "exp": 1.0})
+    other = replace(machine, units={**machine.units, "vector": quick})
+    attention, gemm = host_cases(["attention"])[3], host_cases(["gemm"])[0]
+    assert predict_host(attention, other).latency_s < predict_host(attention, machine).latency_s
+    assert predict_host(gemm, other).latency_s == predict_host(gemm, machine).latency_s
+
+
+def _call(reported_s: float, taken_s: float = 0.0) -> Callable[[list[float]], None]:
+    def call(seconds: list[float]) -> None:
+        time.sleep(taken_s)
+        seconds[:] = [reported_s / 2, reported_s]
+
+    return call
+
+
+def test_samples_in_which_the_processor_was_taken_away_are_put_aside() -> None:
+    quiet, disturbed = measure([_call(0.01), _call(0.001, 0.004)], repeats=8, budget_s=0.2)
+    assert not quiet.noisy and quiet.median_s == 0.01 and quiet.interval_s == (0.01, 0.01)
+    assert disturbed.noisy and disturbed.put_aside == len(disturbed.samples) and disturbed.wall_over_cpu > 2
+
+
+def test_a_comparison_has_both_figures_of_every_case(probed: Path) -> None:
+    found = compare("exp", repeats=2, budget_s=0.5)
+    assert {one.case.kernel for one in found.cases} == {"exp"}
+    rows = json.loads(json.dumps(found.to_dict()))["rows"]
+    assert all(row["predicted_s"] > 0 and row["measured_s"] > 0 and row["achieved"] > 0 for row in rows)
+    assert bool(found.noise) == (len(found.judged) < len(found.cases))
+    scored = report(found)
+    assert [check.what for check in scored.checks][-1].startswith("cases faster than their bound")
+    assert len(scored.rows) == len(found.judged)
+
+
+def test_the_ladder_of_a_mask_goes_down(probed: Path) -> None:
+    (rung,) = climb(host_machine(1), [((8, 8, 8), (4, 4, 4), (4, 4, 4))], repeats=2, budget_s=0.5)
+    assert rung.operations >= rung.tiles >= rung.estimated > 0
+    assert rung.measured > 0 and rung.quickest >= 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"kernel": "atention"}, "kernel = atention: is not a kernel of the host. Did you mean 'attention'?"),
+        ({"device": "cuda"}, "device = cuda: has no kernels to compare"),
+        ({"threads": 0, "kernel": "exp"}, "core"),
+    ],
+)
+def test_bad_input_gets_one_clear_message(probed: Path, given: dict, message: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(LightboundError, match=message):
+        compare(**given)

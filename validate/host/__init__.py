@@ -1,0 +1,1 @@
+"""The machine lightbound runs on: probed, predicted, measured, and the two compared."""

@@ -1,0 +1,174 @@
+"""A probe as a machine file: the same schema as any machine, every number with the loop that measured it.
+
+A core is an instance. Vector arithmetic is one unit, loads and stores are one each: lanes are elements a cycle.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightbound.archs.cached import probed_file
+
+from .probe import Figure, Probe
+
+FUSED = ("mac", "mul+add", "mul+sub", "sub+mul")
+LIKE_ADD = ("add", "sub", "compare", "iadd", "abs")  # one instruction of the adders, each
+
+
+def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
+    """The document of the machine that was probed."""
+    clock = probe.clock_hz.value
+    stated = f"lightbound probe host, {probe.day}"
+
+    def number(value: float | str, figure: Figure) -> dict[str, Any]:
+        return {"value": value, "source": f"{figure.what}; spread {figure.spread:.1%}", "kind": "microbenchmark"}
+
+    peak = probe.fma_per_s[probe.isa]["fp32"]
+    lanes = _lanes(peak.value / clock, probe.lanes)
+    cost: dict[str, Any] = {}
+    for op in FUSED:
+        cost[op] = number(_rounded(lanes * clock / peak.value), peak)
+    costs = {op: _rounded(lanes * clock / rate.value) for op, rate in probe.rates_per_s.items()}
+    for op in ("mul", "max", "exp"):
+        cost[op] = number(costs[op], probe.rates_per_s[op])
+    for op in LIKE_ADD:
+        cost[op] = number(costs["add"], probe.rates_per_s["add"])
+    derived = {
+        "select": (costs["max"], "One instruction, as a maximum"),
+        "min": (costs["max"], "As a maximum"),
+        "shuffle": (costs["max"], "One instruction, as a maximum"),
+        "div": (costs["mul"], "A multiplication by a reciprocal that is made once"),
+    }
+    for op, (value, source) in derived.items():
+        cost[op] = {"value": value, "source": source, "kind": "derived"}
+    document: dict[str, Any] = {
+        "name": name,
+        "title": f"{probe.cpu}, {probe.cores} cores, {probe.isa}",
+        "source": stated,
+        "kind": "microbenchmark",
+        "clock": number(f"{clock / 1e9:.4g} GHz", probe.clock_hz),
+        "params": {
+            "source": "csrc/host_tiles.hpp, as compiled for this instruction set",
+            "kind": "derived",
+            "simd": probe.lanes,
+            "tile_rows": probe.tile_rows,
+            "tile_vectors": probe.tile_vectors,
+            "fma_latency": number(_rounded(probe.fma_latency_s.value * clock), probe.fma_latency_s),
+            "load_latency": number(_rounded(probe.latency_s["l1"].value * clock), probe.latency_s["l1"]),
+            "misprediction": number(_rounded(probe.misprediction_s.value * clock), probe.misprediction_s),
+        },
+        "instances": {
+            "core": {"value": probe.cores, "source": "The system: cores of this process", "kind": "datasheet"}
+        },
+        "levels": _levels(probe, number),
+        "units": {
+            "vector": {
+                "title": f"Vector arithmetic of a core, {probe.isa}, fp32",
+                "scope": "core",
+                "shape": {"lanes": number(lanes, peak)},
+                "cost": cost,
+            },
+            "load": _port("Loads of a core, elements", "load", probe.load["l1"], clock, probe.lanes, number),
+            "store": _port("Stores of a core, elements", "store", probe.store["l1"], clock, probe.lanes, number),
+        },
+        "launch_latency": number(f"{probe.thread_start_s.value * 1e6:.4g} us", probe.thread_start_s),
+    }
+    return document
+
+
+def write_machine(probe: Probe, path: Path | None = None) -> Path:
+    """Write the machine's file, to the user's cache by default, and say where."""
+    path = path or probed_file("host")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    notes = "".join(f"# {note}\n" for note in probe.notes)
+    body = yaml.safe_dump(machine_document(probe), sort_keys=False, allow_unicode=True, width=160)
+    path.write_text(
+        f"# Written by lightbound probe host. Not measured, or to be read with care:\n{notes}{body}", "utf-8"
+    )
+    return path
+
+
+def _levels(probe: Probe, number: Any) -> dict[str, Any]:
+    cores = max(probe.dram_load)
+    levels: dict[str, Any] = {
+        "dram": {
+            "title": "Memory",
+            "bandwidth": _most(probe.dram_load, probe.dram_copy),
+            "sustained_bandwidth": number(
+                _shared(probe.dram_copy[1], probe.dram_copy[cores].value), probe.dram_copy[cores]
+            ),
+            "latency": number(_time(probe.latency_s["dram"]), probe.latency_s["dram"]),
+        }
+    }
+    for name in ("l3", "l2", "l1"):
+        if name not in probe.cache_bytes:
+            continue
+        level: dict[str, Any] = {"title": f"{name.upper()} cache"}
+        if name != "l3":
+            level["scope"] = "core"
+        level["capacity"] = {
+            "value": f"{probe.cache_bytes[name] // 1024} KiB",
+            "source": "The system's own statement",
+            "kind": "datasheet",
+        }
+        load, copy = probe.load[name], probe.copy[name]
+        if name == "l3":
+            together = probe.l3_copy.value / copy.value
+            level["bandwidth"] = _most({1: load, cores: _times(load, together)}, {1: copy, cores: probe.l3_copy})
+            level["sustained_bandwidth"] = number(_shared(copy, probe.l3_copy.value), copy)
+        else:
+            level["bandwidth"] = _most({1: load}, {1: copy})
+            level["sustained_bandwidth"] = number(f"{copy.value / 1e9:.4g} GB/s", copy)
+        level["latency"] = number(_time(probe.latency_s[name]), probe.latency_s[name])
+        levels[name] = level
+    registers = 32 if probe.isa in ("avx512", "neon") else 16
+    levels["registers"] = {
+        "title": "Vector registers of a core",
+        "scope": "core",
+        "capacity": {
+            "value": f"{registers * probe.lanes * 4} B",
+            "source": "The instruction set: registers times their width",
+            "kind": "datasheet",
+        },
+    }
+    return levels
+
+
+def _port(title: str, op: str, figure: Figure, clock: float, vector: int, number: Any) -> dict[str, Any]:
+    per_cycle = figure.value / 4 / clock
+    lanes = _lanes(per_cycle, vector)
+    cost = number(_rounded(lanes / per_cycle), figure)
+    return {"title": title, "scope": "core", "shape": {"lanes": number(lanes, figure)}, "cost": {op: cost}}
+
+
+def _lanes(per_cycle: float, vector: int) -> int:
+    """Elements a cycle of a port: whole vectors, where it takes one or more."""
+    return max(1, round(per_cycle / vector)) * vector
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _most(load: dict[int, Figure], copy: dict[int, Figure]) -> dict[str, Any]:
+    """The most that was seen to move in any repeat, by reading or copying: what bounds are made of."""
+    most = {threads: max(load[threads].most or load[threads].value, copy[threads].most) for threads in load}
+    cores = max(most)
+    value = f"min(core * {most[1]:.4g}, {most[cores]:.4g})" if cores > 1 else f"{most[1] / 1e9:.4g} GB/s"
+    return {"value": value, "source": f"The most in any repeat, {load[cores].what} or copy", "kind": "microbenchmark"}
+
+
+def _times(figure: Figure, factor: float) -> Figure:
+    return Figure(figure.value * factor, figure.spread, figure.what, figure.most * factor)
+
+
+def _shared(one: Figure, together: float) -> str:
+    """Bandwidth of what cores share, as a formula of how many there are: as much as they draw, or as it gives."""
+    return f"min(core * {one.value:.4g}, {together:.4g})"
+
+
+def _time(figure: Figure) -> str:
+    return f"{figure.value * 1e9:.4g} ns"

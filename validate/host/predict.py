@@ -1,0 +1,128 @@
+"""What lightbound predicts for a kernel of the host: the same cascade, mapping and engine as for any machine.
+
+Runs are repeated, so that tensors lie in the innermost cache that holds them all: the machine then begins there. What
+is predicted is the processor time of the busiest thread; starting threads comes on top of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lightbound.archs.library import machine as find_machine
+from lightbound.archs.machine import Machine
+from lightbound.kernels.host.catalogue import Declared
+from lightbound.kernels.host.windows import TILES
+from lightbound.sim.estimate import estimate
+from lightbound.sim.mapping import Mapping
+from lightbound.sim.masked import as_one_tile, as_problem
+from lightbound.sim.simulate import compulsory, predict, resolve_mapping
+from lightbound.workloads.cascade import Cascade
+from lightbound.workloads.counts import footprint, total_operations
+from lightbound.workloads.masks.mask import Mask
+from lightbound.workloads.method import Method
+from lightbound.workloads.registry import Workload
+
+from .cases import HostCase
+
+ROOM = 0.5  # of a cache is ours: what is walked again and again must fit beside everything else that passes through
+
+
+@dataclass(frozen=True)
+class HostPrediction:
+    """A predicted run. `operations` counts a multiply-add as two; `bound_s` is what operations and compulsory traffic
+    alone would take; `bottleneck` the resource that most of the time waits for; `home` the level of the tensors.
+    """
+
+    latency_s: float
+    bound_s: float
+    operations: float
+    bytes: float
+    bottleneck: str
+    home: str
+
+
+def host_machine(threads: int, name: str = "host") -> Machine:
+    """The probed machine with so many cores; threads are taken to run already."""
+    return replace(find_machine(name, core=threads), launch_latency_s=0.0)
+
+
+def predict_host(case: HostCase, machine: Machine) -> HostPrediction:
+    """The prediction of a case on a machine of `host_machine`."""
+    declared = case.declared
+    work = _workload(declared, case.sizes, case.mask)
+    seen = _resident(machine, work, declared)
+    work, mapping = resolve_mapping(work, seen, Mapping.from_data({"name": declared.name, **declared.mapping}))
+    mapping = _inside(mapping, seen)
+    if work.mask is None:
+        found = predict(work, seen, mapping)
+        latency, bottleneck = float(found.latency_s), str(found.bottleneck)
+        pairs = 1.0
+    else:
+        q_tile, kv_tile = TILES[len(work.mask.grid)]
+        count = work.mask.count(q_tile, kv_tile)
+        problem = as_problem(work, None, None, None)
+        made = estimate(problem, seen, count, mapping)
+        latency, bottleneck = made.kernel_s, made.limit if made.limit != "schedule" else "vector"
+        pairs = count.attended_pairs / (work.mask.queries * work.mask.keys)
+    cascade = as_one_tile(work.cascade)
+    macs = _operations(cascade, "mac") * pairs
+    exps = _operations(cascade, "exp") * pairs
+    vector = seen.unit("vector")
+    cores = seen.copies("core")
+    arithmetic = (macs * float(vector.cost["mac"]) + exps * float(vector.cost["exp"])) / (vector.lanes * cores)
+    moved = float(compulsory(cascade, work.word_bytes))
+    outermost = seen.levels[0]
+    fastest = max(float(rate) for rate in (outermost.bandwidth_bytes_per_s, outermost.rate_bytes_per_s) if rate)
+    memory = moved / fastest
+    bound = max(arithmetic / seen.clock_hz, memory)
+    return HostPrediction(latency, bound, 2 * macs, moved, bottleneck, outermost.name)
+
+
+def _workload(declared: Declared, sizes: dict[str, int], mask: Mask | None) -> Workload:
+    cascade = Cascade.parse(declared.cascade, sizes, name=declared.name)
+    method = Method(declared.name, declared.title, "", "csrc", {"host": declared.cascade})
+    return Workload(method, "host", None, cascade, declared.word_bytes, mask=mask)
+
+
+def _operations(cascade: Cascade, kind: str) -> float:
+    return float(total_operations(cascade).get(kind, 0))
+
+
+def _resident(machine: Machine, work: Workload, declared: Declared) -> Machine:
+    """The machine from the innermost cache on that holds all tensors, each core its share of them in its own caches."""
+    cascade = as_one_tile(work.cascade)
+    held = float(compulsory(cascade, work.word_bytes))
+    held += sum(float(footprint(cascade, tensor)) * work.word_bytes for tensor in declared.scratch)
+    for number in range(len(machine.levels) - 1, 0, -1):
+        level = machine.levels[number]
+        if level.bandwidth_bytes_per_s is None or level.capacity_bytes is None:
+            continue
+        share = held if level.scope is None else held / machine.copies("core")
+        if share <= ROOM * level.capacity_bytes:
+            return replace(machine, levels=machine.levels[number:])
+    return machine
+
+
+def _inside(mapping: Mapping, machine: Machine) -> Mapping:
+    """The mapping without holds in the levels where tensors lie anyway, and in those further out."""
+    inner = {level.name for level in machine.levels[1:]}
+
+    def kept(nodes: tuple) -> tuple:
+        found = []
+        for node in nodes:
+            if hasattr(node, "level") and node.level not in inner:
+                continue
+            found.append(node.model_copy(update={"nest": kept(node.nest)}) if hasattr(node, "nest") else node)
+        return tuple(found)
+
+    here = {level.name for level in machine.levels}
+    groups = tuple(
+        group.model_copy(
+            update={
+                "nest": kept(group.nest),
+                "awaits": {level: part for level, part in group.awaits.items() if level in here},
+            }
+        )
+        for group in mapping.groups
+    )
+    return mapping.model_copy(update={"groups": groups})

@@ -1,0 +1,238 @@
+"""Microbenchmarks of this computer: what its cores do a cycle, what its caches and memory deliver.
+
+Every figure is a median over repeats with its spread, in processor time of the thread that did the work, so that other
+programs disturb it little. What cannot be measured from inside is said in `notes`. The loops are C++
+(csrc/host_loops.hpp).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightbound._core import host
+from lightbound.kernels.host import instruction_set, instruction_sets
+
+REPEATS = 9
+SLICE_S = 0.012  # of one repeat
+SYSFS = Path("/sys/devices/system/cpu")
+CACHES = ("l1", "l2", "l3")
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure in SI units: the median, half the range of the middle half over it, and the most."""
+
+    value: float
+    spread: float
+    what: str
+    most: float = 0.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """All that was measured. Rates are of one core unless their name says otherwise; `dram` is by number of threads."""
+
+    cpu: str
+    day: str
+    cores: int
+    isa: str
+    lanes: int
+    tile_rows: int
+    tile_vectors: int
+    clock_hz: Figure
+    fma_per_s: dict[str, dict[str, Figure]]  # by instruction set and type
+    rates_per_s: dict[str, Figure]  # elements of add, mul, max, exp
+    fma_latency_s: Figure
+    misprediction_s: Figure
+    cache_bytes: dict[str, int]
+    load: dict[str, Figure]  # bytes/s by level
+    store: dict[str, Figure]
+    copy: dict[str, Figure]  # bytes read and written
+    latency_s: dict[str, Figure]
+    dram_load: dict[int, Figure]  # of all threads together
+    dram_copy: dict[int, Figure]
+    l3_copy: Figure  # of all cores together
+    thread_start_s: Figure
+    scaling: float  # rate of multiply-adds of all cores over that of one
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def peak_flops(self) -> float:
+        """fp32 operations a second of one core under the instruction set in use."""
+        return 2 * self.fma_per_s[self.isa]["fp32"].value
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return asdict(self)
+
+
+def probe_host(step: Step = lambda what: None) -> Probe:
+    """Measure this computer; `step` is told what comes next. Takes about half a minute."""
+    on = instruction_set()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    caches, notes = _caches()
+    step("clock")
+    additions = 4_000_000
+    clock = _figure([additions / host.probe_additions(additions) for _ in range(REPEATS)], "a chain of additions")
+    step("multiply-adds")
+    widths = [name for name in instruction_sets() if name != "scalar"] or ["scalar"]
+    fma = {
+        name: {"fp32": _rate(name, "fma32"), "fp64": _rate(name, "fma64")}
+        for name in dict.fromkeys((on["name"], *widths))
+    }
+    step("arithmetic")
+    rates = {name: _rate(on["name"], name) for name in ("add", "mul", "max", "exp")}
+    chain = _rate(on["name"], "fma_chain")
+    latency_of_fma = Figure(1 / chain.value, chain.spread, "a chain of multiply-adds")
+    wrong = _figure([host.probe_misprediction(400_000) for _ in range(REPEATS)], "random branches against regular ones")
+    load, store, copy, latency = {}, {}, {}, {}
+    for level in CACHES:
+        if level not in caches:
+            continue
+        step(f"{level} cache")
+        size = caches[level] // 2 // (2 if level == "l3" else 1)
+        load[level], store[level], copy[level] = (_rate(on["name"], loop, size) for loop in ("load", "store", "copy"))
+        copy[level] = _twice(copy[level])
+        latency[level] = _latency(size)
+    big = _beyond_caches(caches)
+    dram_load, dram_copy = {}, {}
+    for threads in sorted({1, 2, cores // 2, cores} - {0}):
+        if threads <= cores:
+            step(f"memory, {threads} thread{'s' if threads > 1 else ''}")
+            dram_load[threads] = _rate(on["name"], "load", big // min(threads, 4), threads)
+            dram_copy[threads] = _twice(_rate(on["name"], "copy", big // min(threads, 4), threads))
+    load["dram"], copy["dram"] = dram_load[1], dram_copy[1]
+    step("latency of memory")
+    latency["dram"] = _latency(big)
+    outer = "l3" if "l3" in caches else "l2"
+    together = _twice(_rate(on["name"], "copy", max(caches.get(outer, 1 << 20) // 4 // cores, 1 << 16), cores))
+    step("threads")
+    starts = _figure([host.probe_thread_start() for _ in range(200)], "starting and joining a thread")
+    scaling = _rate(on["name"], "fma32", threads=cores).value / fma[on["name"]]["fp32"].value
+    return Probe(
+        cpu=_model(),
+        day=date.today().isoformat(),
+        cores=cores,
+        isa=on["name"],
+        lanes=on["lanes"],
+        tile_rows=on["rows"],
+        tile_vectors=on["vectors"],
+        clock_hz=clock,
+        fma_per_s=fma,
+        rates_per_s=rates,
+        fma_latency_s=latency_of_fma,
+        misprediction_s=wrong,
+        cache_bytes=caches,
+        load=load,
+        store=store,
+        copy=copy,
+        latency_s=latency,
+        dram_load=dram_load,
+        dram_copy=dram_copy,
+        l3_copy=together,
+        thread_start_s=starts,
+        scaling=scaling,
+        notes=(*notes, *_unmeasured(cores, scaling)),
+    )
+
+
+def _figure(values: list[float], what: str) -> Figure:
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return Figure(float(middle), float((high - low) / 2 / middle), what, float(max(values)))
+
+
+def _rate(isa: str, loop: str, size: int = 0, threads: int = 1) -> Figure:
+    """Operations (or bytes) a second, over all threads."""
+    rounds = 1
+    while True:
+        done, seconds, _ = host.probe_loop(isa, loop, size, rounds, threads)
+        if max(seconds) > SLICE_S / 4 or rounds > 1 << 40:
+            break
+        rounds *= 4
+    rounds = max(1, int(rounds * SLICE_S / max(max(seconds), 1e-9)))
+    values = []
+    for _ in range(REPEATS):
+        done, seconds, _ = host.probe_loop(isa, loop, size, rounds, threads)
+        values.append(sum(done * rounds / one for one in seconds))
+    where = f"{size / 1024:,.0f} KiB" if size else "registers"
+    return _figure(values, f"{loop} of {isa}, {where}{f', {threads} threads' if threads > 1 else ''}")
+
+
+def _twice(figure: Figure) -> Figure:
+    """A copy reads and writes: bytes of both."""
+    return Figure(2 * figure.value, figure.spread, figure.what, 2 * figure.most)
+
+
+def _latency(size: int) -> Figure:
+    return _figure([host.probe_latency(size, 40_000) for _ in range(5)], f"a chain of loads, {size / 1024:,.0f} KiB")
+
+
+def _caches() -> tuple[dict[str, int], tuple[str, ...]]:
+    """Capacities as the system states them, of what one core can use; else from where bandwidth falls."""
+    found: dict[str, int] = {}
+    for index in sorted((SYSFS / "cpu0" / "cache").glob("index*")) if SYSFS.is_dir() else []:
+        try:
+            kind, level, size = ((index / name).read_text().strip() for name in ("type", "level", "size"))
+        except OSError:
+            continue
+        match = re.fullmatch(r"(\d+)([KM])", size)
+        if kind != "Instruction" and match and f"l{level}" in CACHES:
+            found[f"l{level}"] = int(match[1]) * (1024 if match[2] == "K" else 1024**2)
+    if "l1" in found:
+        return found, ()
+    return _measured_caches(), ("The system states no cache sizes: they are where the latency of loads jumps.",)
+
+
+def _measured_caches() -> dict[str, int]:
+    sizes = [2**power * 1024 for power in range(3, 16)]
+    times = [host.probe_latency(size, 40_000) for size in sizes]
+    jumps = [before for before, now, next_ in zip(sizes, times, times[1:], strict=False) if next_ > 1.6 * now]
+    return dict(zip(CACHES, jumps, strict=False)) or {"l1": 32 * 1024}
+
+
+def _beyond_caches(caches: dict[str, int]) -> int:
+    """A buffer that no cache holds, and that memory does."""
+    wanted = max(128 * 1024**2, 6 * max(caches.values()))
+    try:
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") // 4
+    except (ValueError, OSError, AttributeError):
+        return wanted
+    return max(min(wanted, free), 32 * 1024**2)
+
+
+def _model() -> str:
+    try:
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        match = None
+    return match[1] if match else platform.processor() or platform.machine()
+
+
+def _unmeasured(cores: int, scaling: float) -> tuple[str, ...]:
+    notes = ["The clock is that of a chain of additions, one a cycle; it may differ under load of other kinds."]
+    try:
+        virtual = " hypervisor " in Path("/proc/cpuinfo").read_text().replace("\n", " ")
+    except OSError:
+        virtual = False
+    if virtual:
+        notes.append(
+            "This is a virtual machine: cycle counters are not used, caches and memory may be shared with others, and "
+            "whether two cores are two threads of one is only seen by how rates scale."
+        )
+    if cores > 1:
+        notes.append(f"All {cores} cores together do {scaling:.2f} times the multiply-adds of one.")
+    siblings = SYSFS / "cpu0" / "topology" / "thread_siblings_list"
+    if siblings.is_file() and re.search(r"[,-]", siblings.read_text()):
+        notes.append("Cores have several threads (SMT): figures of one core are with its other threads idle.")
+    return tuple(notes)

@@ -1,0 +1,72 @@
+"""The host's own kernels, predicted and measured here and now. It is run on request: its figures are of this machine.
+
+Nothing is fitted, so shapes that are held out should be predicted as well as the others. Bars are wide, for machines
+that others use at the same time; benchmarks/host.py reports the figures against those one would want.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightbound.archs.cached import probed_file
+
+from ..host.compare import Compared, Comparison, compare
+from ..host.machine_file import write_machine
+from ..host.probe import probe_host
+from ..suite import Check, Score, Suite, SuiteReport
+
+CONTROLS = ("gemm", "softmax", "exp")
+BARS = {"all": 0.40, "controls": 0.40, "held": 2.0}  # of a noisy machine
+BUDGET_S, REPEATS = 60.0, 12
+
+
+def run() -> SuiteReport:
+    """Compare all kernels at all shapes, after a probe where this machine has none."""
+    notes: tuple[str, ...] = ()
+    if not Path(probed_file("host")).is_file():
+        path = write_machine(probe_host())
+        notes = (f"This machine was probed first: {path}",)
+    return report(compare(repeats=REPEATS, budget_s=BUDGET_S), notes)
+
+
+def report(found: Comparison, notes: tuple[str, ...] = (), bars: dict[str, float] | None = None) -> SuiteReport:
+    """A comparison against bars."""
+    limits = BARS if bars is None else bars
+    judged = found.judged
+    controls = [one for one in judged if one.case.kernel in CONTROLS]
+    held = [one for one in judged if one.case.held_out]
+    others = [one for one in judged if not one.case.held_out]
+    checks = [
+        Check(f"mean error of the predicted time, {len(judged)} cases", limits["all"], _mean(judged)),
+        Check(
+            f"mean error of controls ({', '.join(CONTROLS)}), {len(controls)} cases",
+            limits["controls"],
+            _mean(controls),
+        ),
+        Check(
+            f"mean error of {len(held)} held-out cases over that of {len(others)} others",
+            limits["held"] if held and others else None,
+            _mean(held) / _mean(others) if held and others else 0.0,
+        ),
+        Check("cases faster than their bound, beyond the interval", 0, sum(one.violates for one in found.cases)),
+    ]
+    quiet = f"{len(judged)} of {len(found.cases)} cases were undisturbed and are judged. {found.noise}".strip()
+    return SUITE.report(checks, [_score(one) for one in judged], (*notes, f"{found.machine}.", quiet))
+
+
+def _mean(cases: list[Compared] | tuple[Compared, ...]) -> float:
+    return sum(abs(one.error) for one in cases) / len(cases) if cases else 0.0
+
+
+def _score(one: Compared) -> Score:
+    keys = {"shape": one.case.name, "held_out": one.case.held_out, "bottleneck": one.predicted.bottleneck}
+    return Score(one.case.kernel, "latency_s", keys, one.measured.median_s, one.predicted.latency_s)
+
+
+SUITE = Suite(
+    name="host",
+    title="The host's kernels, predicted and measured on this machine",
+    source="lightbound probe host; csrc/host_*",
+    run=run,
+    measures=True,
+)
