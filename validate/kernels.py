@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -43,9 +43,9 @@ class Shape:
     heads_kv: int
     dim: int
 
-    def sizes(self, name: str) -> dict[str, int]:
+    def sizes(self, name: str) -> dict[str, Any]:
         """The sizes of a workload; one without groups of queries has a head of keys for each of theirs."""
-        common = {"B": self.batch, "E": self.dim, "F": self.dim, "M": self.mask.keys}
+        common: dict[str, Any] = {"B": self.batch, "E": self.dim, "F": self.dim, "M": self.mask.keys}
         if name == DECODE:
             return {**common, "H": self.heads_kv, "G": self.heads // self.heads_kv}
         return {**common, "H": self.heads, "P": self.mask.queries}
@@ -86,7 +86,8 @@ class KernelCase(_Document):
             launches = 0 if self.kernel_time else len(prediction.groups)
             return float(prediction.latency_s) - (len(prediction.groups) - launches) * float(machine.launch_latency_s)
         problem = as_problem(work.with_mask(row.mask), None, None, None)
-        count = row.mask.count(*(int(self.set[name]) for name in (mapping.masked.q_tile, mapping.masked.kv_tile)))
+        q_tile, kv_tile = int(self.set[mapping.masked.q_tile]), int(self.set[mapping.masked.kv_tile])
+        count = row.mask.count(q_tile, kv_tile)
         found = estimate(problem, machine, count, mapping)
         return found.kernel_s + found.beside_s if self.kernel_time else found.latency_s(machine)
 

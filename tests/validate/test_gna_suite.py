@@ -24,7 +24,10 @@ def report() -> SuiteReport:
 def test_the_suite_passes_and_says_what_it_holds_to(report: SuiteReport) -> None:
     assert report.passed
     bars = {check.what: check.bar for check in report.checks}
-    assert [bar for bar in bars.values() if bar is not None] == [0, 0, 0.005, 0.016, 0, 0, 0, 0, 0, 0.15, 0.25, 0.05]
+    assert [bar for bar in bars.values() if bar is not None] == [
+        *(0, 0, 0.005, 0.016, 0, 0, 0, 0, 0),
+        *(0.12, 0.15, 0.25, 0.05),
+    ]
 
 
 def test_every_published_figure_is_scored(report: SuiteReport) -> None:
@@ -50,9 +53,9 @@ def test_no_kernel_of_the_table_beats_its_least_time() -> None:
         assert least is not None and timing.measured_s > least, timing.where
 
 
-def test_kernels_that_cannot_be_predicted_stand_apart(report: SuiteReport) -> None:
-    apart = [group for group in report.groups if group.group.endswith("apart")]
-    assert [(group.group, group.n) for group in apart] == [("cutlass-fna, apart", 2)]
+def test_kernels_that_gather_token_by_token_are_predicted_too(report: SuiteReport) -> None:
+    (gathering,) = (group for group in report.groups if group.group == "cutlass-fna")
+    assert gathering.n == 2 and gathering.mape < 0.12
     assert sum(timing.kernel == BACKWARD for timing in published_timings()) == 2
 
 

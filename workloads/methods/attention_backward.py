@@ -31,7 +31,11 @@ METHOD = Method(
     source="Dao et al., FlashAttention-2, arXiv 2307.08691, algorithm 2",
     cascades={"recompute": RECOMPUTE},
     sizes=ATTENTION.sizes,
-    presets={name: sizes for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1},
+    presets={
+        name: {symbol: size for symbol, size in sizes.items() if symbol != "M0"}
+        for name, sizes in ATTENTION.presets.items()
+        if sizes["P"] > 1
+    },
     preset_sources={
         name: ATTENTION.preset_sources[name] for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1
     },

@@ -69,7 +69,11 @@ METHOD = Method(
     source="Dao-AILab/flash-attention, benchmarks/benchmark_flash_attention.py, attention_pytorch",
     cascades={_name(*case): _cascade(*case) for case in _CASES},
     sizes=ATTENTION.sizes,
-    presets={name: sizes for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1},
+    presets={
+        name: {symbol: size for symbol, size in sizes.items() if symbol != "M0"}
+        for name, sizes in ATTENTION.presets.items()
+        if sizes["P"] > 1
+    },
     preset_sources={
         name: ATTENTION.preset_sources[name] for name, sizes in ATTENTION.presets.items() if sizes["P"] > 1
     },
