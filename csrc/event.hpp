@@ -18,18 +18,21 @@ struct EventInput {
     // Tasks of all blocks one after the other.
     std::vector<std::int32_t> resource;
     std::vector<double> demand, cap;
+    std::vector<double> more;  // demand beside that in marked iterations
     std::vector<std::int32_t> priority;
     std::vector<std::int64_t> after_start;  // dependencies of a task: (task of the block, iterations before)
     std::vector<std::int32_t> after_task;
     std::vector<std::int64_t> after_distance;
-    std::vector<std::int64_t> when_start;  // iterations i in which it runs: first <= i % period < end, for all
+    // Iterations i in which it runs: first <= i % period < end, for all. A period of 0 is the whole loop.
+    std::vector<std::int64_t> when_start;
     std::vector<std::int64_t> when_period, when_first, when_end;
     std::vector<std::int64_t> block_start;  // blocks: prologue, body, epilogue of each program in turn
     // Programs.
     std::vector<double> jitter, stagger;
-    // Workers in launch order: program, the trips of each of its contexts, and the instance it must run on, or -1.
+    // Workers in launch order: program, trips and marked ones of each of its contexts, and the instance it must run on,
+    // or -1.
     std::vector<std::int32_t> program;
-    std::vector<std::int64_t> trips_start, trips;
+    std::vector<std::int64_t> trips_start, trips, marked;
     std::vector<std::int32_t> instance;
     std::int32_t instances = 1;
     std::int32_t slots = 1;

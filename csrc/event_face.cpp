@@ -26,6 +26,7 @@ EventInput input(const py::dict& from) {
     read(from, "resource", in.resource);
     read(from, "demand", in.demand);
     read(from, "cap", in.cap);
+    read(from, "more", in.more);
     read(from, "priority", in.priority);
     read(from, "after_start", in.after_start);
     read(from, "after_task", in.after_task);
@@ -40,6 +41,7 @@ EventInput input(const py::dict& from) {
     read(from, "program", in.program);
     read(from, "trips_start", in.trips_start);
     read(from, "trips", in.trips);
+    read(from, "marked", in.marked);
     read(from, "instance", in.instance);
     return in;
 }

@@ -16,12 +16,11 @@ struct Progress {
 };
 
 struct Step {  // a task with all that issuing and finishing it looks at
-    double demand;
-    std::int64_t after_begin, after_end, dependents_begin, dependents_end;
-    std::int32_t first_number, each, priority, group;
+    double demand, more, rate;
+    std::int32_t after_begin, after_end, dependents_begin, dependents_end;
+    std::int32_t start, each, priority, group;  // its resource lies at start + instance * each
     ResourceKind kind;
     bool always;
-    double time;  // of a delay
 };
 
 struct After {
@@ -31,10 +30,11 @@ struct After {
 
 struct Context {
     std::int64_t first = 0;  // task of its block
-    std::int32_t worker = 0, number = 0, block = 0, instance = 0;
     std::int64_t trips = 0;
-    std::int32_t unfinished = 0;  // tasks with iterations left
+    std::int64_t marked = 0;  // iterations, from the first, in which tasks ask for more
     double jitter = 0;
+    std::int32_t worker = 0, number = 0, block = 0, instance = 0;
+    std::int32_t unfinished = 0;  // tasks with iterations left
 };
 
 struct Run {

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lightbound.base.errors import LightboundError
 
-from .program import KINDS, Block, System
+from .program import KINDS, Block, System, marked_trips
 
 Times = NDArray[np.float64]
 MOST_TASKS = 2_000_000_000  # run one by one: two or three minutes
@@ -117,6 +117,7 @@ def packed(system: System) -> dict[str, NDArray[Any]]:
         "resource": ([resource[task.resource] for task in tasks], i32),
         "demand": ([task.demand for task in tasks], f64),
         "cap": ([task.cap for task in tasks], f64),
+        "more": ([task.more for task in tasks], f64),
         "priority": ([task.priority for task in tasks], i32),
         "after_start": (_starts([len(others) for others in after]), i64),
         "after_task": ([other for others in after for other, _ in others], i32),
@@ -131,6 +132,7 @@ def packed(system: System) -> dict[str, NDArray[Any]]:
         "program": ([program[worker.program] for worker in system.workers], i32),
         "trips_start": (_starts([len(worker.trips) for worker in system.workers]), i64),
         "trips": ([trips for worker in system.workers for trips in worker.trips], i64),
+        "marked": ([count for worker in system.workers for count in marked_trips(worker)], i64),
         "instance": ([-1 if worker.instance is None else worker.instance for worker in system.workers], i32),
     }
     return {name: np.asarray(values, dtype=kind) for name, (values, kind) in columns.items()}

@@ -19,7 +19,7 @@ import numpy as np
 
 from .chance import uniform
 from .event import EventRun, Slice, check_seed
-from .program import Block, Program, Resource, System, Task, Worker, next_active
+from .program import Block, Program, Resource, System, Task, Worker, marked_trips, next_active
 
 DEAL = 2  # SimPy knows 0 (urgent) and 1 (normal); later in the instant: dealing, then resource after resource
 SETTLE = 3
@@ -176,6 +176,7 @@ class _Context:
     instance: int
     identity: tuple[int, int, int]  # worker, context, block
     trips: int
+    marked: int
 
     def __post_init__(self) -> None:
         self.done = [next_active(task, 0, self.trips) for task in self.block.tasks]
@@ -252,9 +253,9 @@ class _Simulation:
         program = self.system.program[worker.program]
         for phase, block in enumerate(program.blocks):
             if block.tasks:
-                trips = worker.trips if phase == 1 else (1,)
+                trips = zip(worker.trips, marked_trips(worker), strict=True) if phase == 1 else ((1, 0),)
                 common = (self.env, program, block, instance)
-                states = (_Context(*common, (number, i, phase), count) for i, count in enumerate(trips))
+                states = (_Context(*common, (number, i, phase), *counts) for i, counts in enumerate(trips))
                 yield self.env.all_of([self.env.process(self.context(state)) for state in states])
         self.end[number] = self.env.now
         self.freed.append(instance)
@@ -278,6 +279,8 @@ class _Simulation:
             for other, distance in state.block.after[position]:
                 yield state.reached(other, iteration - distance)
             demand, jitter = task.demand, state.program.jitter
+            if iteration < state.marked:
+                demand += task.more
             if jitter and resource.kind == "sharing":
                 u = uniform(self.seed, *state.identity, position, iteration)
                 demand = demand * (1.0 + jitter * (2.0 * u - 1.0))

@@ -48,7 +48,11 @@ class Resource:
 
 @dataclass(frozen=True)
 class When:
-    """The iterations i with ``first <= i % period < end``."""
+    """The iterations i with ``first <= i % period < end``.
+
+    A period of 0 is the whole loop, whatever its trips: `first` below 0 and `end` below 1 then count from its end, so
+    that ``When(0, -1, 0)`` is the last iteration.
+    """
 
     period: int
     first: int
@@ -62,6 +66,7 @@ class Task:
     after: ``(task, distance)``: that task must have done all its iterations up to this one less the distance.
     when: it runs only in the iterations that all conditions allow. ahead: `depth` does not hold it back.
     cap: the most of a bandwidth that it can take. priority: among tasks that arrive at one time, the least is first.
+    more: demand beside `demand` in the marked iterations of a context; not of a delay.
     """
 
     name: str
@@ -72,6 +77,7 @@ class Task:
     ahead: bool = False
     cap: float = inf
     priority: int = 0
+    more: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,11 +105,15 @@ class Program:
 
 @dataclass(frozen=True)
 class Worker:
-    """A program with the trips of each of its contexts. `instance` pins it; otherwise it takes any free slot."""
+    """A program with the trips of each of its contexts. `instance` pins it; otherwise it takes any free slot.
+
+    marked: so many of the first trips of each context are marked; none is where nothing is said.
+    """
 
     program: str
     trips: tuple[int, ...] = (1,)
     instance: int | None = None
+    marked: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,11 +171,24 @@ def next_active(task: Task, iteration: int, trips: int) -> int:
     while moved and iteration < trips:
         moved = False
         for when in task.when:
-            phase = iteration % when.period
-            if not when.first <= phase < when.end:
-                iteration += when.first - phase + (0 if phase < when.first else when.period)
+            period, first, end = resolved(when, trips)
+            phase = iteration % period
+            if not first <= phase < end:
+                iteration += first - phase + (0 if phase < first else period)
                 moved = True
     return min(iteration, trips)
+
+
+def resolved(when: When, trips: int) -> tuple[int, int, int]:
+    """Period, first and end in a loop of so many trips."""
+    if when.period:
+        return when.period, when.first, when.end
+    return trips, when.first if when.first >= 0 else max(0, trips + when.first), when.end + trips * (when.end <= 0)
+
+
+def marked_trips(worker: Worker) -> tuple[int, ...]:
+    """Marked trips of each context of a worker."""
+    return worker.marked or (0,) * len(worker.trips)
 
 
 def _chain(tasks: tuple[Task, ...]) -> Block:
@@ -217,6 +240,9 @@ def check_system(system: System) -> None:
             )
         if any(trips < 0 for trips in worker.trips):
             raise LightboundError(f"{where}.trips", worker.trips, "goes below 0", "Count iterations from 0 up.")
+        if worker.marked and len(worker.marked) != len(worker.trips):
+            remedy = "Give one number for each context, or none."
+            raise LightboundError(f"{where}.marked", worker.marked, f"is not for {len(worker.trips)} contexts", remedy)
         if worker.instance is not None and not 0 <= worker.instance < system.instances:
             raise LightboundError(
                 f"{where}.instance",
@@ -242,14 +268,18 @@ def _check_program(program: Program, resources: dict[str, Resource]) -> None:
             raise LightboundError(
                 f"{field}.resource", task.resource, "does not exist", choose_from(resources, task.resource)
             )
-        if not (task.demand >= 0 and isfinite(task.demand)):
-            raise LightboundError(
-                f"{field}.demand", task.demand, "is not an amount", "Give a finite number, 0 or more."
-            )
+        for name, amount in (("demand", task.demand), ("more", task.more)):
+            if not (amount >= 0 and isfinite(amount)):
+                raise LightboundError(
+                    f"{field}.{name}", amount, "is not an amount", "Give a finite number, 0 or more."
+                )
         if not task.cap > 0 or (task.cap != inf and resources[task.resource].kind != "bandwidth"):
             raise LightboundError(f"{field}.cap", task.cap, "caps nothing", "Give a cap above 0, and to a bandwidth.")
+        if task.more and resources[task.resource].kind == "delay":
+            remedy = "Give the rest to a task on a resource."
+            raise LightboundError(f"{field}.more", task.more, "cannot be of a delay: its iterations overlap", remedy)
         for when in task.when:
-            if not 0 <= when.first < when.end <= when.period:
+            if when.period < 0 or (when.period and not 0 <= when.first < when.end <= when.period):
                 raise LightboundError(f"{field}.when", when, "is never", "Let 0 <= first < end <= period.")
     for task in (*program.prologue, *program.epilogue):
         if task.after or task.when:
