@@ -29,6 +29,7 @@ public:
             (in_.instance[worker] < 0 ? anywhere_ : pinned_[in_.instance[worker]]).push_back(int(worker));
         out_.busy.assign(resources_.size(), 0);
         out_.served.assign(resources_.size(), 0);
+        out_.spent.assign(in_.kind.size() + 1, 0);
         out_.worker_start.assign(in_.program.size(), 0);
         out_.worker_end.assign(in_.program.size(), 0);
         out_.worker_instance.assign(in_.program.size(), -1);
@@ -103,6 +104,8 @@ private:
             const std::int32_t block = 3 * in_.program[worker] + run.phase;
             if (in_.block_start[block] == in_.block_start[block + 1]) continue;
             const bool body = run.phase == 1;
+            const std::int64_t contexts = body ? in_.trips_start[worker + 1] - in_.trips_start[worker] : 1;
+            part_ = 1.0 / double(std::max<std::int64_t>(1, contexts));
             const std::int64_t begin = body ? in_.trips_start[worker] : 0;
             const std::int64_t end = body ? in_.trips_start[worker + 1] : 1;
             run.running = std::int32_t(end - begin) + 1;  // itself, until all have started
@@ -118,13 +121,14 @@ private:
             id = std::int32_t(contexts_.size());
             contexts_.emplace_back();
             progress_.resize(progress_.size() + stride_);
+            released_.resize(released_.size() + stride_);
         } else {
             id = unused_.back();
             unused_.pop_back();
         }
         const std::int32_t program = in_.program[worker], phase = runs_[worker].phase;
-        contexts_[id] = {in_.block_start[block], trips, marked, in_.jitter[program], worker, number, block,
-                         runs_[worker].instance, 0};
+        contexts_[id] = {in_.block_start[block], trips, marked, in_.jitter[program], part_, now_, worker, number,
+                         block, runs_[worker].instance, 0};
         const double wait = phase == 1 && in_.stagger[program] > 0
                                 ? in_.stagger[program] * uniform(hashed(in_.seed, worker, number, 3))
                                 : 0.0;
@@ -140,6 +144,8 @@ private:
         const std::int64_t tasks = in_.block_start[context.block + 1] - first;
         const std::uint64_t stream = hashed(in_.seed, context.worker, context.number, context.block % 3);
         context.unfinished = 1;  // itself, until all have started
+        spend(id, now_, in_.kind.size());  // it began late
+        releasing_ = {};
         for (std::int64_t task = 0; task < tasks; ++task) {
             Progress& progress = progress_[id * stride_ + task];
             progress.next = progress.done = steps_.active(first + task, 0, context.trips);
@@ -180,6 +186,10 @@ private:
     void enter(const Context& context, std::int32_t id, std::int32_t local, const Step& step, const Progress& progress,
                std::int64_t iteration) {
         const std::int32_t place = step.start + step.each * context.instance;
+        if (step.ahead)
+            released_[id * stride_ + local] = releasing_;
+        else
+            tell(id);
         double demand = step.demand;
         if (iteration < context.marked) demand += step.more;
         switch (step.kind) {
@@ -261,13 +271,33 @@ private:
             out_.slices.push_back(
                 {start, now_, progress.done, context.worker, context.number, std::int32_t(task), resources_.number(place)});
         progress.done = following(step, task, progress.done, context.trips);
+        releasing_ = {step.resource, local, start};
         if (task == marker_ && progress.done % period_ == 0) turned_ = true;
         if (progress.done >= context.trips && --context.unfinished == 0) {
+            tell(id);
             end(id);
             return;
         }
         issue(id, local);
         for (std::int32_t i = step.dependents_begin; i < step.dependents_end; ++i) issue(id, steps_.dependents[i]);
+    }
+
+    // What let a context go on now is what it was at since it went on last: the task that ended; before that began, the
+    // one that let it begin, where that ran ahead; before that, nothing.
+    void tell(std::int32_t id) {
+        if (releasing_.resource < 0 || now_ <= contexts_[id].until) return;
+        const Release before = released_[id * stride_ + releasing_.task];
+        const bool ahead = steps_[contexts_[id].first + releasing_.task].ahead && before.resource >= 0;
+        spend(id, ahead ? std::min(before.start, releasing_.start) : releasing_.start, in_.kind.size());
+        if (ahead) spend(id, releasing_.start, before.resource);
+        spend(id, now_, releasing_.resource);
+    }
+
+    void spend(std::int32_t id, double until, std::size_t resource) {
+        Context& context = contexts_[id];
+        if (until <= context.until) return;
+        out_.spent[resource] += (until - context.until) * context.part;
+        context.until = until;
     }
 
     // A single context without chance repeats itself: after every `period_` iterations its tasks are the same again. The
@@ -312,6 +342,7 @@ private:
             for (const Due& due : timer.sorted())
                 state.relative.insert(state.relative.end(), {due.time - now_, double(due.task), double(due.iteration - base)});
         resources_.statistics(state.busy, state.served);
+        state.spent = out_.spent;
         const std::int64_t turn = base - last_.base;  // whole periods, since both are at one place of theirs
         const std::int64_t times = turn > 0 ? (trips - ahead) / turn - 1 : 0;
         if (times > 0 && same(state, last_)) {
@@ -330,6 +361,9 @@ private:
                 progress_[task].done += times * turn;
             }
             out_.tasks += times * (out_.tasks - last_.tasks);
+            for (std::size_t i = 0; i < out_.spent.size(); ++i) out_.spent[i] += double(times) * (state.spent[i] - last_.spent[i]);
+            contexts_[0].until += by;
+            for (Release& release : released_) release.start += by;
             now_ += by;
             marker_ = -1;
         }
@@ -352,6 +386,9 @@ private:
     std::vector<Context> contexts_;
     std::vector<std::int32_t> unused_;
     std::vector<Progress> progress_;
+    std::vector<Release> released_;  // of every task: what let it start, where it runs ahead
+    Release releasing_;
+    double part_ = 1;
     std::int64_t stride_ = 1;
     std::size_t finished_ = 0;
     double now_ = 0;

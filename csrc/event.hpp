@@ -20,6 +20,7 @@ struct EventInput {
     std::vector<double> demand, cap;
     std::vector<double> more;  // demand beside that in marked iterations
     std::vector<std::int32_t> priority;
+    std::vector<std::int8_t> ahead;  // runs beside the work of a context, which is then not at it
     std::vector<std::int64_t> after_start;  // dependencies of a task: (task of the block, iterations before)
     std::vector<std::int32_t> after_task;
     std::vector<std::int64_t> after_distance;
@@ -52,6 +53,8 @@ struct EventOutput {
     double makespan = 0;
     std::int64_t tasks = 0;
     std::vector<double> busy, served;  // by numbered resource: time with work, and demand done
+    // By resource, and last by none: the time that contexts spent at it, those of one worker on average.
+    std::vector<double> spent;
     std::vector<double> worker_start, worker_end;
     std::vector<std::int32_t> worker_instance;
     std::vector<Slice> slices;

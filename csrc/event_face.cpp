@@ -28,6 +28,7 @@ EventInput input(const py::dict& from) {
     read(from, "cap", in.cap);
     read(from, "more", in.more);
     read(from, "priority", in.priority);
+    read(from, "ahead", in.ahead);
     read(from, "after_start", in.after_start);
     read(from, "after_task", in.after_task);
     read(from, "after_distance", in.after_distance);
@@ -78,6 +79,7 @@ py::dict run(const py::dict& flat, std::int32_t instances, std::int32_t slots, s
     result["tasks"] = out.tasks;
     result["busy"] = array(out.busy);
     result["served"] = array(out.served);
+    result["spent"] = array(out.spent);
     result["worker_start"] = array(out.worker_start);
     result["worker_end"] = array(out.worker_end);
     result["worker_instance"] = array(out.worker_instance);

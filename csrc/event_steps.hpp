@@ -29,7 +29,7 @@ struct Steps {
                               std::int32_t(in.after_start[task + 1]), begin, std::int32_t(dependents.size()),
                               resources.start(kind), resources.each(kind), in.priority[task],
                               resources.class_of(std::int64_t(task)), ResourceKind(in.kind[kind]),
-                              in.when_start[task] == in.when_start[task + 1]});
+                              in.when_start[task] == in.when_start[task + 1], in.ahead[task] != 0, kind});
         }
         for (std::size_t i = 0; i < in.after_task.size(); ++i) after.push_back({in.after_distance[i], in.after_task[i]});
     }

@@ -20,6 +20,14 @@ def cycle_time(demands: Sequence[Number], contexts: Number, delay: Number = 0) -
 
     demands: cycles an epoch takes on each unit, alone. delay: cycles of an epoch that no unit is busy with.
     """
+    return rounds(demands, contexts, delay)[0]
+
+
+def rounds(demands: Sequence[Number], contexts: Number, delay: Number = 0) -> tuple[Number, list[Number]]:
+    """The cycle time, and how many of its cycles a context is at each unit, being served or in the queue; in the rest it
+    is delayed.
+    """
+    spent: list[Number] = [0.0] * len(demands)
     waiting: list[Number] = [0.0] * len(demands)
     result: Number = 0.0
     most = int(np.max(contexts))
@@ -27,5 +35,8 @@ def cycle_time(demands: Sequence[Number], contexts: Number, delay: Number = 0) -
         stays = [demand * (1 + queue) for demand, queue in zip(demands, waiting, strict=True)]
         mean = (sum(stays, 0.0) + delay) / population
         result = where(population <= contexts, mean, result)
+        spent = [
+            where(population <= contexts, stay / population, known) for stay, known in zip(stays, spent, strict=True)
+        ]
         waiting = [stay / mean for stay in stays] if population < most else waiting
-    return result
+    return result, spent

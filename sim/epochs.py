@@ -60,6 +60,9 @@ class Epochs:
         for number, loop in enumerate(self.loops):
             if loop.rank not in ranks and loop.trips > 1:
                 inside = self.inside(number)
+                if loop.trips * inside == self.trips:  # of all epochs: said so that it holds for tasks of any length
+                    made.append(When(0, -inside, 0) if loop.rank in late else When(0, 0, inside))
+                    continue
                 first = (loop.trips - 1) * inside if loop.rank in late else 0
                 made.append(When(loop.trips * inside, first, first + inside))
         return tuple(made)

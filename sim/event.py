@@ -6,7 +6,7 @@ is the one to read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -40,6 +40,8 @@ class EventRun:
     """What a run took, in the system's unit of time.
 
     busy: time each numbered resource had work (of a delay: the sum over its tasks); served: demand that it did.
+    spent: by resource, and last by none of them, the time that contexts spent there (those of one worker on average):
+    until a context goes on, it is at the task whose end lets it go on. The SimPy engine leaves it empty.
     Of every worker: when it took its slot, when it gave it back, and on which instance. slices: the first tasks to end.
     """
 
@@ -52,6 +54,7 @@ class EventRun:
     worker_end: Times
     worker_instance: NDArray[np.int32]
     slices: tuple[Slice, ...] = ()
+    spent: Times = field(default_factory=lambda: np.zeros(0))
 
     @property
     def instance_end(self) -> Times:
@@ -89,6 +92,7 @@ def run_system(system: System, seed: int = 0, max_slices: int = 0, extrapolate: 
         worker_end=found["worker_end"],
         worker_instance=found["worker_instance"],
         slices=_slices(system, found),
+        spent=found["spent"],
     )
 
 
@@ -119,6 +123,7 @@ def packed(system: System) -> dict[str, NDArray[Any]]:
         "cap": ([task.cap for task in tasks], f64),
         "more": ([task.more for task in tasks], f64),
         "priority": ([task.priority for task in tasks], i32),
+        "ahead": ([task.ahead for task in tasks], i8),
         "after_start": (_starts([len(others) for others in after]), i64),
         "after_task": ([other for others in after for other, _ in others], i32),
         "after_distance": ([distance for others in after for _, distance in others], i64),

@@ -26,6 +26,7 @@ from lightbound.archs.machine import Machine
 from lightbound.base.formula import evaluate
 
 from .analytical import GroupResult
+from .coalescing import Chain, Stage, coalesced, einsums_of, gathered, inside
 from .epochs import Epochs, epochs_of
 from .plan import GroupPlan, Plan, Site
 from .program import Program, Resource, System, Task, When, Worker
@@ -37,9 +38,6 @@ FILLS: tuple[Fill, ...] = get_args(Fill)
 JITTER = 0.5  # assumed; the mean over many epochs does not depend on it, only how soon contexts fall out of step
 WAITING = "latency"  # the delay resource
 _OPENING = ""  # stands for the end of the epoch before
-
-Chain = list[Task]  # tasks one after the other
-Stage = list[Chain]  # chains side by side
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,12 @@ def lower(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests, word_
     epochs = epochs_of(plan, group, result, nests)
     this = _Lowering(plan, group, result, epochs, fill == "amortised")
     moves = transfers(plan.machine, group, result, nests, epochs, word_bytes)
+    if epochs.contexts and not this.amortised:
+        moves = gathered(moves, frozenset(level.name for level in plan.machine.levels if level.scope is not None))
     stages = [_stage(this, sites, moves) for sites in this.cascade_order]
     drains = _add_drains(this, stages)
+    if epochs.contexts:
+        stages = coalesced(stages)
     delay = float(evaluate(group.group.delay, nests.environment)) if epochs.contexts else 0.0
     if delay:
         stages.append([[Task("delay", WAITING, delay)]])
@@ -179,7 +181,9 @@ def _add_drains(this: _Lowering, stages: list[Stage]) -> list[Task]:
         for number, stage in enumerate(stages):
             stages[number] = [
                 [
-                    replace(task, after=(*task.after, (drain.name, depth - 1))) if _einsum(task) in fed else task
+                    replace(task, after=(*task.after, (drain.name, depth - 1)))
+                    if fed.intersection(einsums_of(task))
+                    else task
                     for task in chain
                 ]
                 for chain in stage
@@ -197,11 +201,6 @@ def _fed(this: _Lowering, slot: int, unit: str) -> set[str]:
         if sites[producer].slot == slot < sites[consumer].slot
         if sites[producer].unit.name == unit != sites[consumer].unit.name
     }
-
-
-def _einsum(task: Task) -> str:
-    """The Einsum of a task on a unit."""
-    return task.name.split(" ")[0].rstrip("'")
 
 
 def _sequence(stages: list[Stage]) -> list[Task]:
@@ -244,15 +243,19 @@ def _memory(this: _Lowering, moves: tuple[Transfer, ...]) -> list[Task]:
             when = this.epochs.when(site.ranks, _late(this.group)[move.tensor])
             made.append(Task(move.name, move.level, move.bytes / this.epochs.visits(site.ranks), when=when, ahead=True))
         elif move.purpose != "operand":
-            first = move.period - 1 if move.purpose == "drain" else 0
-            when = (When(move.period, first, first + 1),) if move.period > 1 else ()
+            when = _turning(move, trips)
             made.append(Task(move.name, move.level, move.bytes * move.period / trips, when=when, ahead=True))
     return made
 
 
-def _inside(move: Transfer, other: Transfer) -> bool:
-    """Whether a fill takes from the hold that another one fills."""
-    return move.purpose == other.purpose == "fill" and move.tensor == other.tensor and move.rank > other.rank
+def _turning(move: Transfer, trips: int) -> tuple[When, ...]:
+    """The epochs in which a tile is filled, the first of each, or drained, the last."""
+    if move.period <= 1:
+        return ()
+    if move.period == trips:  # one tile for the whole task, whatever its trips
+        return (When(0, -1, 0) if move.purpose == "drain" else When(0, 0, 1),)
+    first = move.period - 1 if move.purpose == "drain" else 0
+    return (When(move.period, first, first + 1),)
 
 
 def _connected(this: _Lowering, body: list[Task], moves: tuple[Transfer, ...]) -> list[Task]:
@@ -260,12 +263,12 @@ def _connected(this: _Lowering, body: list[Task], moves: tuple[Transfer, ...]) -
     if this.amortised:
         return body
     after: dict[str, list[tuple[str, int]]] = {task.name: list(task.after) for task in body}
-    working = {name: [task.name for task in body if _einsum(task) == name] for name in this.group.sites}
+    working = {name: [task.name for task in body if name in einsums_of(task)] for name in this.group.sites}
     for move in moves:
         again = (move.copies - 1) * move.period + 1
         users = [task for name in move.users for task in working[name]]
         if move.purpose == "fill":
-            inner = [other.name for other in moves if _inside(other, move)]
+            inner = [other.name for other in moves if inside(other, move)]
             for task in (*inner, *users):
                 after[task].append((move.name, 0))
             for task in inner or users:  # what has been passed on needs no room

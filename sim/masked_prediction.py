@@ -8,27 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Dictionary
 from dataclasses import replace
+from pathlib import Path
 
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number
 from lightbound.workloads.counts import compulsory_traffic
+from lightbound.workloads.masks.tile_count import TileCount
 from lightbound.workloads.registry import Workload
 
+from .accounts import IMBALANCE, LAUNCH, settled
 from .estimate import estimate
 from .mapping import Mapping
 from .masked import as_one_tile, as_problem, masked_mapping
 from .overrides import tiles
 from .prediction import Prediction
-from .simulate import predict, resolve_mapping
+from .simulate import MappingLike, predict, resolve_mapping
+from .tile_choice import choose_tiles
 
 
 def predict_masked(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
     """The prediction; LightboundError where the mapping does not say how its kernel skips tiles (`masked`)."""
-    assert work.mask is not None
-    q_tile, kv_tile = tiles(mapping, work, machine)
-    count = work.mask.count(q_tile, kv_tile)
     problem = as_problem(work, None, None, None)
+    count = counted(work, machine, mapping)
+    q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
     found = estimate(problem, machine, count, mapping)
     query, key = (rank.upper() for rank in work.method.mask_ranks)
     each = max(1, round(count.visits_mean))
@@ -58,9 +61,44 @@ def predict_masked(work: Workload, machine: Machine, mapping: Mapping) -> Predic
         busy_s=_times(mean.busy_s, visits),
         energy_j=mean.energy_j * visits if mean.energy_j is not None else None,
         energy_by_component=_times(mean.energy_by_component, visits),
+        counted_s=_account(mean, machine, found.kernel_s, found.mean_cycles / found.clock_hz, found.limit),
         decomposition_s=_decomposition(mean, machine, found.kernel_s, found.mean_cycles / found.clock_hz, found.limit),
         assumptions=(*(note for note in mean.assumptions if "padded" not in note), *notes),
     )
+
+
+def _account(mean: Prediction, machine: Machine, kernel_s: float, mean_s: float, limit: str) -> dict[str, Number]:
+    """What the time is spent on: as in a mean block, but for instances that have nothing left."""
+    launch = {LAUNCH: machine.launch_latency_s}
+    if limit != "schedule":
+        return settled({limit: kernel_s, **launch})
+    parts = {name: value for name, value in mean.account_s.items() if name not in (LAUNCH, IMBALANCE)}
+    working = min(mean_s, kernel_s)
+    scale = working / sum(parts.values(), 0.0)
+    return settled({**_times(parts, scale), IMBALANCE: kernel_s - working, **launch})
+
+
+def counted(work: Workload, machine: Machine, mapping: Mapping) -> TileCount:
+    """The visits of a workload's mask in the tiles of a mapping; over tokens in a grid of several axes, in the tiles that
+    kernels offer there (tile_choice.py).
+    """
+    assert work.mask is not None
+    if len(work.mask.grid) == 1:
+        return work.mask.count(*tiles(mapping, work, machine))
+    return choose_tiles(as_problem(work, None, None, None), machine, None, None, None, None).count
+
+
+def masked_by_events(
+    work: Workload, machine: Machine, mapping: Mapping, seed: int, fill: str, trace: str | Path | None
+) -> Prediction:
+    """As `predict_masked`, by the event engine: every block with its own visits."""
+    from .event_prediction import by_events
+    from .masked_events import masked_system
+
+    closed = predict_masked(work, machine, mapping)
+    count = counted(work, machine, mapping)
+    found = by_events(closed, seed, fill, trace, lambda kind: masked_system(work, machine, mapping, count, kind))
+    return replace(found, assumptions=(*(note for note in found.assumptions if not note.startswith("busy times, ")),))
 
 
 def _decomposition(mean: Prediction, machine: Machine, kernel_s: float, mean_s: float, limit: str) -> dict[str, Number]:
@@ -77,6 +115,23 @@ def _decomposition(mean: Prediction, machine: Machine, kernel_s: float, mean_s: 
 
 def _times(values: Dictionary[str, Number], factor: Number) -> dict[str, Number]:
     return {name: value * factor for name, value in values.items()}
+
+
+def kernel(work: Workload, machine: Machine, mapping: MappingLike, strict: bool) -> tuple[Workload, Mapping] | None:
+    """The workload and the mapping of a kernel that skips the tiles its mask leaves out; None where there is no mask, or,
+    unless `strict`, where no mapping meant says how it skips them.
+    """
+    if work.mask is None:
+        return None
+    try:
+        work, chosen = resolve_mapping(work, machine, first_masked(work, machine) if mapping is None else mapping)
+    except LightboundError:
+        if strict or mapping is not None or len(work.mask.grid) == 1:
+            raise
+        return None
+    if chosen.masked is None and strict:
+        tiles(chosen, work, machine)  # says what is missing
+    return (work, chosen) if chosen.masked is not None else None
 
 
 def first_masked(work: Workload, machine: Machine) -> Mapping:

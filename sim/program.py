@@ -270,9 +270,7 @@ def _check_program(program: Program, resources: dict[str, Resource]) -> None:
             )
         for name, amount in (("demand", task.demand), ("more", task.more)):
             if not (amount >= 0 and isfinite(amount)):
-                raise LightboundError(
-                    f"{field}.{name}", amount, "is not an amount", "Give a finite number, 0 or more."
-                )
+                raise LightboundError(f"{field}.{name}", amount, "is not an amount", "Give a finite number, 0 or more.")
         if not task.cap > 0 or (task.cap != inf and resources[task.resource].kind != "bandwidth"):
             raise LightboundError(f"{field}.cap", task.cap, "caps nothing", "Give a cap above 0, and to a bandwidth.")
         if task.more and resources[task.resource].kind == "delay":
