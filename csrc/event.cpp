@@ -27,12 +27,7 @@ public:
             stride_ = std::max(stride_, in_.block_start[block + 1] - in_.block_start[block]);
         for (std::size_t worker = in_.program.size(); worker-- > 0;)
             (in_.instance[worker] < 0 ? anywhere_ : pinned_[in_.instance[worker]]).push_back(int(worker));
-        out_.busy.assign(resources_.size(), 0);
-        out_.served.assign(resources_.size(), 0);
-        out_.spent.assign(in_.kind.size() + 1, 0);
-        out_.worker_start.assign(in_.program.size(), 0);
-        out_.worker_end.assign(in_.program.size(), 0);
-        out_.worker_instance.assign(in_.program.size(), -1);
+        out_ = EventOutput(resources_.size(), in_.kind.size(), in_.program.size());
     }
 
     EventOutput run() {
@@ -104,10 +99,9 @@ private:
             const std::int32_t block = 3 * in_.program[worker] + run.phase;
             if (in_.block_start[block] == in_.block_start[block + 1]) continue;
             const bool body = run.phase == 1;
-            const std::int64_t contexts = body ? in_.trips_start[worker + 1] - in_.trips_start[worker] : 1;
-            part_ = 1.0 / double(std::max<std::int64_t>(1, contexts));
             const std::int64_t begin = body ? in_.trips_start[worker] : 0;
             const std::int64_t end = body ? in_.trips_start[worker + 1] : 1;
+            part_ = 1.0 / double(std::max<std::int64_t>(1, end - begin));
             run.running = std::int32_t(end - begin) + 1;  // itself, until all have started
             for (std::int64_t i = begin; i < end; ++i)
                 start(worker, std::int32_t(i - begin), block, body ? in_.trips[i] : 1, body ? in_.marked[i] : 0);
@@ -282,8 +276,7 @@ private:
         for (std::int32_t i = step.dependents_begin; i < step.dependents_end; ++i) issue(id, steps_.dependents[i]);
     }
 
-    // What let a context go on now is what it was at since it went on last: the task that ended; before that began, the
-    // one that let it begin, where that ran ahead; before that, nothing.
+    // What let a context go on is what it was at since it went on last: the task that ended; before, what let that start.
     void tell(std::int32_t id) {
         if (releasing_.resource < 0 || now_ <= contexts_[id].until) return;
         const Release before = released_[id * stride_ + releasing_.task];
@@ -397,7 +390,7 @@ private:
     std::int64_t counted_ = 0;  // tasks run one by one
     std::int64_t marker_ = -1, period_ = 1;
     State last_;
-    EventOutput out_;
+    EventOutput out_{0, 0, 0};
 };
 
 }  // namespace

@@ -50,6 +50,10 @@ struct Slice {
 };
 
 struct EventOutput {
+    EventOutput(std::size_t resources, std::size_t kinds, std::size_t workers)
+        : busy(resources), served(resources), spent(kinds + 1), worker_start(workers), worker_end(workers),
+          worker_instance(workers, -1) {}
+
     double makespan = 0;
     std::int64_t tasks = 0;
     std::vector<double> busy, served;  // by numbered resource: time with work, and demand done

@@ -69,7 +69,7 @@ py::dict run(const py::dict& flat, std::int32_t instances, std::int32_t slots, s
     in.max_slices = max_slices;
     in.most_tasks = most_tasks;
     in.extrapolate = extrapolate;
-    EventOutput out;
+    EventOutput out(0, 0, 0);
     {
         py::gil_scoped_release release;
         out = run_events(in);

@@ -5,9 +5,10 @@ context (a warp group, a block, or the one context of an array) is followed from
 is *at* one resource, the one whose work has to end before the context can go on, however many others share it. So a
 unit's part grows with its own work and with the queue before it, and the parts add up to the latency.
 
-``waiting`` is time at no resource: barriers, drains, latencies, and what is not there yet; ``overhead`` the start and end
-of tasks; ``imbalance`` time in which a slot of an instance has nothing left to do or never had: waves that are not full,
-tasks of unequal length; ``launch`` that of kernels. Lanes without work are in a unit's part; its utilization tells them.
+``waiting`` is time at no resource: barriers, drains, latencies, and what is not there yet; ``overhead`` the start and
+end of tasks; ``imbalance`` time in which a slot of an instance has nothing left to do or never had (waves that are not
+full, tasks of unequal length); ``launch`` that of kernels. Lanes without work are in a unit's part; its utilization
+tells them.
 
 The closed forms follow a context through the queueing network (or the slots) of a group; where the bandwidth of a level
 binds, all of the time is at that level. The event engine counts.

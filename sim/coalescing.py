@@ -1,7 +1,7 @@
 """Fewer tasks for the same work: what follows on one unit or port anyway is one task.
 
-A context goes through its Einsums one by one, so that two that follow each other on one unit are one visit there; and a
-step of less than a hundredth of an epoch joins the next larger one on its unit, where it has its work but no turn of its
+A context goes through its Einsums one by one, so that two that follow each other on one unit are one visit there; and
+a step of less than a hundredth of an epoch joins the largest one on its unit, where it has its work but no turn of its
 own. Of transfers, those join whose order nothing depends on. Every resource is asked for as much as before.
 """
 
@@ -71,20 +71,17 @@ def einsums_of(task: Task) -> list[str]:
     return [part.split(" ")[0].rstrip("'") for part in task.name.split("+")]
 
 
-def gathered(moves: tuple[Transfer, ...], own: frozenset[str]) -> tuple[Transfer, ...]:
-    """Transfers with those joined that take the same port in the same epochs: words that come into a level, with those
-    of their tensor that leave it again; words that come into a level of an instance's `own`, with those that units take
-    of them there; and what is brought for other transfers to take, with its like.
+def gathered(moves: tuple[Transfer, ...]) -> tuple[Transfer, ...]:
+    """Transfers with those joined that take the same port in the same epochs: words that come into a level with those
+    of their tensor that leave it for the next, and what is brought for other transfers to take with its like.
     """
     left = list(moves)
     for move in moves:
-        if move.purpose != "fill" or not move.name.startswith("write "):
-            continue
         for place, other in enumerate(left):
-            same = other.level == move.level and other.name.startswith("read ") and move.tensor == other.tensor
-            if not same or (other.purpose == "operand") != (move.level in own) or other.purpose == "drain":
-                continue
-            if other.purpose == "operand" or other.period == move.period:
+            alike = (other.tensor, other.level, other.period, other.purpose) == (
+                move.tensor, move.level, move.period, move.purpose
+            )  # fmt: skip
+            if alike and move.purpose == "fill" and inside(other, move):
                 left[place] = replace(other, bytes=other.bytes + move.bytes)
                 left.remove(move)
                 break

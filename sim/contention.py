@@ -24,8 +24,8 @@ def cycle_time(demands: Sequence[Number], contexts: Number, delay: Number = 0) -
 
 
 def rounds(demands: Sequence[Number], contexts: Number, delay: Number = 0) -> tuple[Number, list[Number]]:
-    """The cycle time, and how many of its cycles a context is at each unit, being served or in the queue; in the rest it
-    is delayed.
+    """The cycle time, and how many of its cycles a context is at each unit, served or in the queue; in the rest it is
+    delayed.
     """
     spent: list[Number] = [0.0] * len(demands)
     waiting: list[Number] = [0.0] * len(demands)

@@ -65,7 +65,7 @@ def lower(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests, word_
     this = _Lowering(plan, group, result, epochs, fill == "amortised")
     moves = transfers(plan.machine, group, result, nests, epochs, word_bytes)
     if epochs.contexts and not this.amortised:
-        moves = gathered(moves, frozenset(level.name for level in plan.machine.levels if level.scope is not None))
+        moves = gathered(moves)
     stages = [_stage(this, sites, moves) for sites in this.cascade_order]
     drains = _add_drains(this, stages)
     if epochs.contexts:
@@ -179,16 +179,12 @@ def _add_drains(this: _Lowering, stages: list[Stage]) -> list[Task]:
         made.append(replace(drain, after=tuple((task.name, 0) for task in mine)))
         fed = _fed(this, slot, unit.name)
         for number, stage in enumerate(stages):
-            stages[number] = [
-                [
-                    replace(task, after=(*task.after, (drain.name, depth - 1)))
-                    if fed.intersection(einsums_of(task))
-                    else task
-                    for task in chain
-                ]
-                for chain in stage
-            ]
+            stages[number] = [[_after_drain(task, drain, depth - 1, fed) for task in chain] for chain in stage]
     return made
+
+
+def _after_drain(task: Task, drain: Task, distance: int, fed: set[str]) -> Task:
+    return replace(task, after=(*task.after, (drain.name, distance))) if fed.intersection(einsums_of(task)) else task
 
 
 def _fed(this: _Lowering, slot: int, unit: str) -> set[str]:

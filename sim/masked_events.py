@@ -1,8 +1,8 @@
 """The programs of a kernel that skips tiles of keys: one worker for every tile of queries, with the visits of its own.
 
 Work and bytes of one visit, and of a block beside its visits, are those of the lowering of a block; the mask says how
-many visits every block makes, and in how many of them the kernel tests scores. These come first, as in kernels that walk
-the keys from the diagonal back; where they lie in a block's loop changes nothing but the order.
+many visits every block makes, and in how many of them the kernel tests scores. These come first, as in kernels that
+walk the keys from the diagonal back; where they lie in a block's loop changes nothing but the order.
 """
 
 from __future__ import annotations

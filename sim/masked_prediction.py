@@ -79,8 +79,8 @@ def _account(mean: Prediction, machine: Machine, kernel_s: float, mean_s: float,
 
 
 def counted(work: Workload, machine: Machine, mapping: Mapping) -> TileCount:
-    """The visits of a workload's mask in the tiles of a mapping; over tokens in a grid of several axes, in the tiles that
-    kernels offer there (tile_choice.py).
+    """The visits of a workload's mask in the tiles of a mapping; over tokens in a grid of several axes, in the tiles
+    that kernels offer there (tile_choice.py).
     """
     assert work.mask is not None
     if len(work.mask.grid) == 1:
@@ -118,8 +118,8 @@ def _times(values: Dictionary[str, Number], factor: Number) -> dict[str, Number]
 
 
 def kernel(work: Workload, machine: Machine, mapping: MappingLike, strict: bool) -> tuple[Workload, Mapping] | None:
-    """The workload and the mapping of a kernel that skips the tiles its mask leaves out; None where there is no mask, or,
-    unless `strict`, where no mapping meant says how it skips them.
+    """The workload and the mapping of a kernel that skips the tiles its mask leaves out; None where there is no mask,
+    or, unless `strict`, where no mapping meant says how it skips them.
     """
     if work.mask is None:
         return None

@@ -146,7 +146,7 @@ def _slots(plan: GroupPlan, einsums: dict[str, EinsumTime]) -> tuple[dict[str, N
 
 
 def _tasks(machine: Machine, plan: GroupPlan, nests: Nests) -> tuple[Number, Number, Number]:
-    """Iterations that are dealt over instances, in all and for the busiest instance, and how many instances there are."""
+    """Iterations that are dealt over instances, in all and for the busiest one, and how many instances there are."""
     shared = nests.below(plan.shared)
     tasks: Number = 1
     instances: Number = 1

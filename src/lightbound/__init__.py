@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from lightbound.sim.prediction import Prediction as Prediction
     from lightbound.sim.search import default_mapping as default_mapping
     from lightbound.sim.simulate import simulate as simulate
+    from lightbound.sim.what_if import WhatIf as WhatIf
+    from lightbound.sim.what_if import what_if as what_if
     from lightbound.validate.suite import run_suite as run_suite
     from lightbound.validate.suite import suite_names as suite_names
     from lightbound.workloads import masks as masks
@@ -53,6 +55,7 @@ _HOME = {
     "Mapping": "sim.mapping",
     "Method": "workloads.method",
     "Prediction": "sim.prediction",
+    "WhatIf": "sim.what_if",
     "Workload": "workloads.registry",
     "bound": "sim.bound",
     "bound_search": "sim.designs",
@@ -66,6 +69,7 @@ _HOME = {
     "simulate": "sim.simulate",
     "size_buffers": "sim.buffers",
     "suite_names": "validate.suite",
+    "what_if": "sim.what_if",
     "workload": "workloads.registry",
     "workload_names": "workloads.registry",
 }
@@ -79,6 +83,7 @@ __all__ = [
     "Mapping",
     "Method",
     "Prediction",
+    "WhatIf",
     "Workload",
     "bound",
     "bound_search",
@@ -92,6 +97,7 @@ __all__ = [
     "simulate",
     "size_buffers",
     "suite_names",
+    "what_if",
     "workload",
     "workload_names",
 ]
