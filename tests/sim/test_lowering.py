@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from itertools import pairwise
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -163,35 +160,6 @@ def test_a_run_is_never_faster_than_its_busiest_resource_and_its_parts_add_up(
     assert min(run.decomposition_s.values()) >= 0
     assert all(0 <= share <= 1 + 1e-9 for share in run.utilization.values())
     assert run.bottleneck in run.decomposition_s and run.engine == "event" and run.explain()
-
-
-def test_a_trace_is_chrome_json_with_a_track_for_every_unit(tmp_path: Path) -> None:
-    path = tmp_path / "out.json"
-    work = lb.workload("attention", B=1, H=2, M=512, P=512, E=64, F=64)
-    run = simulate(work, "h100_sxm", "flash", engine="event", trace=path)
-    document = json.loads(path.read_text())
-    assert document["otherData"]["tasks left out"] == 0
-    events = document["traceEvents"]
-    slices = [event for event in events if event["ph"] == "X"]
-    assert len(slices) == document["otherData"]["tasks"]
-    processes = {event["pid"] for event in events if event["name"] == "process_name"}
-    threads = {
-        (event["pid"], event["tid"]): event["args"]["name"] for event in events if event["name"] == "thread_name"
-    }
-    assert {event["ph"] for event in events} == {"X", "M"}
-    assert {event["pid"] for event in slices} == processes and min(processes) >= 1
-    assert {(event["pid"], event["tid"]) for event in slices} == set(threads)
-    assert not processes & {tid for _, tid in threads} and min(tid for _, tid in threads) >= 1
-    assert {"tensor", "sfu", "alu", "dram", "l2"} <= set(threads.values())
-    assert {"S", "LM", "N", "LO"} <= {name for event in slices for name in event["name"].split("+")}
-    assert all({"worker", "context", "iteration"} <= set(event["args"]) for event in slices)
-    assert max(event["ts"] + event["dur"] for event in slices) <= run.latency_s * 1e6 * (1 + 1e-9)
-    by_track: dict[Any, list[tuple[float, float]]] = defaultdict(list)
-    for event in slices:
-        by_track[event["pid"], event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
-    for track in by_track.values():
-        track.sort()
-        assert all(end <= start + 1e-9 for (_, end), (start, _) in pairwise(track))
 
 
 def test_more_epochs_than_anyone_waits_for_are_refused() -> None:
