@@ -201,7 +201,8 @@ private:
                     const double u = uniform(mixed(progress.stream ^ std::uint64_t(iteration)));
                     demand = demand * (1.0 + context.jitter * (2.0 * u - 1.0));
                 }
-                resources_.join(place, demand, id, local, step.group);
+                resources_.join(place, demand, id, local, step.group, steps_.tile(context, step, iteration),
+                                {now_, step.priority, context.worker, context.number, local, id, demand});
         }
         touch(place);
     }
@@ -276,7 +277,7 @@ private:
         for (std::int32_t i = step.dependents_begin; i < step.dependents_end; ++i) issue(id, steps_.dependents[i]);
     }
 
-    // What let a context go on is what it was at since it went on last: the task that ended; before, what let that start.
+    // A context was at what let it go on since it went on last: the task that ended; before that, what let that start.
     void tell(std::int32_t id) {
         if (releasing_.resource < 0 || now_ <= contexts_[id].until) return;
         const Release before = released_[id * stride_ + releasing_.task];
@@ -296,8 +297,8 @@ private:
     // A single context without chance repeats itself: after every `period_` iterations its tasks are the same again. The
     // task that is always done marks the turn.
     void watch() {
-        if (!in_.extrapolate || in_.program.size() != 1 || in_.trips.size() != 1 || in_.max_slices > 0) return;
-        if (in_.jitter[in_.program[0]] > 0 || in_.marked[0] > 0) return;
+        if (!in_.extrapolate || in_.program.size() != 1 || in_.trips.size() != 1 || in_.max_slices > 0 ||
+            in_.jitter[in_.program[0]] > 0 || in_.marked[0] > 0 || !in_.keys.empty()) return;
         const std::int64_t block = 3 * in_.program[0] + 1;
         for (std::int64_t task = in_.block_start[block]; task < in_.block_start[block + 1]; ++task) {
             if (steps_[task].always) marker_ = task;
@@ -385,8 +386,7 @@ private:
     std::int64_t stride_ = 1;
     std::size_t finished_ = 0;
     double now_ = 0;
-    bool deal_ = false;
-    bool turned_ = false;
+    bool deal_ = false, turned_ = false;
     std::int64_t counted_ = 0;  // tasks run one by one
     std::int64_t marker_ = -1, period_ = 1;
     State last_;

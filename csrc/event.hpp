@@ -15,11 +15,15 @@ struct EventInput {
     std::vector<std::int8_t> kind;
     std::vector<double> rate;
     std::vector<std::int8_t> shared;
+    std::vector<double> cache;  // of a bandwidth: how much of what it moved last need not be moved again
     // Tasks of all blocks one after the other.
     std::vector<std::int32_t> resource;
     std::vector<double> demand, cap;
     std::vector<double> more;  // demand beside that in marked iterations
     std::vector<std::int32_t> priority;
+    std::vector<std::int32_t> key;  // which of a worker's keys names what it moves, or -1
+    // Iterations in which it moves one tile, and after how many tiles the first comes again, or 0.
+    std::vector<std::int64_t> turn, round;
     std::vector<std::int8_t> ahead;  // runs beside the work of a context, which is then not at it
     std::vector<std::int64_t> after_start;  // dependencies of a task: (task of the block, iterations before)
     std::vector<std::int32_t> after_task;
@@ -35,6 +39,7 @@ struct EventInput {
     std::vector<std::int32_t> program;
     std::vector<std::int64_t> trips_start, trips, marked;
     std::vector<std::int32_t> instance;
+    std::vector<std::int64_t> keys_start, keys;
     std::int32_t instances = 1;
     std::int32_t slots = 1;
     std::uint64_t seed = 0;

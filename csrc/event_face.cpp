@@ -29,6 +29,12 @@ EventInput input(const py::dict& from) {
     read(from, "more", in.more);
     read(from, "priority", in.priority);
     read(from, "ahead", in.ahead);
+    read(from, "cache", in.cache);
+    read(from, "key", in.key);
+    read(from, "turn", in.turn);
+    read(from, "round", in.round);
+    read(from, "keys_start", in.keys_start);
+    read(from, "keys", in.keys);
     read(from, "after_start", in.after_start);
     read(from, "after_task", in.after_task);
     read(from, "after_distance", in.after_distance);

@@ -21,7 +21,8 @@ struct Step {  // a task with all that issuing and finishing it looks at
     std::int32_t start, each, priority, group;  // its resource lies at start + instance * each
     ResourceKind kind;
     bool always, ahead;
-    std::int32_t resource;
+    std::int32_t resource, key;
+    std::int64_t turn, round;
 };
 
 struct Release {  // the task whose end let another one start, and when it began

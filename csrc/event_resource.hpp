@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "event.hpp"
+#include "event_cache.hpp"
 #include "event_queue.hpp"
 
 namespace lightbound {
@@ -50,6 +51,7 @@ public:
         }
         resources_.resize(base_ + own_ * instances_);
         queues_.resize(resources_.size());
+        caches_.resize(resources_.size());
         numbered_ = numbered;
         for (std::int32_t instance = 0; instance < instances_; ++instance)
             resources_[timer(instance)].number = -1 - instance;
@@ -64,6 +66,7 @@ public:
                 resource.number = first_[kind] + copy;
                 resource.kind = ResourceKind(input.kind[kind]);
                 resource.rate = input.rate[kind];
+                if (input.cache[kind] > 0) caches_[start_[kind] + each_[kind] * copy] = Cache(input.cache[kind]);
                 resource.kinds = std::int32_t(caps_[kind].size());
                 for (std::int32_t i = 0; i < resource.kinds; ++i) {
                     const Class one{caps_[kind][i], 0, 0, room, 0};
@@ -94,8 +97,11 @@ public:
 
     void wait(std::int32_t place, const Waiting& job) { queues_[place].push(job); }
 
-    void join(std::int32_t place, double demand, std::int32_t context, std::int32_t task, std::int32_t group) {
+    // `order` of jobs that join in one instant, and the `tile` they ask for, matter where tiles are kept.
+    void join(std::int32_t place, double demand, std::int32_t context, std::int32_t task, std::int32_t group,
+              std::uint64_t tile, const Waiting& order) {
         arrivals_.push_back({demand, context, task, group, resources_[place].arrivals});
+        if (caches_[place].keeps()) asked_.push_back({order, tile, std::int32_t(arrivals_.size()) - 1, place});
         resources_[place].arrivals = std::int32_t(arrivals_.size()) - 1;
         ++pending_;
     }
@@ -200,6 +206,12 @@ private:
         std::int32_t context, task, group, before;
     };
 
+    struct Asked {
+        Waiting order;
+        std::uint64_t tile;
+        std::int32_t arrival, place;
+    };
+
     static constexpr double never = std::numeric_limits<double>::infinity();
 
     // The caps of the tasks of each kind, and how many of one cap may be served at once on one instance.
@@ -253,8 +265,24 @@ private:
             resource.classes[c].virtual_time += elapsed * resource.classes[c].rate;
     }
 
+    // What is kept is not moved again.
+    void look_up(std::int32_t place) {
+        std::sort(asked_.begin(), asked_.end(), [](const Asked& a, const Asked& b) { return a.order < b.order; });
+        std::size_t left = 0;
+        for (const Asked& one : asked_) {
+            if (one.place != place) {
+                asked_[left++] = one;
+                continue;
+            }
+            double& demand = arrivals_[one.arrival].demand;
+            if (one.tile && caches_[place].use(one.tile, demand)) demand = 0;
+        }
+        asked_.resize(left);
+    }
+
     double share(Resource& resource, double now) {
         pass(resource, now);
+        if (!asked_.empty()) look_up(std::int32_t(&resource - resources_.data()));
         for (std::int32_t c = 0; c < resource.kinds; ++c)
             if (!resource.classes[c].count) resource.classes[c].virtual_time = 0;
         for (std::int32_t i = resource.arrivals; i >= 0; i = arrivals_[i].before) {
@@ -295,6 +323,8 @@ private:
     std::vector<Job> jobs_;
     std::vector<Heap<Waiting>> queues_;
     std::vector<Arriving> arrivals_;
+    std::vector<Cache> caches_;
+    std::vector<Asked> asked_;
     std::size_t pending_ = 0;
     std::vector<std::int32_t> first_, start_, each_, class_;
     std::vector<std::vector<double>> caps_;

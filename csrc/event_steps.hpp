@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "event.hpp"
+#include "event_random.hpp"
 #include "event_records.hpp"
 #include "event_resource.hpp"
 
@@ -29,7 +30,8 @@ struct Steps {
                               std::int32_t(in.after_start[task + 1]), begin, std::int32_t(dependents.size()),
                               resources.start(kind), resources.each(kind), in.priority[task],
                               resources.class_of(std::int64_t(task)), ResourceKind(in.kind[kind]),
-                              in.when_start[task] == in.when_start[task + 1], in.ahead[task] != 0, kind});
+                              in.when_start[task] == in.when_start[task + 1], in.ahead[task] != 0, kind,
+                             in.key[task], in.turn[task], in.round[task]});
         }
         for (std::size_t i = 0; i < in.after_task.size(); ++i) after.push_back({in.after_distance[i], in.after_task[i]});
     }
@@ -52,6 +54,14 @@ struct Steps {
             }
         }
         return std::min(iteration, trips);
+    }
+
+    // The hash of what a task moves: it is the same for all workers that move the same.
+    std::uint64_t tile(const Context& context, const Step& step, std::int64_t iteration) const {
+        if (step.key < 0) return 0;
+        const std::int64_t key = in.keys[in.keys_start[context.worker] + step.key];
+        const std::int64_t tile = step.round ? iteration / step.turn % step.round : iteration / step.turn;
+        return hashed(step.key, std::uint64_t(key), context.number, std::uint64_t(tile)) | 1;
     }
 
     const Step& operator[](std::int64_t task) const { return steps[task]; }

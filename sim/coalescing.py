@@ -97,7 +97,8 @@ def _brought_together(moves: list[Transfer]) -> tuple[Transfer, ...]:
                 place
                 for place, other in enumerate(made)
                 if feeds and other.purpose == "fill" and other.level == move.level
-                if (other.period, other.copies, other.rank) == (move.period, move.copies, move.rank)
+                if (other.period, other.copies, other.rank, other.ranks, other.round)
+                == (move.period, move.copies, move.rank, move.ranks, move.round)
                 if any(inside(inner, other) for inner in moves)
             ),
             None,
@@ -111,6 +112,7 @@ def _brought_together(moves: list[Transfer]) -> tuple[Transfer, ...]:
                 name=f"{one.name}+{move.name}",
                 tensor=f"{one.tensor}+{move.tensor}",
                 bytes=one.bytes + move.bytes,
+                tile_bytes=one.tile_bytes + move.tile_bytes,
                 users=one.users | move.users,
             )
     return tuple(made)

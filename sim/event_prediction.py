@@ -40,8 +40,8 @@ class GroupRun:
         return self.begin_s + self.run.makespan / self.clock_hz
 
 
-def systems(prediction: Prediction, fill: Fill = "counted") -> tuple[System, ...]:
-    """The programs of every group of a prediction."""
+def systems(prediction: Prediction, fill: Fill = "counted", reuse: bool = True) -> tuple[System, ...]:
+    """The programs of every group of a prediction; `reuse` as in lowering.lower."""
     plan = prediction.plan
     assert plan is not None
     ranks = {rank: prediction.sizes[rank.upper()] for rank in plan.cascade.ranks}
@@ -49,7 +49,7 @@ def systems(prediction: Prediction, fill: Fill = "counted") -> tuple[System, ...
     word_bytes = int(prediction.word_bytes)
     nests = Nests(sizes, environment(plan, sizes, word_bytes))
     pairs = zip(plan.groups, prediction.groups, strict=True)
-    return tuple(lower(plan, group, result, nests, word_bytes, fill) for group, result in pairs)
+    return tuple(lower(plan, group, result, nests, word_bytes, fill, reuse) for group, result in pairs)
 
 
 def by_events(

@@ -49,6 +49,7 @@ class _Lowering:
     result: GroupResult
     epochs: Epochs
     amortised: bool
+    reuse: bool
 
     @property
     def cascade_order(self) -> list[list[Site]]:
@@ -59,10 +60,14 @@ class _Lowering:
         return [[site] for slot in slots for site in slot] if self.epochs.contexts else [slot for slot in slots if slot]
 
 
-def lower(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests, word_bytes: int, fill: Fill) -> System:
-    """The system of one group, as the analytical engine sized it."""
+def lower(
+    plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests, word_bytes: int, fill: Fill, reuse: bool = True
+) -> System:
+    """The system of one group, as the analytical engine sized it. With `reuse`, what instances fetch is looked for in
+    the level that they share, and fetched again if it is gone; otherwise they fetch what the closed forms say.
+    """
     epochs = epochs_of(plan, group, result, nests)
-    this = _Lowering(plan, group, result, epochs, fill == "amortised")
+    this = _Lowering(plan, group, result, epochs, fill == "amortised", reuse and fill != "amortised")
     moves = transfers(plan.machine, group, result, nests, epochs, word_bytes)
     if epochs.contexts and not this.amortised:
         moves = gathered(moves)
@@ -84,19 +89,45 @@ def lower(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests, word_
         jitter=JITTER if epochs.contexts > 1 else 0.0,
         stagger=alone if epochs.contexts > 1 else 0.0,
     )
-    worker = Worker(program.name, (epochs.trips,) * epochs.split)
     slots = max(1, epochs.contexts // epochs.split)
-    resources = _resources(plan.machine, result, epochs, body)
-    return System(resources, (program,), (worker,) * epochs.tasks, epochs.instances, slots)
+    keyed = [move for move in moves if _keyed(this, move)]
+    resources = _resources(plan.machine, result, epochs, body, _kept_bytes(plan, group) if keyed else 0.0)
+    columns = [epochs.keys(move.ranks) for move in keyed]
+    trips = (epochs.trips,) * epochs.split
+    workers = (
+        tuple(Worker(program.name, trips, keys=keys) for keys in zip(*columns, strict=True))
+        if keyed
+        else (Worker(program.name, trips),) * epochs.tasks
+    )
+    return System(resources, (program,), workers, epochs.instances, slots)
 
 
-def _resources(machine: Machine, result: GroupResult, epochs: Epochs, body: list[Task]) -> tuple[Resource, ...]:
+def _keyed(this: _Lowering, move: Transfer) -> bool:
+    """Whether instances look for what they fetch in a level that they share."""
+    return this.reuse and this.epochs.instances > 1 and move.tile_bytes > 0
+
+
+def _kept_bytes(plan: Plan, group: GroupPlan) -> float:
+    """What the first level behind the outermost one keeps for all instances: its capacity."""
+    held = min(held.level for held in group.holds if held.level and plan.machine.levels[held.level].scope is None)
+    return float(plan.machine.levels[held].capacity_bytes or 0.0)
+
+
+def _resources(
+    machine: Machine, result: GroupResult, epochs: Epochs, body: list[Task], kept_bytes: float
+) -> tuple[Resource, ...]:
     used = {task.resource for task in body}
     kind = "sharing" if epochs.contexts else "fifo"
     units = [Resource(unit.name, kind, 1.0, unit.scope is None) for unit in machine.units.values() if unit.name in used]
     levels = [
-        Resource(level.name, "bandwidth", float(level.rate_bytes_per_s / result.clock_hz), level.scope is None)
-        for level in machine.levels
+        Resource(
+            level.name,
+            "bandwidth",
+            float(level.rate_bytes_per_s / result.clock_hz),
+            level.scope is None,
+            0.0 if number else kept_bytes,
+        )
+        for number, level in enumerate(machine.levels)
         if level.name in used and level.rate_bytes_per_s is not None
     ]
     return (*units, *levels, Resource(WAITING, "delay"))
@@ -233,6 +264,7 @@ def _memory(this: _Lowering, moves: tuple[Transfer, ...]) -> list[Task]:
     if this.amortised:
         return [Task(move.name, move.level, move.bytes / trips, ahead=True) for move in moves]
     made = []
+    keys: list[str] = []
     for move in moves:
         if move.purpose == "post":
             site = this.group.sites[move.tensor]
@@ -240,7 +272,11 @@ def _memory(this: _Lowering, moves: tuple[Transfer, ...]) -> list[Task]:
             made.append(Task(move.name, move.level, move.bytes / this.epochs.visits(site.ranks), when=when, ahead=True))
         elif move.purpose != "operand":
             when = _turning(move, trips)
-            made.append(Task(move.name, move.level, move.bytes * move.period / trips, when=when, ahead=True))
+            task = Task(move.name, move.level, move.bytes * move.period / trips, when=when, ahead=True)
+            if _keyed(this, move):
+                task = replace(task, demand=move.tile_bytes, key=len(keys), turn=move.period, round=move.round)
+                keys.append(move.name)
+            made.append(task)
     return made
 
 

@@ -76,7 +76,7 @@ def _block(
     q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
     sizes = {query: q_tile * count.launched_q_tiles, key: kv_tile * _walked(count)}
     bare = replace(work, mask=None, cascade=work.cascade.with_sizes(**sizes))
-    lowered = systems(predict(bare, machine, masked_mapping(mapping, q_tile, kv_tile, tests)), fill)
+    lowered = systems(predict(bare, machine, masked_mapping(mapping, q_tile, kv_tile, tests)), fill, reuse=False)
     if len(lowered) != 1:
         remedy = "Put all Einsums of a masked kernel in one group."
         raise LightboundError(f"mapping {mapping.name!r}: groups", len(lowered), "are several", remedy)

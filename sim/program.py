@@ -37,13 +37,15 @@ class Resource:
 
     fifo: one task at a time, in order of arrival. sharing: all at once at equal parts of the rate. bandwidth: the same,
     max-min fair where tasks have a `cap`. delay: every task alone, as if there were one for each.
-    A `shared` one is one for all instances; otherwise every instance has its own.
+    A `shared` one is one for all instances; otherwise every instance has its own. cache: of a bandwidth, how much of
+    what it moved (of tasks with a `key`) is kept behind it, the tiles used last; what is kept is not moved again.
     """
 
     name: str
     kind: Kind
     rate: float = 1.0
     shared: bool = False
+    cache: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ class Task:
     when: it runs only in the iterations that all conditions allow. ahead: `depth` does not hold it back.
     cap: the most of a bandwidth that it can take. priority: among tasks that arrive at one time, the least is first.
     more: demand beside `demand` in the marked iterations of a context; not of a delay.
+    key: what it moves is a tile, of which others may move the same: that of a context of the same number, in a worker
+    whose key of this place is the same, every `turn` iterations another one, and after `round` of them (0: never) the
+    first one again.
     """
 
     name: str
@@ -78,6 +83,9 @@ class Task:
     cap: float = inf
     priority: int = 0
     more: float = 0.0
+    key: int | None = None
+    turn: int = 1
+    round: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,13 +115,15 @@ class Program:
 class Worker:
     """A program with the trips of each of its contexts. `instance` pins it; otherwise it takes any free slot.
 
-    marked: so many of the first trips of each context are marked; none is where nothing is said.
+    marked: so many of the first trips of each context are marked; none is where nothing is said. keys: by which tasks
+    tell whether they move the same as another worker's.
     """
 
     program: str
     trips: tuple[int, ...] = (1,)
     instance: int | None = None
     marked: tuple[int, ...] = ()
+    keys: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -240,6 +250,10 @@ def check_system(system: System) -> None:
             )
         if any(trips < 0 for trips in worker.trips):
             raise LightboundError(f"{where}.trips", worker.trips, "goes below 0", "Count iterations from 0 up.")
+        most = max((task.key for task in system.program[worker.program].body if task.key is not None), default=-1)
+        if most >= len(worker.keys):
+            remedy = "Give a number for every key of its tasks."
+            raise LightboundError(f"{where}.keys", worker.keys, f"has no key {most}", remedy)
         if worker.marked and len(worker.marked) != len(worker.trips):
             remedy = "Give one number for each context, or none."
             raise LightboundError(f"{where}.marked", worker.marked, f"is not for {len(worker.trips)} contexts", remedy)
@@ -273,6 +287,10 @@ def _check_program(program: Program, resources: dict[str, Resource]) -> None:
                 raise LightboundError(f"{field}.{name}", amount, "is not an amount", "Give a finite number, 0 or more.")
         if not task.cap > 0 or (task.cap != inf and resources[task.resource].kind != "bandwidth"):
             raise LightboundError(f"{field}.cap", task.cap, "caps nothing", "Give a cap above 0, and to a bandwidth.")
+        numbers = task.key is None or (task.key >= 0 and task.turn >= 1 and task.round >= 0)
+        if not numbers or (task.key is not None and resources[task.resource].kind != "bandwidth"):
+            remedy = "Number keys from 0, let turns be 1 or more, and take a bandwidth."
+            raise LightboundError(f"{field}.key", task.key, "names no tile", remedy)
         if task.more and resources[task.resource].kind == "delay":
             remedy = "Give the rest to a task on a resource."
             raise LightboundError(f"{field}.more", task.more, "cannot be of a delay: its iterations overlap", remedy)
@@ -280,7 +298,7 @@ def _check_program(program: Program, resources: dict[str, Resource]) -> None:
             if when.period < 0 or (when.period and not 0 <= when.first < when.end <= when.period):
                 raise LightboundError(f"{field}.when", when, "is never", "Let 0 <= first < end <= period.")
     for task in (*program.prologue, *program.epilogue):
-        if task.after or task.when:
+        if task.after or task.when or task.key is not None:
             raise LightboundError(
                 f"{where}: {task.name}",
                 task.after or task.when,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lightbound.sim.program import KINDS, Program, Resource, System, Task, When, Worker
 
 AMOUNTS = st.one_of(st.integers(0, 4).map(float), st.floats(0, 9, allow_subnormal=False), st.just(1 / 3))
+CACHES = st.sampled_from([0.0, 3.0, 8.0])
 RATES = st.sampled_from([1.0, 1.0, 0.5, 3.0, 0.7])
 
 
@@ -45,6 +46,9 @@ def tasks(draw: st.DrawFn, resources: tuple[Resource, ...], count: int, looped: 
                 ahead=draw(st.booleans()),
                 cap=cap,
                 priority=draw(st.integers(0, 1)),
+                key=draw(st.sampled_from([None, 0, 1])) if looped and resource.kind == "bandwidth" else None,
+                turn=draw(st.integers(1, 3)),
+                round=draw(st.sampled_from([0, 0, 2])),
                 more=draw(st.sampled_from([0.0, 0.0, 1.0, 2.5])) if looped and resource.kind != "delay" else 0.0,
             )
         )
@@ -55,7 +59,7 @@ def tasks(draw: st.DrawFn, resources: tuple[Resource, ...], count: int, looped: 
 def systems(draw: st.DrawFn) -> System:
     """A system that always comes to an end."""
     resources = tuple(
-        Resource(f"r{number}", draw(st.sampled_from(KINDS)), draw(RATES), draw(st.booleans()))
+        Resource(f"r{number}", draw(st.sampled_from(KINDS)), draw(RATES), draw(st.booleans()), draw(CACHES))
         for number in range(draw(st.integers(1, 4)))
     )
     programs = tuple(
@@ -78,6 +82,7 @@ def systems(draw: st.DrawFn) -> System:
             each,
             draw(st.one_of(st.none(), st.integers(0, instances - 1))),
             tuple(draw(st.integers(0, 4)) for _ in each) if draw(st.booleans()) else (),
+            (draw(st.integers(0, 1)), draw(st.integers(0, 1))),
         )
         for each in trips
     )

@@ -222,7 +222,7 @@ def test_a_system_that_cannot_run_is_refused_with_the_field(make: object, field:
 def test_leaping_over_periods_changes_nothing_but_rounding(system: System, trips: int) -> None:
     """One context, nothing left to chance: periods that repeat may be counted instead of run."""
     program = replace(system.programs[0], jitter=0.0)
-    alone = System(system.resources, (program,), (Worker(program.name, (trips,)),), system.instances)
+    alone = System(system.resources, (program,), (Worker(program.name, (trips,), keys=(0, 1)),), system.instances)
     run, leapt = event.run_system(alone), event.run_system(alone, extrapolate=True)
     assert leapt.tasks == run.tasks
     assert leapt.makespan == pytest.approx(run.makespan, rel=1e-9)

@@ -32,9 +32,8 @@ class Event(BaseModel):
     args: dict[str, int | float | str] = {}
 
 
-REQUIRED = {
-    "X": {"tid", "ts", "dur"}, "M": set(), "s": {"tid", "ts", "id", "cat"}, "f": {"tid", "ts", "id", "cat"}, "C": {"ts"},
-}  # fmt: skip
+ARROW = {"tid", "ts", "id", "cat"}
+REQUIRED = {"X": {"tid", "ts", "dur"}, "M": set(), "s": ARROW, "f": ARROW, "C": {"ts"}}
 
 
 def traced(path: Path, engine_run: tuple[lb.Workload, str, str]) -> tuple[Prediction, dict[str, Any]]:
