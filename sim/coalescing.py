@@ -97,8 +97,8 @@ def _brought_together(moves: list[Transfer]) -> tuple[Transfer, ...]:
                 place
                 for place, other in enumerate(made)
                 if feeds and other.purpose == "fill" and other.level == move.level
-                if (other.period, other.copies, other.rank, other.ranks, other.round)
-                == (move.period, move.copies, move.rank, move.ranks, move.round)
+                if (other.period, other.copies, other.rank, other.apart, other.round)
+                == (move.period, move.copies, move.rank, move.apart, move.round)
                 if any(inside(inner, other) for inner in moves)
             ),
             None,

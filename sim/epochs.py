@@ -43,14 +43,12 @@ class Epochs:
     split: int
     dealt: tuple[Loop, ...] = ()
 
-    def keys(self, ranks: Collection[str]) -> list[int]:
-        """For every task, a number that it shares with those that are at the same iteration of the dealt loops over
-        these ranks.
-        """
+    def keys(self, positions: Collection[int]) -> list[int]:
+        """For every task, a number that it shares with those at the same iteration of the dealt loops that stand there."""
         strides: list[tuple[int, int]] = []  # of the loops from inner to outer: trips, and what an iteration counts
         stride = 1
         for loop in reversed(self.dealt):
-            mine = loop.rank in ranks
+            mine = loop.position in positions
             strides.append((loop.trips, stride if mine else 0))
             stride *= loop.trips if mine else 1
         numbers = [0]

@@ -92,7 +92,7 @@ def lower(
     slots = max(1, epochs.contexts // epochs.split)
     keyed = [move for move in moves if _keyed(this, move)]
     resources = _resources(plan.machine, result, epochs, body, _kept_bytes(plan, group) if keyed else 0.0)
-    columns = [epochs.keys(move.ranks) for move in keyed]
+    columns = [epochs.keys(move.apart) for move in keyed]
     trips = (epochs.trips,) * epochs.split
     workers = (
         tuple(Worker(program.name, trips, keys=keys) for keys in zip(*columns, strict=True))

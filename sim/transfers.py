@@ -31,8 +31,8 @@ class Transfer:
     results that leave from the unit. operand: between the level and the units, with their work. `copies` tiles have
     room in the hold. `users` are the Einsums that take from it or write to it. `rank` orders the fills of a tensor from
     the outermost hold inwards. Of what all instances fetch from the outermost level into one they share: `tile_bytes`
-    of one fetch if nobody else has fetched it, the `ranks` that tell tiles apart, and after how many tiles the first
-    comes again.
+    of one fetch if nobody else has fetched it, the places of the dealt loops that tell tiles `apart`, and after how
+    many tiles the first comes again.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Transfer:
     users: frozenset[str] = frozenset()
     rank: int = 0
     tile_bytes: float = 0.0
-    ranks: frozenset[str] = frozenset()
+    apart: frozenset[int] = frozenset()
     round: int = 0
 
 
@@ -76,9 +76,11 @@ def transfers(
         own: dict[str, Any] = {}
         shares_it = machine.levels[held.level].scope is None and machine.levels[held.level].capacity_bytes is not None
         again = epochs.round(ranks, len(held.loops))
-        if purpose == "fill" and number == 0 and action == READ and shares_it and again is not None:
+        dealt = [loop for loop in epochs.dealt if loop.position < len(held.loops)]
+        if purpose == "fill" and number == 0 and action == READ and shares_it and dealt and again is not None:
             tile_bytes = _tile_words(flows[tensor], held, nests) * word_bytes / epochs.split
-            own = {"tile_bytes": tile_bytes, "ranks": ranks, "round": again}
+            apart = frozenset(loop.position for loop in dealt if loop.rank in ranks)
+            own = {"tile_bytes": tile_bytes, "apart": apart, "round": again}
         made.append(
             Transfer(way, tensor, level.name, count, purpose, period, copies, held.users & users, held.level, **own)
         )

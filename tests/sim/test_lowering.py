@@ -106,6 +106,19 @@ def test_a_fused_kernel_on_a_gpu_agrees_with_the_closed_queueing_network(head: i
     assert mean == pytest.approx(result.schedule.cycles, rel=0.03)
 
 
+def test_what_an_l2_cache_cannot_hold_is_fetched_again() -> None:
+    """Four heads of 4 MiB of keys and values, 32 blocks of queries each, on 132 SMs at once."""
+    work = lb.workload("attention", B=1, H=4, M=8192, P=4096, E=128, F=128)
+
+    def fetched(capacity: str) -> float:
+        closed = simulate(work, machine("h100_sxm", **{"l2.capacity": capacity}), "flash")
+        (system,) = systems(closed)
+        return float(run_system(system).served[system.first_number["dram"]]) / float(closed.compulsory_bytes)
+
+    assert fetched("50 MiB") == pytest.approx(1, rel=1e-9)
+    assert 1.2 < fetched("1 MiB") < fetched("320 KiB") < 33
+
+
 CASES: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("fusemax", {"B": 1, "H": 2, "M": 1024, "P": 2048}, "fusemax", "binding"),
     ("fusemax", {"B": 1, "H": 2, "M": 1024, "P": 2048}, "fusemax", "architecture"),
