@@ -41,7 +41,7 @@ def _joined(chain: Chain) -> Chain:
 
 
 def _together(one: Task, other: Task) -> Task:
-    return replace(one, name=f"{one.name}+{other.name}", demand=one.demand + other.demand)
+    return replace(one, name=f"{one.name}+{other.name}", demand=one.demand + other.demand, more=one.more + other.more)
 
 
 def _without_small(stages: list[Stage]) -> list[Stage]:

@@ -44,7 +44,7 @@ class Epochs:
     dealt: tuple[Loop, ...] = ()
 
     def keys(self, positions: Collection[int]) -> list[int]:
-        """For every task, a number that it shares with those at the same iteration of the dealt loops that stand there."""
+        """For every task, a number that it shares with those at the same iteration of dealt loops at these places."""
         strides: list[tuple[int, int]] = []  # of the loops from inner to outer: trips, and what an iteration counts
         stride = 1
         for loop in reversed(self.dealt):

@@ -17,6 +17,7 @@ from .accounts import IMBALANCE, LAUNCH, OVERHEAD, WAITING, settled, with_loads
 from .analytical import GroupResult
 from .clock import clock_hz
 from .event import MOST_TASKS, EventRun, run_system
+from .explain import size
 from .lowering import FILLS, JITTER, Fill, lower
 from .perfetto import LONGEST, write_trace
 from .prediction import Prediction
@@ -40,16 +41,19 @@ class GroupRun:
         return self.begin_s + self.run.makespan / self.clock_hz
 
 
-def systems(prediction: Prediction, fill: Fill = "counted", reuse: bool = True) -> tuple[System, ...]:
-    """The programs of every group of a prediction; `reuse` as in lowering.lower."""
+def systems(
+    prediction: Prediction, fill: Fill = "counted", reuse: bool = True, tested: Prediction | None = None
+) -> tuple[System, ...]:
+    """The programs of every group of a prediction; `reuse` and `tested` as in lowering.lower."""
     plan = prediction.plan
     assert plan is not None
     ranks = {rank: prediction.sizes[rank.upper()] for rank in plan.cascade.ranks}
     sizes = {**prediction.sizes, **ranks}
     word_bytes = int(prediction.word_bytes)
     nests = Nests(sizes, environment(plan, sizes, word_bytes))
-    pairs = zip(plan.groups, prediction.groups, strict=True)
-    return tuple(lower(plan, group, result, nests, word_bytes, fill, reuse) for group, result in pairs)
+    more = tested.groups if tested is not None else (None,) * len(plan.groups)
+    triples = zip(plan.groups, prediction.groups, more, strict=True)
+    return tuple(lower(plan, group, result, nests, word_bytes, fill, reuse, each) for group, result, each in triples)
 
 
 def by_events(
@@ -196,10 +200,20 @@ def _account(made: list[GroupRun]) -> dict[str, Number]:
     return settled({name: seconds for name, seconds in total.items() if seconds > least})
 
 
+def _fetched(one: GroupRun) -> list[str]:
+    """What a group's run fetched where tiles are looked for behind a port, beside what closed forms count there."""
+    run, notes = one.run, []
+    for resource in run.system.resources:
+        if resource.cache:
+            served = float(run.served[run.system.first_number[resource.name]])
+            counted = float(one.result.memory_s[resource.name]) * resource.rate * float(one.result.clock_hz)
+            notes.append(f"the run moved {size(served)} at {resource.name}, closed forms count {size(counted)}")
+    return notes
+
+
 def _assumed(made: list[GroupRun], seed: int, fill: str) -> list[str]:
     notes = ["pipeline fill is counted" if fill == "counted" else "pipeline fill is amortised"]
     if any(program.jitter for one in made for program in one.run.system.programs):
         notes.append(f"service times of contending contexts vary by up to {JITTER:.0%} (seed {seed})")
-    if fill == "counted":
-        notes.append("traffic is that of the analytical engine")
+    notes += [note for one in made for note in _fetched(one)]
     return notes

@@ -50,6 +50,7 @@ class _Lowering:
     epochs: Epochs
     amortised: bool
     reuse: bool
+    tested: GroupResult | None
 
     @property
     def cascade_order(self) -> list[list[Site]]:
@@ -61,13 +62,22 @@ class _Lowering:
 
 
 def lower(
-    plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests, word_bytes: int, fill: Fill, reuse: bool = True
+    plan: Plan,
+    group: GroupPlan,
+    result: GroupResult,
+    nests: Nests,
+    word_bytes: int,
+    fill: Fill,
+    reuse: bool = True,
+    tested: GroupResult | None = None,
 ) -> System:
-    """The system of one group, as the analytical engine sized it. With `reuse`, what instances fetch is looked for in
-    the level that they share, and fetched again if it is gone; otherwise they fetch what the closed forms say.
+    """The system of one group, as the analytical engine sized it.
+
+    reuse: what instances fetch is looked for in the level that they share, and fetched again if it is gone; otherwise
+    they fetch what the closed forms say. tested: the group where it does more, in iterations that workers mark.
     """
     epochs = epochs_of(plan, group, result, nests)
-    this = _Lowering(plan, group, result, epochs, fill == "amortised", reuse and fill != "amortised")
+    this = _Lowering(plan, group, result, epochs, fill == "amortised", reuse and fill != "amortised", tested)
     moves = transfers(plan.machine, group, result, nests, epochs, word_bytes)
     if epochs.contexts and not this.amortised:
         moves = gathered(moves)
@@ -141,8 +151,12 @@ def _stage(this: _Lowering, sites: list[Site], moves: tuple[Transfer, ...]) -> S
         name = site.einsum.name
         when = () if this.amortised else this.epochs.when(site.ranks, late[name])
         visits = this.epochs.trips if this.amortised else this.epochs.visits(site.ranks)
-        for number, (unit, cycles) in enumerate(_demands(this, name)):
-            task = Task(name if not number else f"{name} on {unit}", unit, cycles / visits, when=when)
+        demands = _demands(this, this.result, name)
+        tested = demands if this.tested is None else _demands(this, this.tested, name)
+        for number, unit in enumerate(dict.fromkeys((*demands, *tested))):
+            cycles = demands.get(unit, 0.0)
+            more = max(0.0, tested.get(unit, 0.0) - cycles) / visits
+            task = Task(name if not number else f"{name} on {unit}", unit, cycles / visits, when=when, more=more)
             while any(task.name == other.name for chain in chains.values() for other in chain):
                 task = replace(task, name=f"{task.name}'")
             chains.setdefault(name if this.epochs.contexts else unit, []).append(task)
@@ -169,23 +183,23 @@ def _late(group: GroupPlan) -> dict[str, set[str]]:
     return late
 
 
-def _demands(this: _Lowering, name: str) -> list[tuple[str, float]]:
+def _demands(this: _Lowering, result: GroupResult, name: str) -> dict[str, float]:
     """Cycles of one Einsum in one context of a task, by unit in the order of its operations. What a unit blocks of
     another one's work counts as its own, as in the closed form.
     """
     units = this.plan.machine.units
-    busy = this.result.schedule.busy
-    made: list[tuple[str, float]] = []
-    for unit, cycles in this.result.einsums[name].cycles.items():
+    busy = result.schedule.busy
+    made: dict[str, float] = {}
+    for unit, cycles in result.einsums[name].cycles.items():
         tasks = this.epochs.tasks if units[unit].scope is None else this.epochs.busiest
         left = float(cycles) / tasks / this.epochs.split
         whole = left
         for other in units.values() if this.epochs.contexts else ():
             part = float(other.blocks.get(unit, 0)) * whole if busy.get(other.name, 0) > 0 else 0.0
-            made.append((other.name, part))
+            made[other.name] = made.get(other.name, 0.0) + part
             left -= part
-        made.append((unit, left))
-    return [(unit, cycles) for unit, cycles in made if cycles > 0]
+        made[unit] = made.get(unit, 0.0) + left
+    return {unit: cycles for unit, cycles in made.items() if cycles > 0}
 
 
 def _add_drains(this: _Lowering, stages: list[Stage]) -> list[Task]:

@@ -20,7 +20,8 @@ from lightbound.workloads.registry import Workload
 from .lowering import Fill
 from .mapping import Mapping
 from .masked import as_problem, masked_mapping
-from .program import Program, System, Task, Worker
+from .prediction import Prediction
+from .program import System, Task, Worker
 from .simulate import predict
 
 
@@ -30,20 +31,26 @@ def masked_system(work: Workload, machine: Machine, mapping: Mapping, count: Til
     Raises LightboundError where the mapping does not walk the keys of one tile of queries in each of its blocks.
     """
     assert work.mask is not None
-    tests = work.mask.score_test
+    from .event_prediction import systems
+
     tested = work.mask.tested_visits(count)
-    plain = _block(work, machine, mapping, count, {}, fill)
-    masked = _block(work, machine, mapping, count, tests, fill) if tested.any() else plain
-    (before,), (program,), (worker,) = plain.programs, masked.programs, set(masked.workers)
-    body = _with_tests(before, program)
+    plain = _block(work, machine, mapping, count, {})
+    masked = _block(work, machine, mapping, count, work.mask.score_test) if tested.any() else None
+    lowered = systems(plain, fill, reuse=False, tested=masked)
+    if len(lowered) != 1:
+        remedy = "Put all Einsums of a masked kernel in one group."
+        raise LightboundError(f"mapping {mapping.name!r}: groups", len(lowered), "are several", remedy)
+    (system,) = lowered
+    (program,), (worker,) = system.programs, set(system.workers)
+    body = program.body
     rounds = worker.trips[0] // _walked(count)
     visits = np.concatenate([count.visits, np.zeros(count.launched_q_tiles - count.q_tiles, dtype=np.int64)])
     marked = np.concatenate([tested, np.zeros(len(visits) - len(tested), dtype=np.int64)])
     copies = as_problem(work, None, None, None).copies
-    if len(masked.workers) != count.launched_q_tiles * copies:
+    if len(system.workers) != count.launched_q_tiles * copies:
         raise LightboundError(
             f"mapping {mapping.name!r}: groups",
-            f"{len(masked.workers):,} blocks",
+            f"{len(system.workers):,} blocks",
             f"are not one for each of {count.launched_q_tiles * copies:,} tiles of queries",
             "Deal the loop over tiles of queries, and all loops outside it, over instances.",
         )
@@ -58,7 +65,7 @@ def masked_system(work: Workload, machine: Machine, mapping: Mapping, count: Til
         for many, few in set(zip(visits.tolist(), marked.tolist(), strict=True))
     }
     row = [kinds[many, few] for many, few in zip(visits[order].tolist(), marked[order].tolist(), strict=True)]
-    return replace(masked, programs=(replace(program, body=body),), workers=tuple(row) * copies)
+    return replace(system, workers=tuple(row) * copies)
 
 
 def _walked(count: TileCount) -> int:
@@ -67,29 +74,14 @@ def _walked(count: TileCount) -> int:
 
 
 def _block(
-    work: Workload, machine: Machine, mapping: Mapping, count: TileCount, tests: Dictionary[str, int], fill: Fill
-) -> System:
-    """The system of blocks that all make the same visits, in which scores are tested everywhere or nowhere."""
-    from .event_prediction import systems
-
+    work: Workload, machine: Machine, mapping: Mapping, count: TileCount, tests: Dictionary[str, int]
+) -> Prediction:
+    """Blocks that all make the same visits, in which scores are tested everywhere or nowhere."""
     query, key = (rank.upper() for rank in work.method.mask_ranks)
     q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
     sizes = {query: q_tile * count.launched_q_tiles, key: kv_tile * _walked(count)}
     bare = replace(work, mask=None, cascade=work.cascade.with_sizes(**sizes))
-    lowered = systems(predict(bare, machine, masked_mapping(mapping, q_tile, kv_tile, tests)), fill, reuse=False)
-    if len(lowered) != 1:
-        remedy = "Put all Einsums of a masked kernel in one group."
-        raise LightboundError(f"mapping {mapping.name!r}: groups", len(lowered), "are several", remedy)
-    return lowered[0]
-
-
-def _with_tests(plain: Program, tested: Program) -> tuple[Task, ...]:
-    """The body in which tests are what tasks do `more` in marked iterations."""
-    demands = {task.name: task.demand for task in plain.body}
-    return tuple(
-        replace(task, demand=demands.get(task.name, 0.0), more=max(0.0, task.demand - demands.get(task.name, 0.0)))
-        for task in tested.body
-    )
+    return predict(bare, machine, masked_mapping(mapping, q_tile, kv_tile, tests))
 
 
 def _weight(body: tuple[Task, ...], marked: bool) -> float:
