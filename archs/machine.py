@@ -124,8 +124,13 @@ class Unit:
         return _fused(self.energy_j, tuple(ops))
 
 
+OPAQUE = "opaque"
+"""An operation of unknown kind, one for each element an opaque operator touches: it costs what an addition does."""
+
+
 def _fused(table: Mapping[str, Number], ops: tuple[str, ...]) -> Number | None:
     total: Number = 0
+    ops = tuple("add" if op == OPAQUE else op for op in ops)
     while ops:
         length = next((n for n in range(len(ops), 0, -1) if "+".join(ops[:n]) in table), 0)
         if not length:
@@ -255,8 +260,8 @@ class Machine:
     @property
     def quantities(self) -> dict[str, Number]:
         """Names for the formulas of mappings: params, instance axes, `clock`, of every level and unit
-        ``<level>_bytes``, ``<unit>_lanes`` and ``<unit>_<axis>``, and `max_blocks` and `max_warps` of an SM where its
-        occupancy states them.
+        ``<level>_bytes`` and ``<level>_latency`` (in cycles; 0 where none is stated), ``<unit>_lanes`` and
+        ``<unit>_<axis>``, and `max_blocks` and `max_warps` of an SM where its occupancy states them.
 
         A unit or level whose name begins with a digit gets a word before it (``unit_2d_lanes``,
         ``level_3_bytes``), since a formula could not hold it otherwise.
@@ -265,12 +270,14 @@ class Machine:
         for level in self.levels:
             if level.capacity_bytes is not None:
                 names[f"{_word(level.name, 'level')}_bytes"] = level.capacity_bytes
+            names[f"{_word(level.name, 'level')}_latency"] = level.latency_s * self.clock_hz
         for unit in self.units.values():
             stem = _word(unit.name, "unit")
             names[f"{stem}_lanes"] = unit.lanes
             names.update({f"{stem}_{axis}": count for axis, count in unit.shape.items() if axis != "lanes"})
         if self.occupancy is not None:
-            bounds = {"max_blocks": self.occupancy.ctas, "max_warps": self.occupancy.warps}
+            most = self.occupancy.ctas if self.occupancy.ctas is not None else self.occupancy.warps
+            bounds = {"max_blocks": most, "max_warps": self.occupancy.warps}
             names.update({name: bound for name, bound in bounds.items() if bound is not None})
         return names
 

@@ -16,6 +16,7 @@ import numpy as np
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.base.formula import Number, evaluate, is_array
 
+from .composition import composed
 from .lacks import lacks
 from .machine import Fixed, Level, Link, Machine, Occupancy, Registers, Source, SustainedLoad, Unit
 from .schema import Block, LevelBlock, MachineFile, UnitBlock
@@ -88,14 +89,17 @@ def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:
     registers = None
     if block.registers is not None:
         registers = Registers(**r.block(f"{path}.registers", block.registers, env, block))
+    cost, energy = (r.table(f"{path}.{name}", getattr(block, name), env, block) for name in ("cost", "energy"))
+    if block.composes:
+        cost, energy = (r.composed(f"{path}.{name}", table) for name, table in (("cost", cost), ("energy", energy)))
     also = {ops: r.table(f"{path}.also.{ops}", table, env, block) for ops, table in block.also.items()}
     return Unit(
         name,
         block.title,
         block.scope,
         shape=shape,
-        cost=r.table(f"{path}.cost", block.cost, env, block),
-        energy_j=r.table(f"{path}.energy", block.energy, env, block),
+        cost=cost,
+        energy_j=energy,
         registers=registers,
         operands=Fixed(block.operands),
         multicast=Fixed(block.multicast),
@@ -137,6 +141,14 @@ class _Resolver:
     def table(self, path: str, table: Mapping[str, Stated], env: Mapping[str, Number], *around: Block) -> Fixed:
         """The numbers of a table by their keys."""
         return Fixed({key: self.number(f"{path}.{key}", item, env, *around) for key, item in table.items()})
+
+    def composed(self, path: str, table: Fixed) -> Fixed:
+        """The table with the functions that follow from it."""
+        made = dict(table)
+        for name, value, source in composed(table):
+            made[name] = self.stated[f"{path}.{name}"] = value
+            self.sources[f"{path}.{name}"] = source
+        return Fixed(made)
 
     def number(self, path: str, stated: Stated, env: Mapping[str, Number], *around: Block) -> Number:
         """The value at a path. The blocks `around` it, nearest first, lend it their source."""

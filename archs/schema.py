@@ -33,7 +33,8 @@ _FUNCTIONS = (
     "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu", "softplus", "erf", "sin", "cos",
 )  # fmt: skip
 _ARITHMETIC = (
-    "mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast", "iadd", "shuffle",
+    "mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast", "iadd", "imad",
+    "shuffle",
 )  # fmt: skip
 OPERATIONS = frozenset((*_ARITHMETIC, *_FUNCTIONS))
 """Operations that a unit may state a cost and an energy of, alone or fused with ``+``."""
@@ -142,11 +143,12 @@ class UnitBlock(Block):
     """``units.<name>``: lanes by axis, and what each operation costs a lane in cycles and in energy.
 
     One that `shares` the hardware of another is that unit under other instructions: what it does not state is as
-    there.
+    there. One that `composes` has the functions that it states no cost of step by step, from what it has.
     """
 
     scope: str | None = None
     shares: str | None = None
+    composes: bool = False
     shape: Annotated[dict[FormulaName, Count], Shared] = Field(min_length=1)
     cost: Annotated[dict[Operations, Factor], Shared] = Field(min_length=1)
     energy: Annotated[dict[Operations, Energy], Shared] = {}

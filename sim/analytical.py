@@ -75,13 +75,16 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
     taken, spilled = _capacity(plan, group, nests, word_bytes, strict)
     traffic = group_traffic(group, nests, spilled)
     shared = nests.below(group.shared)
+    arrived: set[int] = set()
     einsums = {
-        name: _einsum_time(plan, site, nests, shared.visits(site.ranks, len(group.shared)), word_bytes)
+        name: _einsum_time(plan, site, nests, shared.visits(site.ranks, len(group.shared)), word_bytes, arrived)
         for name, site in group.sites.items()
     }
     memory_s = _memory_time(plan, traffic, word_bytes)
-    awaited_s = _memory_time(plan, traffic, word_bytes, (READ,)) if group.group.awaits else {}
-    schedule = make_schedule(machine, group, nests, einsums, awaited_s)
+    contended = bool(group.group.awaits or group.group.settles)
+    read_s = _memory_time(plan, traffic, word_bytes, (READ,)) if contended else {}
+    stored_s = _memory_time(plan, traffic, word_bytes, (WRITE,)) if contended else {}
+    schedule = make_schedule(machine, group, nests, einsums, read_s, stored_s)
     clock = clock_hz(machine, schedule.busy, schedule.cycles)
     compute_s = schedule.cycles / clock
     latency = maximum(compute_s, *memory_s.values()) + machine.launch_latency_s
@@ -133,7 +136,9 @@ def _bytes(value: Number) -> str:
     return f"{float(np.max(value)):,.0f} B"
 
 
-def _einsum_time(plan: Plan, site: Site, nests: Nests, epochs: Number, word_bytes: int) -> EinsumTime:
+def _einsum_time(
+    plan: Plan, site: Site, nests: Nests, epochs: Number, word_bytes: int, arrived: set[int]
+) -> EinsumTime:
     cycles: dict[str, Number] = {}
     useful: dict[str, Number] = {}
     for piece in site.pieces:
@@ -151,7 +156,7 @@ def _einsum_time(plan: Plan, site: Site, nests: Nests, epochs: Number, word_byte
     if site.loads:
         name, share = site.unit.name, _busiest_share(plan, site, site.einsum.ranks, nests)
         work = cycles.get(name, 0)
-        cycles[name] = with_loading(plan.machine, site, nests, epochs, work, share, word_bytes)
+        cycles[name] = with_loading(plan.machine, site, nests, epochs, work, share, word_bytes, arrived)
         loads[name] = {loaded_from(plan.machine, site): cycles[name] - work}
     return EinsumTime(cycles, useful, loads)
 
@@ -175,17 +180,18 @@ def _cost(plan: Plan, site: Site, piece: Piece) -> Number:
 def _points_and_steps(site: Site, piece: Piece, nests: Nests) -> tuple[Number, Number]:
     """Points of the work, and cycles at one cycle a point: lanes share the ranks that lie along them."""
     outer = nests.below(site.loops)
+    inside = _in_turn(site)
     points: Number = 1
     steps: Number = 1
     for rank in piece.ranks:
         points = points * nests.sizes[rank]
-        steps = steps * _fillings(piece, rank, nests.sizes[rank], _tiles_of(outer, rank))
+        steps = steps * _fillings(piece, rank, nests.sizes[rank], _tiles_of(outer, rank, 0, inside))
     for axis in piece.space:
         here = _along(piece, axis)
         if len(here) > 1:
             extent: Number = 1
             for rank in here:
-                extent = extent * outer.extent(rank, len(site.loops))
+                extent = extent * outer.extent(rank, inside)
             steps = steps * ceil_div(extent, piece.unit.shape[axis])
     return points, steps
 
@@ -207,8 +213,15 @@ def _along(piece: Piece, axis: str) -> list[str]:
     return [rank for rank in piece.space[axis] if rank in piece.ranks]
 
 
-def _tiles_of(nest: Nest, rank: str, depth: int = 0) -> list[Number]:
-    return [step.tile for step in nest.steps[depth:] if step.rank == rank]
+def _in_turn(site: Site) -> int:
+    """Depth of the loops whose iterations fill lanes one after the other. Where a unit's own threads load, those of its
+    branch over ranks in lanes are its warps, side by side.
+    """
+    return site.shared if site.loads else len(site.loops)
+
+
+def _tiles_of(nest: Nest, rank: str, depth: int, until: int) -> list[Number]:
+    return [step.tile for step in nest.steps[depth:until] if step.rank == rank]
 
 
 def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests, piece: Piece | None = None) -> Number:
@@ -231,8 +244,8 @@ def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests,
         inside = dealt[-1] + 1
         size, length = nests.sizes[rank], outer.extent(rank, inside)
         if piece is not None:
-            size = _fillings(piece, rank, size, _tiles_of(outer, rank))
-            length = _fillings(piece, rank, length, _tiles_of(outer, rank, inside))
+            size = _fillings(piece, rank, size, _tiles_of(outer, rank, 0, _in_turn(site)))
+            length = _fillings(piece, rank, length, _tiles_of(outer, rank, inside, _in_turn(site)))
         whole = whole * (size / length)
     return minimum(1, ceil_div(tasks, plan.machine.copies(site.unit.scope)) / whole)
 

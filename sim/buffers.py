@@ -193,7 +193,7 @@ def _frontier_of(cascade: Cascade, machine: Machine, level: str, word_bytes: int
 
 def _staircases(tried: tuple[Tried, ...], machine: Machine, level: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Needs in rising order with the least traffic and the least latency that fit into each; others must fit."""
-    needs, traffic, latency = [], [], []
+    needs, traffic, latency = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]  # of some segments nothing is tried
     for one in tried:
         fits = np.ones(one.latency_s.shape, dtype=bool)
         for name, need in one.need_bytes.items():

@@ -38,8 +38,13 @@ def tile_name(rank: str) -> str:
 
 
 def candidates(cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> Iterator[Candidate]:
-    """All candidates of a segment: Einsums that are next to each other in the order of the cascade."""
+    """All candidates of a segment: Einsums that are next to each other in the order of the cascade. There are none
+    where one reads what another makes through a window (``X[t+k]``) and nothing ties them together: no tile of one is
+    enough for a tile of the other, so they run one after the other.
+    """
     shape = _Shape(cascade, machine, segment)
+    if shape.has_windows and not shape.carried:
+        return
     for bind in shape.binds():
         for order in shape.orders():
             for depth in shape.outer_depths(order):
@@ -58,6 +63,7 @@ class _Shape:
         inside = set(segment)
         self.external = tuple(dict.fromkeys(a.tensor for e in self.einsums for a in e.reads if a.tensor not in inside))
         self.kept = tuple(name for name in segment if any(r.name in inside for r in cascade.readers(name)))
+        self.has_windows = any(self._is_window(a) for e in self.einsums for a in e.reads)
         self.batch = tuple(rank for rank in self.einsums[0].ranks if self._is_batch(rank))
         self.shared = tuple(rank for rank in self._ranks() if rank not in self.batch and self._is_shared(rank))
         levels = machine.levels
@@ -88,15 +94,29 @@ class _Shape:
     def _is_shared(self, rank: str) -> bool:
         """Whether the segment can walk this rank once, all its Einsums together."""
         users = [einsum for einsum in self.einsums if rank in einsum.ranks]
-        if any(rank in einsum.scanned for einsum in users):
+        if any(rank in einsum.scanned or rank in einsum.placed for einsum in users):
             return False
         if any(other in self.carried and other != rank for other in self._family(rank)):
             return False  # the inside of a tile that a recurrence steps over
+        if rank not in self.carried and any(rank in a.ranks and self._is_window(a) for e in users for a in e.reads):
+            return False
         if len(self.segment) == 1:
             return True
         analysis = passes(self.cascade, family_of(rank))
         walked = {analysis.einsum[einsum.name] for einsum in users}
         return len(users) > 1 and len(walked) == 1
+
+    def _is_window(self, access: Access) -> bool:
+        """Whether a tensor that is made here is read beside where a step wrote it (``X[t+k]``, ``X[2*t+k]``): a tile of
+        the reader needs its neighbours' words too, which a tile of the writer would make twice.
+        """
+        if access.tensor not in self.segment:
+            return False
+        written = self.cascade.einsum(access.tensor).output
+        return any(
+            isinstance(index, Affine) and index.terms and index.radix is None and index != target
+            for index, target in zip(access.indices, written.indices, strict=True)
+        )
 
     def _family(self, rank: str) -> tuple[str, ...]:
         return self.cascade.families.get(family_of(rank), (rank,))
@@ -172,6 +192,7 @@ class _Shape:
             and rank not in order
             and rank not in self.carried
             and rank not in einsum.scanned
+            and rank not in einsum.placed
             and not any(other in self.carried for other in self._family(rank))
         )
         nest: list[dict[str, Any]] = [{"for": rank, "tile": tile_name(rank), "if_split": True} for rank in private]
@@ -181,7 +202,7 @@ class _Shape:
             split = (*self.batch, *order, *private)
             nest += [{"hold": t, "in": near, "copies": self._copies(einsum, t, split)} for t in operands]
         inner = [] if self.inner == self.near or self.inner is None else list(operands)
-        if einsum.name not in self.kept:
+        if einsum.name not in self.kept and not einsum.placed:  # what is scattered goes where it belongs at once
             inner.append(einsum.name)
         if inner and self.inner is not None:
             nest.append({"hold": inner, "in": self.machine.levels[self.inner].name})
@@ -274,7 +295,7 @@ class _Shape:
 
         A rank that any Einsum here carries on is walked step by step by all of them: lanes along it would idle.
         """
-        stepped = {*einsum.scanned, *self.carried}
+        stepped = {*einsum.scanned, *einsum.placed, *self.carried}
         free = [rank for rank in einsum.output.ranks if rank in einsum.ranks and rank not in stepped]
         axes = list(unit.shape)
         reduced = [rank for rank in einsum.reduced if rank not in stepped]

@@ -1,24 +1,24 @@
 """Decisions that a mapping leaves open (`choose`), taken as a library's heuristic takes them: by predicting each.
 
-All combinations of settings are evaluated in one vectorised call of the analytical engine; those that do not fit the
-machine are left out. What is tried is what the mapping lists, nothing else: for tiles that nobody listed there is
-`default_mapping`.
+All combinations of settings that a group reads together are evaluated in one vectorised call of the analytical
+engine; those that do not fit the machine are left out. What is tried is what the mapping lists, nothing else: for
+tiles that nobody listed there is `default_mapping`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
 
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
-from lightbound.base.formula import Number, evaluate
+from lightbound.base.formula import Number, evaluate, formula
 from lightbound.workloads.cascade import Cascade
 
 from .analytical import run_group
-from .mapping import Mapping, Quantity
+from .mapping import Fit, Mapping, Quantity
 from .plan import make_plan
 from .sizing import environment
 from .traffic import Nests
@@ -43,23 +43,46 @@ def settled(mapping: Mapping, setting: dict[str, Quantity]) -> Mapping:
 def choose(cascade: Cascade, word_bytes: int, machine: Machine, mapping: Mapping) -> Mapping:
     """The mapping with the setting that is predicted fastest; the first of those that are equally fast.
 
+    Decisions that no group reads together are taken apart, since times of groups add.
     Raises LightboundError for a decision without settings, a setting that lacks a param of the others, and where
     none fits the machine.
     """
-    offered = settings(mapping)
     _check(mapping)
+    readers = _readers(mapping)
+    for decisions in _together(mapping, readers):
+        groups = frozenset().union(*(readers[decision] for decision in decisions))
+        mapping = _chosen(cascade, word_bytes, machine, mapping, decisions, groups)
+    return mapping
+
+
+def _chosen(
+    cascade: Cascade,
+    word_bytes: int,
+    machine: Machine,
+    mapping: Mapping,
+    decisions: frozenset[str],
+    groups: frozenset[int],
+) -> Mapping:
+    """The mapping with these decisions taken, by the groups that read them; others stand at their first setting."""
+    open_ = {decision: offered for decision, offered in mapping.choose.items() if decision not in decisions}
+    here = mapping.model_copy(
+        update={"choose": {name: mapping.choose[name] for name in mapping.choose if name not in open_}}
+    )
+    offered = settings(here)
     sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
     names = {**machine.quantities, **sizes, "word_bytes": word_bytes}
-    chosen = offered[0] if offered else {}
     columns = {
-        name: np.array([float(evaluate(setting[name], names)) for setting in offered], dtype=float) for name in chosen
+        name: np.array([float(evaluate(setting[name], names)) for setting in offered], dtype=float)
+        for name in offered[0]
     }
     rest = {name: value for name, value in mapping.params.items() if name not in columns}
     plan = make_plan(cascade, mapping.model_copy(update={"params": rest, "choose": {}}), machine)
     known = environment(plan, {**sizes, **columns}, word_bytes)
     latency: Number = np.zeros(len(offered))
     fits = np.ones(len(offered), dtype=bool)
-    for group in plan.groups:
+    for number, group in enumerate(plan.groups):
+        if number not in groups:
+            continue
         result = run_group(plan, group, Nests(sizes, known), word_bytes, strict=False)
         latency = latency + result.latency_s
         if group.group.overbook:
@@ -74,7 +97,56 @@ def choose(cascade: Cascade, word_bytes: int, machine: Machine, mapping: Mapping
             f"fit {machine.name} in none",
             "Add a smaller tile, or enlarge a level of the machine.",
         )
-    return settled(mapping, offered[int(np.argmin(np.where(fits, latency, np.inf)))])
+    best = offered[int(np.argmin(np.where(fits, latency, np.inf)))]
+    return settled(mapping, best).model_copy(update={"choose": open_})
+
+
+def _readers(mapping: Mapping) -> dict[str, frozenset[int]]:
+    """For each decision the groups whose fields, or binds of whose Einsums, name what it sets, however indirectly."""
+    moved: dict[str, set[str]] = {}  # param: decisions that it depends on
+    for decision, offered in mapping.choose.items():
+        for name in offered[0]:
+            moved.setdefault(name, set()).add(decision)
+    for name, value in mapping.params.items():
+        for used in _names(value.model_dump() if isinstance(value, Fit) else value):
+            moved.setdefault(name, set()).update(moved.get(used, ()))
+    found: dict[str, set[int]] = {decision: set() for decision in mapping.choose}
+    for number, group in enumerate(mapping.groups):
+        binds = [bind for bind in mapping.bind if set(bind.einsums) & set(group.einsums)]
+        for used in _names([group.model_dump(), *(bind.model_dump() for bind in binds), mapping.widths]):
+            for decision in moved.get(used, ()):
+                found[decision].add(number)
+    return {decision: frozenset(numbers) for decision, numbers in found.items()}
+
+
+def _names(value: object) -> Iterator[str]:
+    """Every name in the formulas of plain data; texts that are no formula have none."""
+    match value:
+        case str():
+            try:
+                yield from formula(value).names
+            except LightboundError:
+                return
+        case dict():
+            for part in value.values():
+                yield from _names(part)
+        case list() | tuple():
+            for part in value:
+                yield from _names(part)
+        case _:
+            return
+
+
+def _together(mapping: Mapping, readers: dict[str, frozenset[int]]) -> list[frozenset[str]]:
+    """Decisions in the sets that some group reads together, in their order."""
+    joined: list[frozenset[str]] = []
+    for decision in mapping.choose:
+        one = frozenset({decision})
+        for other in [known for known in joined if any(readers[name] & readers[decision] for name in known)]:
+            joined.remove(other)
+            one |= other
+        joined.append(one)
+    return joined
 
 
 def _check(mapping: Mapping) -> None:

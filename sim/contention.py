@@ -12,21 +12,43 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lightbound.base.formula import Number, where
+from lightbound.base.formula import Number, maximum, where
+
+PASSES = 24  # of the fixed point below: work beside contexts slows them, and slower contexts make less of it
 
 
-def cycle_time(demands: Sequence[Number], contexts: Number, delay: Number = 0) -> Number:
+def cycle_time(
+    demands: Sequence[Number], contexts: Number, delay: Number = 0, beside: Sequence[Number] | None = None
+) -> Number:
     """Mean cycles between two finished epochs, when `contexts` go round through units with these demands.
 
-    demands: cycles an epoch takes on each unit, alone. delay: cycles of an epoch that no unit is busy with.
+    demands: cycles an epoch takes on each unit, alone. delay: cycles of an epoch that no unit is busy with. beside:
+    cycles that each unit works for an epoch while nobody waits for it (stores): an open load, which leaves contexts the
+    rest of the unit, so that every demand is longer by 1 / (1 - load).
     """
-    return rounds(demands, contexts, delay)[0]
+    return rounds(demands, contexts, delay, beside)[0]
 
 
-def rounds(demands: Sequence[Number], contexts: Number, delay: Number = 0) -> tuple[Number, list[Number]]:
+def rounds(
+    demands: Sequence[Number], contexts: Number, delay: Number = 0, beside: Sequence[Number] | None = None
+) -> tuple[Number, list[Number]]:
     """The cycle time, and how many of its cycles a context is at each unit, served or in the queue; in the rest it is
     delayed.
     """
+    if beside is None or not any(np.any(np.asarray(load) > 0) for load in beside):
+        return _closed(demands, contexts, delay)
+    least = maximum(*(demand + load for demand, load in zip(demands, beside, strict=True)))
+    time, spent = _closed(demands, contexts, delay)
+    time = maximum(time, least)
+    for _ in range(PASSES):
+        slowed = [demand / maximum(1 - load / time, 1e-3) for demand, load in zip(demands, beside, strict=True)]
+        closed, spent = _closed(slowed, contexts, delay)
+        time = maximum(least, (time + closed) / 2)
+    return time, spent
+
+
+def _closed(demands: Sequence[Number], contexts: Number, delay: Number) -> tuple[Number, list[Number]]:
+    """The closed network alone: its cycle time, and the cycles at each unit."""
     spent: list[Number] = [0.0] * len(demands)
     waiting: list[Number] = [0.0] * len(demands)
     result: Number = 0.0

@@ -17,7 +17,9 @@ import numpy as np
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.workloads.masks.tile_count import TileCount
+from lightbound.workloads.registry import Workload
 
+from .blocks import Blocks, blocks_of, masked_group
 from .clock import clock_hz
 from .makespan import dealt_resident
 from .mapping import For, Mapping
@@ -31,8 +33,9 @@ class Estimate:
 
     A visit takes `visit_cycles`, or `tested_visit_cycles` where the kernel tests its scores, which it does in the share
     `tested` of them; a block takes `block_cycles` beside its visits. `limit` is what the time is that of: the schedule,
-    or the bandwidth of a level. The launch itself is not in it. An instance works for `busiest_cycles` until the last
-    one is done, and for `mean_cycles` on average.
+    or the bandwidth of a level. Launches are not in it: there are `launches`, of this kernel and of those that the
+    mapping runs beside it, which take `beside_s` more. An instance works for `busiest_cycles` until the last one is
+    done, and for `mean_cycles` on average.
     """
 
     mapping: str
@@ -45,6 +48,12 @@ class Estimate:
     clock_hz: float
     busiest_cycles: float
     mean_cycles: float
+    beside_s: float = 0.0
+    launches: int = 1
+
+    def latency_s(self, machine: Machine) -> float:
+        """All kernels of the mapping, with their launches."""
+        return self.kernel_s + self.beside_s + self.launches * float(machine.launch_latency_s)
 
     @property
     def tax(self) -> float:
@@ -97,24 +106,26 @@ def _candidates(problem: Problem, mapping: MappingLike) -> Iterator[MappingLike]
 def _estimate(problem: Problem, machine: Machine, count: TileCount, mapping: MappingLike) -> Estimate:
     work = replace(problem.work, mask=None)
     work, chosen = resolve_mapping(work, machine, mapping)
-    tested = problem.mask.tested_visits(count)
-    share = float(tested.sum()) / max(count.visits_total, 1)
-    run = replace(problem, work=work)
-    plain = _visit(run, machine, count, chosen, {})
-    masked = _visit(run, machine, count, chosen, problem.mask.score_test) if share else plain
-    blocks = count.visits * plain.cycles + tested * (masked.cycles - plain.cycles) + plain.block_cycles
-    empty = np.full(count.launched_q_tiles - count.q_tiles, plain.block_cycles)
+    blocks = blocks_of(problem.mask, count, chosen, work.method.mask_ranks)
+    run = _Run(work, machine, count, chosen, blocks)
+    visits_total = float(blocks.visits.sum())
+    share = float(blocks.tested.sum()) / max(visits_total, 1)
+    plain = _visit(run, {})
+    masked = _visit(run, problem.mask.score_test) if share else plain
+    times = blocks.visits * plain.cycles + blocks.tested * (masked.cycles - plain.cycles) + plain.block_cycles
+    tasks, copies = np.concatenate([times, np.full(blocks.empty, plain.block_cycles)]), problem.copies
     workers = machine.copies(_dealt_over(chosen))
-    tasks, copies = np.concatenate([blocks, empty]), problem.copies
     if chosen.masked is not None and chosen.masked.order == "longest":
         tasks, copies = np.repeat(np.sort(tasks)[::-1], copies), 1
     full = plain.cycles * plain.resident
-    speeds = [full / (n * _fewer(run, machine, count, chosen, plain, n)) for n in range(1, plain.resident + 1)]
+    speeds = [full / (n * _fewer(run, plain, n)) for n in range(1, plain.resident + 1)]
     cycles = dealt_resident(tasks, copies, workers, [speed / plain.resident for speed in speeds])
-    visits = count.visits_total * problem.copies / workers
+    visits = visits_total * problem.copies / workers
     busy = {unit: visits * (share * masked.busy[unit] + (1 - share) * plain.busy[unit]) for unit in plain.busy}
     clock = clock_hz(machine, busy, cycles)
-    limits = {"schedule": cycles / clock, **_memory_s(problem, machine, masked if share else plain)}
+    scale = visits_total / (blocks.launched * blocks.each)
+    memory = {level: seconds * scale for level, seconds in (masked if share else plain).memory_s.items()}
+    limits = {"schedule": cycles / clock, **_memory_s(problem, machine, memory, alone=len(chosen.groups) == 1)}
     limit = max(limits, key=lambda name: limits[name])
     return Estimate(
         mapping=plain.mapping,
@@ -127,46 +138,67 @@ def _estimate(problem: Problem, machine: Machine, count: TileCount, mapping: Map
         clock_hz=clock,
         busiest_cycles=cycles,
         mean_cycles=float(tasks.sum()) * copies / workers,
+        beside_s=_beside_s(run),
+        launches=len(chosen.groups),
     )
 
 
-def _visit(problem: Problem, machine: Machine, count: TileCount, mapping: Mapping, test: dict[str, int]) -> _Visit:
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What is estimated: a workload without its mask, under a mapping, in blocks."""
+
+    work: Workload
+    machine: Machine
+    count: TileCount
+    mapping: Mapping
+    blocks: Blocks
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """Queries and keys of a tile."""
+        return self.count.tiling.q_tile_size, self.count.tiling.kv_tile_size
+
+
+def _visit(run: _Run, test: dict[str, int]) -> _Visit:
     """One visit out of a simulation in which every block makes the mean number of visits, rounded."""
-    work = problem.work
-    query, key = (rank.upper() for rank in work.method.mask_ranks)
-    q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
-    each = max(1, round(count.visits_mean))
-    sizes = {query: q_tile * count.launched_q_tiles, key: kv_tile * each}
-    kernel = masked_mapping(mapping, q_tile, kv_tile, test)
-    prediction = predict(replace(work, cascade=work.cascade.with_sizes(**sizes)), machine, kernel)
-    if len(prediction.groups) != 1:
-        remedy = "Put all Einsums of a masked kernel in one group."
-        raise LightboundError(f"mapping {mapping.name!r}: groups", len(prediction.groups), "are several", remedy)
-    (group,) = prediction.groups
+    kernel = masked_mapping(run.mapping, *run.tiles, test)
+    even = replace(run.work, cascade=run.work.cascade.with_sizes(**run.blocks.sizes))
+    prediction = predict(even, run.machine, kernel)
+    group = prediction.groups[masked_group(kernel)]
     schedule = group.schedule
-    visits = schedule.tasks * each
-    mine = schedule.busiest * each
-    scale = count.visits_total * problem.copies / visits
+    visits = schedule.tasks * run.blocks.each
+    mine = schedule.busiest * run.blocks.each
     return _Visit(
         mapping=kernel.name,
         cycles=schedule.epochs * schedule.epoch_cycles / visits,
         block_cycles=schedule.overhead_cycles,
         resident=int(schedule.resident),
         busy={unit: cycles / mine for unit, cycles in schedule.busy.items()},
-        memory_s={level: seconds * scale for level, seconds in group.memory_s.items()},
+        memory_s=group.memory_s,
     )
 
 
-def _fewer(problem: Problem, machine: Machine, count: TileCount, mapping: Mapping, visit: _Visit, tasks: int) -> float:
+def _fewer(run: _Run, visit: _Visit, tasks: int) -> float:
     """Cycles of a visit where an instance works on so many tasks at once, no more than it could."""
     if tasks == visit.resident:
         return visit.cycles
-    (group,) = mapping.groups
+    number = masked_group(run.mapping)
+    group = run.mapping.groups[number]
     fewer = group.model_copy(
         update={"contexts": f"({group.contexts}) * {tasks} // {visit.resident}", "resident": tasks}
     )
-    lone = _visit(problem, machine, count, mapping.model_copy(update={"groups": (fewer,)}), {})
-    return lone.cycles + lone.block_cycles / max(1, round(count.visits_mean))
+    groups = (*run.mapping.groups[:number], fewer, *run.mapping.groups[number + 1 :])
+    lone = _visit(replace(run, mapping=run.mapping.model_copy(update={"groups": groups})), {})
+    return lone.cycles + lone.block_cycles / run.blocks.each
+
+
+def _beside_s(run: _Run) -> float:
+    """Seconds of the kernels that a mapping runs beside the one that skips tiles, without launches, at real sizes."""
+    if len(run.mapping.groups) == 1:
+        return 0.0
+    results = predict(run.work, run.machine, masked_mapping(run.mapping, *run.tiles, {})).groups
+    masked = masked_group(run.mapping)
+    return sum(float(one.latency_s - one.launch_s) for number, one in enumerate(results) if number != masked)
 
 
 def _dealt_over(mapping: Mapping) -> str | None:
@@ -175,11 +207,13 @@ def _dealt_over(mapping: Mapping) -> str | None:
     return axes[-1] if axes else None
 
 
-def _memory_s(problem: Problem, machine: Machine, visit: _Visit) -> dict[str, float]:
-    """Seconds of each level: words of the visits, and at the outermost one at least every input and output once."""
+def _memory_s(problem: Problem, machine: Machine, memory: Dictionary[str, float], alone: bool) -> dict[str, float]:
+    """Seconds of each level: words of the visits, and where the kernel is alone, at the outermost level at least every
+    input and output once.
+    """
     outermost = machine.levels[0]
-    found = dict(visit.memory_s)
-    if outermost.bandwidth_bytes_per_s is not None:
+    found = dict(memory)
+    if alone and outermost.bandwidth_bytes_per_s is not None:
         once = problem.io_bytes / outermost.bandwidth_bytes_per_s
         found[outermost.name] = max(found.get(outermost.name, 0.0), once)
     return found

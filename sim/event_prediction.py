@@ -61,10 +61,10 @@ def by_events(
     seed: int = 0,
     fill: str = "counted",
     trace: str | Path | None = None,
-    masked: Callable[[Fill], System] | None = None,
+    masked: Callable[[Fill], tuple[System, ...]] | None = None,
 ) -> Prediction:
-    """What the event engine says of the same workload, machine and mapping; `masked` makes the system of a kernel that
-    skips tiles.
+    """What the event engine says of the same workload, machine and mapping; `masked` makes the systems of a mapping
+    whose kernel skips tiles.
 
     fill: ``counted`` counts what pipelines take to fill, and waits for memory; ``amortised`` keeps to the conventions
     of the closed forms. trace: a file for the Perfetto UI.
@@ -79,7 +79,7 @@ def by_events(
     made: list[GroupRun] = []
     end = 0.0
     kind: Fill = "amortised" if fill == "amortised" else "counted"
-    lowered = systems(prediction, kind) if masked is None else (masked(kind),)
+    lowered = systems(prediction, kind) if masked is None else masked(kind)
     assert prediction.plan is not None
     machine = prediction.plan.machine
     for system, result in zip(lowered, prediction.groups, strict=True):

@@ -25,26 +25,38 @@ def loaded_from(machine: Machine, site: Site) -> str:
 
 
 def with_loading(
-    machine: Machine, site: Site, nests: Nests, epochs: Number, work: Number, share: Number, word_bytes: int
+    machine: Machine,
+    site: Site,
+    nests: Nests,
+    epochs: Number,
+    work: Number,
+    share: Number,
+    word_bytes: int,
+    arrived: set[int],
 ) -> Number:
     """Cycles of an Einsum on its unit, on the busiest instance, with the operands that its threads load.
 
     work: cycles without them. epochs: iterations of the shared loops for this Einsum, share: the part of everything
-    that the busiest instance does. The port that is read also takes what arrives there for these operands.
+    that the busiest instance does. The port that is read also takes what arrives there for these operands, once for
+    all Einsums of a group: `arrived` are the holds (by identity) that earlier ones have paid for.
     """
     load: Number = 0
+    arriving: Number = 0
     refills: Number = 0
+    waits: list[Number] = []
     for tensor, chain in site.holds.items():
         for place, held in enumerate(chain):
             if held.wait is None:
                 continue
+            waits.append(evaluate(held.wait, nests.environment))
             refills = maximum(refills, epochs * share * _steps(site, held, nests))
-            load = load + _port_cycles(machine, site, tensor, chain, place, nests, word_bytes) * share
-    waits = [evaluate(held.wait, nests.environment) for chain in site.holds.values() for held in chain if held.wait]
-    if not waits:
-        return work
+            above = chain[place - 1] if place else None
+            load = load + _port_cycles(machine, site, tensor, held, above, nests, word_bytes) * share
+            if above is not None and id(above) not in arrived:
+                arrived.add(id(above))
+                arriving = arriving + _port_cycles(machine, site, tensor, above, above, nests, word_bytes) * share
     load = load + refills * maximum(*waits)
-    return maximum(work, load) + load * (epochs * share) / refills
+    return maximum(work, load + arriving) + load * (epochs * share) / refills
 
 
 def _steps(site: Site, held: Held, nests: Nests) -> Number:
@@ -59,15 +71,12 @@ def _steps(site: Site, held: Held, nests: Nests) -> Number:
 
 
 def _port_cycles(
-    machine: Machine, site: Site, tensor: str, chain: tuple[Held, ...], place: int, nests: Nests, word_bytes: int
+    machine: Machine, site: Site, tensor: str, held: Held, at: Held | None, nests: Nests, word_bytes: int
 ) -> Number:
-    """Cycles for which the level above a hold is busy with a tensor: words that leave it, and those that came in."""
-    above = chain[place - 1] if place else None
-    level = machine.levels[above.level if above is not None else 0]
+    """Cycles for which the level of hold `at` (the outermost one for none) is busy with the words that fill a hold."""
+    level = machine.levels[at.level if at is not None else 0]
     if level.rate_bytes_per_s is None:
         return 0
     access = next(access for access in site.einsum.reads if access.tensor == tensor)
-    words = nests.below(chain[place].loops).moved(access, len(chain[place].loops), site.ranks)
-    if above is not None:
-        words = words + nests.below(above.loops).moved(access, len(above.loops), site.ranks)
+    words = nests.below(held.loops).moved(access, len(held.loops), site.ranks)
     return words * word_bytes * machine.clock_hz / level.rate_bytes_per_s

@@ -28,7 +28,13 @@ def _depth(value: Any) -> Any:
     return value
 
 
+def _as_parts(value: Any) -> Any:
+    value = _as_list(value)
+    return dict.fromkeys(value, 1) if isinstance(value, list | tuple) else value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+Parts = Annotated[dict[str, Quantity], BeforeValidator(_as_parts)]
 
 
 class _Document(BaseModel):
@@ -121,8 +127,9 @@ class Group(_Document):
     overhead: cycles that a task (one iteration of the loops that are dealt `over` instances) takes beside its epochs.
     resident: to how many tasks of an instance at once its contexts belong (co-resident blocks). The others work on
         during the overhead of one, which then is a delay like any other.
-    awaits: levels of which a context awaits what it reads before it goes on, so that contexts contend for them as they
-        do for units. Writes, and other levels, are served beside all work.
+    awaits, settles: levels of which a context awaits what it reads before it goes on, or what it writes before it ends,
+        so that contexts contend for them as they do for units; with ``{level: part}``, so much of it. What is moved
+        there without being awaited loads them too; other levels are served beside all work.
     """
 
     einsums: Names
@@ -135,7 +142,8 @@ class Group(_Document):
     delay: Quantity = 0
     overhead: Quantity = 0
     resident: Quantity = 1
-    awaits: Names = ()
+    awaits: Parts = {}
+    settles: Parts = {}
 
     @model_validator(mode="after")
     def _check_slots(self) -> Group:
@@ -149,22 +157,28 @@ class Group(_Document):
 
 
 class Masked(_Document):
-    """How a kernel that a mapping describes treats a mask: which param is its tile of queries, which size its tile of
-    keys, and where it tests the mask (Einsums, unit and lanes of one more `bind`; what it does there is the mask's).
+    """How a kernel that a mapping describes treats a mask: which param or size is its tile of queries, which its tile
+    of keys, and where it tests the mask (Einsums, unit and lanes of one more `bind`; what it does there is the mask's).
+    `blocks`: a block takes one tile of ``queries`` and walks keys, or one of ``keys`` and walks queries.
     `order`: it starts its blocks as they are numbered (``launch``) or the one with most visits first (``longest``).
+    `tiles`: pairs of both tiles that are worth a try where nobody says which.
     """
 
     q_tile: str
     kv_tile: str
     tests: Bind
+    blocks: Literal["queries", "keys"] = "queries"
     order: Literal["launch", "longest"] = "launch"
+    tiles: tuple[tuple[int, int], ...] = ()
 
 
 class Mapping(_Document):
     """How a cascade is laid on a machine. `variant` names the cascade it is written for, `sizes` fills in tile sizes
     that the cascade leaves free, `params` are named formulas for use below them, in order. `choose` names decisions,
     each a list of settings of `params`: of all combinations that fit, the one predicted fastest is taken.
-    With `masked`, a kernel of this mapping can skip tiles of keys that a mask leaves out.
+    With `masked`, a kernel of this mapping can skip tiles of keys that a mask leaves out. `widths` are the bytes of a
+    word of tensors that are not of the workload's type (sums that are kept in FP32); `word_bytes` says that the mapping
+    is for words of so many bytes only, as far as a choice among mappings goes.
     """
 
     name: str = "mapping"
@@ -173,6 +187,8 @@ class Mapping(_Document):
     sizes: dict[str, Quantity] = {}
     params: dict[str, Quantity | Fit] = {}
     choose: dict[str, tuple[dict[str, Quantity], ...]] = {}
+    widths: dict[str, Quantity] = {}
+    word_bytes: int | None = None
     bind: tuple[Bind, ...]
     groups: tuple[Group, ...]
     masked: Masked | None = None

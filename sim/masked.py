@@ -18,6 +18,7 @@ from lightbound.workloads.registry import Workload
 from lightbound.workloads.registry import workload as find_workload
 
 from .mapping import Mapping
+from .overrides import with_values
 
 ATTENTION = "attention"  # the workload of a mask that comes alone
 
@@ -107,17 +108,14 @@ def as_one_tile(cascade: Cascade) -> Cascade:
 
 
 def masked_mapping(mapping: Mapping, q_tile: int, kv_tile: int, test: Dictionary[str, int]) -> Mapping:
-    """The mapping of a kernel with these tiles, which does the operations of `test` at every score; none without."""
+    """The mapping of a kernel with these tiles, which does the operations of `test` at every score, beside what the
+    mapping says that a test costs it; none without.
+    """
     how = mapping.masked
     if how is None:
         raise LightboundError(
             "mapping", mapping.name, "does not say how its kernel skips tiles", "Give it `masked` (docs/mapping.md)."
         )
-    tests = (how.tests.model_copy(update={"implied": dict(test)}),) if test else ()
-    return mapping.model_copy(
-        update={
-            "params": {**mapping.params, how.q_tile: q_tile},
-            "sizes": {**mapping.sizes, how.kv_tile: kv_tile},
-            "bind": (*mapping.bind, *tests),
-        }
-    )
+    tests = (how.tests.model_copy(update={"implied": {**how.tests.implied, **test}}),) if test else ()
+    tiled = with_values(mapping, {how.q_tile: q_tile, how.kv_tile: kv_tile})
+    return tiled.model_copy(update={"bind": (*mapping.bind, *tests)})

@@ -17,6 +17,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.workloads.masks.tile_count import TileCount
 from lightbound.workloads.registry import Workload
 
+from .blocks import Blocks, blocks_of, masked_group
 from .lowering import Fill
 from .mapping import Mapping
 from .masked import as_problem, masked_mapping
@@ -25,38 +26,43 @@ from .program import System, Task, Worker
 from .simulate import predict
 
 
-def masked_system(work: Workload, machine: Machine, mapping: Mapping, count: TileCount, fill: Fill) -> System:
-    """The system of a masked workload under a mapping of one group, whose tiles are counted.
+def masked_systems(
+    work: Workload, machine: Machine, mapping: Mapping, count: TileCount, fill: Fill
+) -> tuple[System, ...]:
+    """The systems of a masked workload under a mapping, whose tiles are counted: one for each group.
 
-    Raises LightboundError where the mapping does not walk the keys of one tile of queries in each of its blocks.
+    Raises LightboundError where the kernel that skips tiles does not walk them for one tile in each of its blocks.
     """
     assert work.mask is not None
     from .event_prediction import systems
 
-    tested = work.mask.tested_visits(count)
-    plain = _block(work, machine, mapping, count, {})
-    masked = _block(work, machine, mapping, count, work.mask.score_test) if tested.any() else None
-    lowered = systems(plain, fill, reuse=False, tested=masked)
-    if len(lowered) != 1:
-        remedy = "Put all Einsums of a masked kernel in one group."
-        raise LightboundError(f"mapping {mapping.name!r}: groups", len(lowered), "are several", remedy)
-    (system,) = lowered
-    (program,), (worker,) = system.programs, set(system.workers)
-    body = program.body
-    rounds = worker.trips[0] // _walked(count)
-    visits = np.concatenate([count.visits, np.zeros(count.launched_q_tiles - count.q_tiles, dtype=np.int64)])
-    marked = np.concatenate([tested, np.zeros(len(visits) - len(tested), dtype=np.int64)])
+    blocks = blocks_of(work.mask, count, mapping, work.method.mask_ranks)
+    plain = _even(work, machine, mapping, count, blocks, {})
+    tested = _even(work, machine, mapping, count, blocks, work.mask.score_test) if blocks.tested.any() else None
+    made = list(systems(plain, fill, reuse=False, tested=tested))
+    number = masked_group(mapping)
     copies = as_problem(work, None, None, None).copies
-    if len(system.workers) != count.launched_q_tiles * copies:
+    made[number] = _with_visits(made[number], mapping, blocks, copies)
+    return tuple(made)
+
+
+def _with_visits(system: System, mapping: Mapping, blocks: Blocks, copies: int) -> System:
+    """The system in which every block makes its own visits, in the order of the kernel."""
+    if len(system.workers) != blocks.launched * copies:
         raise LightboundError(
             f"mapping {mapping.name!r}: groups",
             f"{len(system.workers):,} blocks",
-            f"are not one for each of {count.launched_q_tiles * copies:,} tiles of queries",
-            "Deal the loop over tiles of queries, and all loops outside it, over instances.",
+            f"are not one for each of {blocks.launched * copies:,} tiles",
+            "Deal the loop over the tiles that blocks keep, and all loops outside it, over instances.",
         )
+    (program,), (worker,) = system.programs, set(system.workers)
+    rounds = worker.trips[0] // _walked(blocks)
+    none = np.zeros(blocks.empty)
+    visits, marked = (np.concatenate([each, none]).astype(int) for each in (blocks.visits, blocks.tested))
     order = np.arange(len(visits))
     if mapping.masked is not None and mapping.masked.order == "longest":
-        weight = visits * _weight(body, False) + marked * (_weight(body, True) - _weight(body, False))
+        weight = visits * _weight(program.body, False)
+        weight = weight + marked * (_weight(program.body, True) - _weight(program.body, False))
         order = np.repeat(np.argsort(-weight, kind="stable"), copies)
         copies = 1
     contexts = len(worker.trips)
@@ -68,18 +74,20 @@ def masked_system(work: Workload, machine: Machine, mapping: Mapping, count: Til
     return replace(system, workers=tuple(row) * copies)
 
 
-def _walked(count: TileCount) -> int:
+def _walked(blocks: Blocks) -> int:
     """Visits of the block that is lowered: as many as blocks make on average, and enough to have a first and a last."""
-    return max(2, round(count.visits_mean))
+    return max(2, blocks.each)
 
 
-def _block(
-    work: Workload, machine: Machine, mapping: Mapping, count: TileCount, tests: Dictionary[str, int]
+def _even(
+    work: Workload, machine: Machine, mapping: Mapping, count: TileCount, blocks: Blocks, tests: Dictionary[str, int]
 ) -> Prediction:
     """Blocks that all make the same visits, in which scores are tested everywhere or nowhere."""
-    query, key = (rank.upper() for rank in work.method.mask_ranks)
+    assert mapping.masked is not None
     q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
-    sizes = {query: q_tile * count.launched_q_tiles, key: kv_tile * _walked(count)}
+    query, key = (rank.upper() for rank in work.method.mask_ranks)
+    walked = {query: q_tile} if mapping.masked.blocks == "keys" else {key: kv_tile}
+    sizes = {**blocks.sizes, **{symbol: tile * _walked(blocks) for symbol, tile in walked.items()}}
     bare = replace(work, mask=None, cascade=work.cascade.with_sizes(**sizes))
     return predict(bare, machine, masked_mapping(mapping, q_tile, kv_tile, tests))
 

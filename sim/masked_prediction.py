@@ -18,7 +18,9 @@ from lightbound.workloads.masks.tile_count import TileCount
 from lightbound.workloads.registry import Workload
 
 from .accounts import IMBALANCE, LAUNCH, settled
-from .estimate import estimate
+from .blocks import blocks_of
+from .estimate import Estimate, estimate
+from .kernel_choice import fastest_kernel
 from .mapping import Mapping
 from .masked import as_one_tile, as_problem, masked_mapping
 from .overrides import tiles
@@ -33,13 +35,11 @@ def predict_masked(work: Workload, machine: Machine, mapping: Mapping) -> Predic
     count = counted(work, machine, mapping)
     q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
     found = estimate(problem, machine, count, mapping)
-    query, key = (rank.upper() for rank in work.method.mask_ranks)
-    each = max(1, round(count.visits_mean))
-    block = {query: q_tile * count.launched_q_tiles, key: kv_tile * each}
-    bare = replace(work, mask=None, cascade=work.cascade.with_sizes(**block))
+    blocks = blocks_of(work.mask, count, mapping, work.method.mask_ranks)
+    bare = replace(work, mask=None, cascade=work.cascade.with_sizes(**blocks.sizes))
     mean = predict(bare, machine, masked_mapping(mapping, q_tile, kv_tile, {}))
-    visits = count.visits_total / (count.launched_q_tiles * each)
-    latency = found.kernel_s + machine.launch_latency_s
+    visits = count.visits_total / (blocks.launched * blocks.each)
+    latency = found.latency_s(machine)
     traffic = {level: _times(tensors, visits) for level, tensors in mean.traffic_by_tensor.items()}
     outermost = traffic.setdefault(machine.levels[0].name, {})
     for tensor, once in compulsory_traffic(as_one_tile(work.cascade), work.word_bytes).items():
@@ -61,21 +61,22 @@ def predict_masked(work: Workload, machine: Machine, mapping: Mapping) -> Predic
         busy_s=_times(mean.busy_s, visits),
         energy_j=mean.energy_j * visits if mean.energy_j is not None else None,
         energy_by_component=_times(mean.energy_by_component, visits),
-        counted_s=_account(mean, machine, found.kernel_s, found.mean_cycles / found.clock_hz, found.limit),
-        decomposition_s=_decomposition(mean, machine, found.kernel_s, found.mean_cycles / found.clock_hz, found.limit),
+        counted_s=_account(mean, machine, found),
+        decomposition_s=_decomposition(mean, machine, found),
         assumptions=(*(note for note in mean.assumptions if "padded" not in note), *notes),
     )
 
 
-def _account(mean: Prediction, machine: Machine, kernel_s: float, mean_s: float, limit: str) -> dict[str, Number]:
+def _account(mean: Prediction, machine: Machine, found: Estimate) -> dict[str, Number]:
     """What the time is spent on: as in a mean block, but for instances that have nothing left."""
-    launch = {LAUNCH: machine.launch_latency_s}
-    if limit != "schedule":
-        return settled({limit: kernel_s, **launch})
+    launch = {LAUNCH: found.launches * machine.launch_latency_s}
+    total = found.kernel_s + found.beside_s
+    if found.limit != "schedule":
+        return settled({found.limit: total, **launch})
     parts = {name: value for name, value in mean.account_s.items() if name not in (LAUNCH, IMBALANCE)}
-    working = min(mean_s, kernel_s)
+    working = min(found.mean_cycles / found.clock_hz, found.kernel_s) + found.beside_s
     scale = working / sum(parts.values(), 0.0)
-    return settled({**_times(parts, scale), IMBALANCE: kernel_s - working, **launch})
+    return settled({**_times(parts, scale), IMBALANCE: total - working, **launch})
 
 
 def counted(work: Workload, machine: Machine, mapping: Mapping) -> TileCount:
@@ -93,24 +94,26 @@ def masked_by_events(
 ) -> Prediction:
     """As `predict_masked`, by the event engine: every block with its own visits."""
     from .event_prediction import by_events
-    from .masked_events import masked_system
+    from .masked_events import masked_systems
 
     closed = predict_masked(work, machine, mapping)
     count = counted(work, machine, mapping)
-    found = by_events(closed, seed, fill, trace, lambda kind: masked_system(work, machine, mapping, count, kind))
+    found = by_events(closed, seed, fill, trace, lambda kind: masked_systems(work, machine, mapping, count, kind))
     return replace(found, assumptions=(*(note for note in found.assumptions if not note.startswith("busy times, ")),))
 
 
-def _decomposition(mean: Prediction, machine: Machine, kernel_s: float, mean_s: float, limit: str) -> dict[str, Number]:
+def _decomposition(mean: Prediction, machine: Machine, found: Estimate) -> dict[str, Number]:
     """The time by what it waits for: the parts of a mean block in proportion, and instances that have nothing left."""
-    launch: dict[str, Number] = {"launch": machine.launch_latency_s} if machine.launch_latency_s else {}
-    if limit != "schedule":
-        return {limit: kernel_s, **launch}
-    parts = {name: value for name, value in mean.decomposition_s.items() if name not in ("launch", limit)}
-    working = min(mean_s, kernel_s)
+    launches = found.launches * machine.launch_latency_s
+    rest: dict[str, Number] = {"launch": launches} if machine.launch_latency_s else {}
+    total = found.kernel_s + found.beside_s
+    if found.limit != "schedule":
+        return {found.limit: total, **rest}
+    parts = {name: value for name, value in mean.decomposition_s.items() if name not in ("launch", found.limit)}
+    working = min(found.mean_cycles / found.clock_hz, found.kernel_s) + found.beside_s
     scale = working / sum(parts.values(), 0.0)
-    idle: dict[str, Number] = {"imbalance": kernel_s - working} if kernel_s > working else {}
-    return {**_times(parts, scale), **idle, **launch}
+    idle: dict[str, Number] = {"imbalance": total - working} if total > working else {}
+    return {**_times(parts, scale), **idle, **rest}
 
 
 def _times(values: Dictionary[str, Number], factor: Number) -> dict[str, Number]:
@@ -123,30 +126,34 @@ def kernel(work: Workload, machine: Machine, mapping: MappingLike, strict: bool)
     """
     if work.mask is None:
         return None
-    try:
-        work, chosen = resolve_mapping(work, machine, first_masked(work, machine) if mapping is None else mapping)
-    except LightboundError:
-        if strict or mapping is not None or len(work.mask.grid) == 1:
-            raise
-        return None
+    if mapping is None:
+        mapping = some_masked(work, machine)
+        if mapping is None and not strict:
+            return None
+        if mapping is None:
+            remedy = "Name a mapping with `masked` (docs/mapping.md)."
+            raise LightboundError(f"mappings of {work.name}", None, "say of no kernel how it masks", remedy)
+    work, chosen = resolve_mapping(work, machine, mapping)
     if chosen.masked is None and strict:
         tiles(chosen, work, machine)  # says what is missing
     return (work, chosen) if chosen.masked is not None else None
 
 
-def first_masked(work: Workload, machine: Machine) -> Mapping:
-    """The first of a workload's mappings that says how its kernel skips tiles and that fits the machine."""
-    failed: LightboundError | None = None
+def some_masked(work: Workload, machine: Machine) -> Mapping | None:
+    """The fastest kernel of a workload that skips tiles; where none offers tiles, the first mapping that fits, if any
+    does."""
+    kernel = fastest_kernel(work, machine)
+    if kernel is not None and kernel.masked is not None:
+        return kernel
     for name, made in work.method.mappings.items():
         if callable(made) or "masked" not in made:
             continue
         try:
             variant, mapping = resolve_mapping(work, machine, name)
+            if not work.method.stands_for(variant.variant, work.variant):
+                continue
             predict(replace(variant, mask=None), machine, mapping)
             return mapping
-        except LightboundError as error:
-            failed = failed or error
-    if failed is None:
-        remedy = "Name a mapping with `masked` (docs/mapping.md)."
-        failed = LightboundError(f"mappings of {work.name}", None, "say of no kernel how it masks", remedy)
-    raise failed
+        except LightboundError:
+            continue
+    return None

@@ -30,7 +30,7 @@ def trace_events(
     machine and instance are the names that tracks are given.
     """
     shared = shared_process(runs)
-    tracks = _Tracks(first=shared + 1)  # a thread with the number of a process would be taken for its main thread
+    tracks = Tracks(first=shared + 1)  # a thread with the number of a process would be taken for its main thread
     made: list[dict[str, Any]] = []
     for group, (run, begin, scale) in enumerate(runs):
         places: dict[tuple[int, ...], tuple[int, int]] = {}
@@ -57,11 +57,11 @@ def trace_events(
         made += _arrows(run, begin, scale, places, len(made))
         made += counters(run, begin, scale, shared)
     names = [
-        _named("process_name", process, 0, f"{machine}: shared" if process == shared else f"{instance} {process - 1}")
+        named("process_name", process, 0, f"{machine}: shared" if process == shared else f"{instance} {process - 1}")
         for process in sorted({process for process, _, _ in tracks.numbers})
     ]
     names += [
-        _named("thread_name", process, number, name if not lane else f"{name} ({lane + 1})")
+        named("thread_name", process, number, name if not lane else f"{name} ({lane + 1})")
         for (process, name, lane), number in tracks.numbers.items()
     ]
     return [*names, *made]
@@ -105,19 +105,21 @@ def write_trace(path: str | Path, runs: Sequence[tuple[EventRun, float, float]],
     listed, total = (
         sum(counts) for counts in ([len(run.slices) for run, _, _ in runs], [run.tasks for run, _, _ in runs])
     )
-    document = {
-        "displayTimeUnit": "ns",
-        "otherData": {"machine": machine, "tasks": total, "tasks left out": total - listed},
-        "traceEvents": trace_events(runs, machine, instance),
-    }
+    events = trace_events(runs, machine, instance)
+    write_document(path, events, {"machine": machine, "tasks": total, "tasks left out": total - listed})
+
+
+def write_document(path: str | Path, events: list[dict[str, Any]], other: dict[str, Any]) -> None:
+    """Write events to a file, with other data beside them. Raises LightboundError where it cannot be written."""
+    document = {"displayTimeUnit": "ns", "otherData": other, "traceEvents": events}
     try:
         Path(path).write_text(json.dumps(document), encoding="utf-8")
     except OSError as error:
         raise LightboundError("trace", str(path), f"cannot be written ({error.strerror})", "Name a file.") from error
 
 
-class _Tracks:
-    """Numbers of tracks, and when each is free again."""
+class Tracks:
+    """Numbers of tracks, and when each is free again; `first` is above every number of a process."""
 
     def __init__(self, first: int) -> None:
         self.numbers: dict[tuple[int, str, int], int] = {}
@@ -125,6 +127,7 @@ class _Tracks:
         self.first = first
 
     def take(self, process: int, name: str, start: float, end: float) -> int:
+        """The track of a slice: the first of this name that is free from `start` on."""
         lanes = self.free.setdefault((process, name), [])
         lane = next((number for number, free in enumerate(lanes) if free <= start), len(lanes))
         lanes[lane:lane] = [] if lane < len(lanes) else [0.0]
@@ -142,5 +145,6 @@ def _arguments(one: Slice, group: int) -> dict[str, Any]:
     }
 
 
-def _named(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:
+def named(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:
+    """The event that gives a process or a thread (of a number above 0) its name."""
     return {"ph": "M", "name": kind, "pid": process, **({"tid": thread} if thread else {}), "args": {"name": name}}

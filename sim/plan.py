@@ -7,7 +7,7 @@ time or traffic; reuse.py and analytical.py do the arithmetic.
 from __future__ import annotations
 
 from collections.abc import Mapping as Dictionary
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import takewhile
 
@@ -20,7 +20,7 @@ from lightbound.workloads.expression import Access
 from lightbound.workloads.passes import passes
 
 from .binding import Piece, bindings, check_known, operand_lanes, pieces_of
-from .mapping import Bind, Do, For, Group, Hold, Mapping, Node, Stage
+from .mapping import Bind, Do, For, Group, Hold, Mapping, Node, Quantity, Stage
 
 PassVector = tuple[int, ...]
 
@@ -72,7 +72,7 @@ class Site:
     @cached_property
     def temporal(self) -> tuple[str, ...]:
         """Ranks that no lanes take, the reduced ones innermost so that sums stay in the unit."""
-        ranks = [rank for rank in self.einsum.ranks if rank not in self.spatial]
+        ranks = [rank for rank in self.einsum.ranks if rank not in self.spatial and rank not in self.einsum.placed]
         reduced = set(self.einsum.reduced)
         return tuple(sorted(ranks, key=lambda rank: rank in reduced))
 
@@ -114,6 +114,7 @@ class GroupPlan:
     holds: tuple[Held, ...]
     stages: tuple[tuple[int, Stage], ...]
     draining: tuple[tuple[int, Unit], ...]  # (slot, unit) that must drain before a later slot
+    widths: Dictionary[str, Quantity] = field(default_factory=dict)  # bytes of a word of tensors of another type
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +161,15 @@ def _planned(
 ) -> Plan:
     names = [name for number in wanted for name in mapping.groups[number].einsums]
     bound = bindings(where, cascade, mapping, machine, names)
+    for tensor in mapping.widths:
+        check_known(f"{where}: widths", tensor, cascade.tensors)
     vectors = _pass_vectors(cascade)
     groups = tuple(
-        _plan_group(
-            f"{where}: groups.{number}", cascade, machine, mapping.groups[number], number, group_of, bound, vectors
+        replace(
+            _plan_group(
+                f"{where}: groups.{number}", cascade, machine, mapping.groups[number], number, group_of, bound, vectors
+            ),
+            widths=mapping.widths,
         )
         for number in wanted
     )

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lightbound.archs.machine import Machine
-from lightbound.base.formula import Number, ceil_div, evaluate, maximum, where
+from lightbound.base.errors import LightboundError
+from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, where
 
 from .contention import rounds
 from .plan import GroupPlan
@@ -66,9 +67,17 @@ class Schedule:
 
 
 def make_schedule(
-    machine: Machine, plan: GroupPlan, nests: Nests, einsums: dict[str, EinsumTime], awaited_s: Mapping[str, Number]
+    machine: Machine,
+    plan: GroupPlan,
+    nests: Nests,
+    einsums: dict[str, EinsumTime],
+    read_s: Mapping[str, Number],
+    stored_s: Mapping[str, Number],
 ) -> Schedule:
-    """The schedule of a group whose Einsums take these times. `awaited_s`: seconds of each level for what is read."""
+    """The schedule of a group whose Einsums take these times.
+
+    `read_s`, `stored_s`: seconds of each level for what is read and for what is written, where contexts contend for it.
+    """
     slots = _slots(plan, einsums)
     total: Number = sum((maximum(*busy.values()) for busy in slots if busy), 0)
     shared = nests.below(plan.shared)
@@ -84,6 +93,13 @@ def make_schedule(
             exposed = maximum(0, unit.drain_cycles - hidden) * mine
             waits[f"{unit.name} drain"] = waits.get(f"{unit.name} drain", 0) + exposed
     contexts = evaluate(group.contexts, nests.environment)
+    if group.contexts != 0 and not is_array(contexts) and contexts < 1:
+        raise LightboundError(
+            f"contexts of {', '.join(group.einsums)}",
+            contexts,
+            f"says that no block fits on an instance of {machine.name}",
+            "Use smaller tiles, or more threads for them.",
+        )
     overhead = evaluate(group.overhead, nests.environment)
     resident = evaluate(group.resident, nests.environment)
     hidden = where(resident > 1, overhead, 0)
@@ -92,17 +108,23 @@ def make_schedule(
     spent["waiting"] = sum(waits.values(), 0)
     if group.contexts != 0:
         demands = _demands(machine, slots, mine)
-        for level in group.awaits:
-            if level in awaited_s:
-                demands[level] = demands.get(level, 0) + awaited_s[level] * machine.clock_hz / mine
+        beside: dict[str, Number] = dict.fromkeys(demands, 0)
+        for level in dict.fromkeys((*group.awaits, *group.settles)):
+            read = read_s.get(level, 0) * machine.clock_hz / mine
+            stored = stored_s.get(level, 0) * machine.clock_hz / mine
+            waited = read * evaluate(group.awaits.get(level, 0), nests.environment)
+            waited = waited + stored * evaluate(group.settles.get(level, 0), nests.environment)
+            demands[level] = waited
+            beside[level] = read + stored - waited
         delay = evaluate(group.delay, nests.environment)
         behind = hidden * tasks / epochs
-        cycle, stays = rounds(list(demands.values()), contexts, delay + behind)
+        cycle, stays = rounds(list(demands.values()), contexts, delay + behind, list(beside.values()))
         waits["contention"] = maximum(0, mine * cycle - total)
-        scale = maximum(total, mine * cycle) / cycle
+        at_units = sum(stays, 0.0)
+        scale = maximum(total, mine * cycle) / maximum(cycle, at_units)
         spent = {name: stay * scale for name, stay in zip(demands, stays, strict=True)}
-        rest = maximum(0, cycle - sum(stays, 0.0)) * scale
-        spent["waiting"] = rest * delay / maximum(delay + behind, 1e-30)
+        rest = maximum(0, cycle - at_units) * scale
+        spent["waiting"] = rest * where(delay + behind > 0, delay / maximum(delay + behind, 1e-30), 1)
         spent["overhead"] = rest - spent["waiting"]
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
     if group.overhead != 0 and np.any(np.asarray(overhead) > 0):

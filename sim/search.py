@@ -30,6 +30,7 @@ from lightbound.workloads.registry import Workload
 from .analytical import GroupResult, run_group
 from .candidates import Candidate, candidates, tile_name
 from .energy import energy
+from .kernel_choice import fastest_kernel
 from .mapping import Mapping
 from .plan import Plan, plan_groups
 from .traffic import Nests
@@ -37,10 +38,11 @@ from .traffic import Nests
 Objective = Literal["latency", "traffic", "energy"]
 LONGEST = 16  # Einsums in one group at most
 # Octaves between the tile sizes that are tried, for each rank from the outermost loop, where 1, 2, 3... are tiled.
-COARSE = ((1 / 4,), (1 / 2, 1 / 2), (1, 1, 1), (2, 2, 2, 2), (3,))
+COARSE = ((1 / 4,), (1 / 2, 1 / 2), (1, 1, 1), (2, 2, 2, 2), (3,), (4,), (6,), (12,))
 FINE = ((1 / 16,), (1 / 12, 1 / 12), (1 / 12, 1 / 12, 2), (1, 1, 1, 2), (2,))  # for sizing buffers, one Einsum
 FINE_FUSED = ((1 / 8,), (1 / 4, 1 / 4), (1 / 2, 1 / 2, 2), (1, 1, 2, 2), (2,))  # and several in one group
 ALONE = 3.0  # for ranks that one of several Einsums walks alone
+MOST_ALONE = 3  # of those, whose tiles are tried in every combination; more of them are as long as each other
 FREE_TILES = (64, 128, 256)  # for a tile that the cascade itself leaves open
 TIE = 1e-12  # two times that agree this far are one
 Option = TypeVar("Option", bound=tuple[Any, ...])
@@ -63,15 +65,24 @@ class Tried:
 
 
 def default_mapping(work: Workload, machine: Machine, objective: Objective = "latency") -> Mapping:
-    """The best mapping found for the objective. Raises LightboundError where no tile of any candidate fits."""
-    return best_mapping(work, machine, machine, objective)
+    """The best mapping found for the objective. Raises LightboundError where no tile of any candidate fits.
+
+    On a GPU the fastest is a kernel that somebody wrote, where there is one (`kernel_choice`).
+    """
+    kernel = fastest_kernel(work, machine) if objective == "latency" else None
+    return kernel if kernel is not None else best_mapping(work, machine, machine, objective)
 
 
 def best_mapping(
-    work: Workload, machine: Machine, room: Machine, objective: Objective = "latency", fine: bool = False
+    work: Workload,
+    machine: Machine,
+    room: Machine,
+    objective: Objective = "latency",
+    fine: bool = False,
+    longest: int = LONGEST,
 ) -> Mapping:
     """The best mapping found, where `room` has the capacities that count and `machine` all the rest; with `fine`, among
-    more tile sizes.
+    more tile sizes; with at most `longest` Einsums in a group: few are quick to search, one keeps all apart.
     """
     if objective not in get_args(Objective):
         raise LightboundError("objective", objective, "does not exist", choose_from(get_args(Objective), objective))
@@ -81,7 +92,7 @@ def best_mapping(
         )
     found = []
     for cascade, free in sized(work.cascade):
-        cut = _best_cut(cascade, machine, room, work.word_bytes, objective, fine)
+        cut = _best_cut(cascade, machine, room, work.word_bytes, objective, fine, longest)
         if cut is not None:
             found.append((*cut[:2], cascade, cut[2], free))
     best = _least(found)
@@ -137,7 +148,9 @@ def steps_of(cascade: Cascade) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def segments(cascade: Cascade, steps: tuple[tuple[str, ...], ...]) -> frozenset[tuple[int, int]]:
+def segments(
+    cascade: Cascade, steps: tuple[tuple[str, ...], ...], longest: int = LONGEST
+) -> frozenset[tuple[int, int]]:
     """Runs of steps worth being a group: from every cut of the whole that its structure suggests."""
     vectors = [tuple(analysis.einsum[names[0]] for analysis in pass_of(cascade).values()) for names in steps]
     products = [any("mac" in work.ops for name in names for work in cascade.einsum(name).work) for names in steps]
@@ -154,16 +167,22 @@ def segments(cascade: Cascade, steps: tuple[tuple[str, ...], ...]) -> frozenset[
     for cut in cuts:
         starts = [*sorted(cut), count]
         for start, end in pairwise(starts):
-            for begin in range(start, end, LONGEST):
-                found.add((begin, min(begin + LONGEST, end)))
+            for begin in range(start, end, longest):
+                found.add((begin, min(begin + longest, end)))
     return frozenset(found)
 
 
 def _best_cut(
-    cascade: Cascade, machine: Machine, room: Machine, word_bytes: int, objective: Objective, fine: bool
+    cascade: Cascade,
+    machine: Machine,
+    room: Machine,
+    word_bytes: int,
+    objective: Objective,
+    fine: bool,
+    longest: int = LONGEST,
 ) -> tuple[float, float, list[tuple[Tried, int]]] | None:
     steps = steps_of(cascade)
-    runs = segments(cascade, steps)
+    runs = segments(cascade, steps, longest)
     best: list[tuple[float, float, list[tuple[Tried, int]]] | None] = [(0.0, 0.0, [])]
     for end in range(1, len(steps) + 1):
         options = []
@@ -210,7 +229,7 @@ def explore(
     return _explore(cascade, machine, segment, word_bytes, fine)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _explore(
     cascade: Cascade, machine: Machine, segment: tuple[str, ...], word_bytes: int, fine: bool
 ) -> tuple[Tried, ...]:
@@ -236,16 +255,16 @@ def _tried(
     plan: Plan, candidate: Candidate, tiles: dict[str, Any], sizes: dict[str, Number], result: GroupResult,
     word_bytes: int,
 ) -> Tried:  # fmt: skip
-    points = next(iter(tiles.values())).shape if tiles else (1,)
+    points = np.broadcast_shapes(*(values.shape for values in tiles.values())) or (1,)
     words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
     parts, _ = energy(plan, sizes, sizes, (result,), word_bytes)
 
     def spread(value: Number) -> np.ndarray:
-        return np.broadcast_to(np.asarray(value, dtype=float), points)
+        return np.broadcast_to(np.asarray(value, dtype=float), points).reshape(-1)
 
     return Tried(
         candidate,
-        tiles,
+        {name: spread(values) for name, values in tiles.items()},
         spread(result.latency_s),
         spread(words * word_bytes),
         spread(sum(parts.values())),
@@ -254,25 +273,39 @@ def _tried(
 
 
 def _grid(cascade: Cascade, candidate: Candidate, fine: bool) -> dict[str, np.ndarray]:
-    """Tile sizes in every combination, as float arrays. How dense they are depends on how many ranks are tiled."""
+    """Tile sizes in every combination, as float arrays along an axis each: what depends on one rank alone is then
+    computed once for each of its tiles, not for each combination. How dense they are depends on how many ranks are
+    tiled.
+    """
     ranks = candidate.tiled
     if not ranks:
         return {}
     main = [rank for rank in ranks if rank not in candidate.coarse]
     dense = FINE_FUSED if len(candidate.group["einsums"]) > 1 else FINE
-    spacing = (dense if fine else COARSE)[min(len(main), len(COARSE)) - 1]
+    table = dense if fine else COARSE
+    spacing = table[min(len(main), len(table)) - 1]
     octaves = dict.fromkeys(candidate.coarse, ALONE) | dict(
         zip(main, (*spacing, *[spacing[-1]] * len(main)), strict=False)
     )
+    alone = [rank for rank in ranks if rank in candidate.coarse]
+    together = alone if len(alone) > MOST_ALONE else []
     axes = []
     for rank in ranks:
-        size = int(cascade.size(rank))
-        tiles = _tiles(size, octaves[rank])
-        if fine:  # the least tile of every trip count takes the least room
-            tiles = np.unique(np.ceil(size / np.ceil(size / tiles)))
-        axes.append(tiles)
-    grid = np.meshgrid(*axes, indexing="ij")
-    return {tile_name(rank): values.reshape(-1) for rank, values in zip(ranks, grid, strict=True)}
+        if rank not in together:
+            axes.append(({rank: int(cascade.size(rank))}, octaves[rank]))
+    if together:
+        axes.append(({rank: int(cascade.size(rank)) for rank in together}, ALONE))
+    grid: dict[str, np.ndarray] = {}
+    for number, (sizes, spacing) in enumerate(axes):
+        tiles = _tiles(max(sizes.values()), spacing)
+        shape = [-1 if number == other else 1 for other in range(len(axes))]
+        for rank, size in sizes.items():
+            own = np.minimum(tiles, size)
+            if fine:  # the least tile of every trip count takes the least room
+                own = np.ceil(size / np.ceil(size / own))
+                own = np.unique(own) if len(sizes) == 1 else own
+            grid[tile_name(rank)] = own.reshape(shape)
+    return {tile_name(rank): grid[tile_name(rank)] for rank in ranks}
 
 
 def _tiles(size: int, octaves: float) -> np.ndarray:

@@ -101,8 +101,8 @@ def resolve_mapping(work: Workload, machine: Machine, mapping: MappingLike) -> t
     if mapping is None:
         from .search import default_mapping
 
-        return work, default_mapping(work, machine)
-    if isinstance(mapping, str):
+        mapping = default_mapping(work, machine)
+    elif isinstance(mapping, str):
         named = work.method.mappings
         if mapping == "default":
             return resolve_mapping(work, machine, None)
@@ -175,7 +175,7 @@ def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
         energy_j=sum(parts.values()) if parts else None,
         energy_by_component=parts,
         assumptions=tuple(assumptions),
-        unread=unread(machine),
+        unread=unread(machine, mapping),
         params={name: names[name] for name in mapping.params},
         plan=plan,
         groups=results,
@@ -196,12 +196,16 @@ _READ = re.compile(
 )
 
 
-def unread(machine: Machine) -> tuple[str, ...]:
-    """What a machine states and this engine does not read: changing it moves nothing. Parts of one block are merged."""
+def unread(machine: Machine, mapping: Mapping) -> tuple[str, ...]:
+    """What a machine states and this engine does not read: changing it moves nothing. Parts of one block are merged.
+    The latency of a level is read where the delay of a group names it.
+    """
+    delays = " ".join(str(group.delay) for group in mapping.groups)
+    named = {f"levels.{level.name}.latency" for level in machine.levels if f"{level.name}_latency" in delays}
     rows = {
         f"levels.{level.name}.row" for level in machine.levels if level.read_energy_j is level.write_energy_j is None
     }
-    stray = [path for path in machine.fields() if path in rows or not _READ.fullmatch(path)]
+    stray = [path for path in machine.fields() if path in rows or not (path in named or _READ.fullmatch(path))]
     return tuple(
         dict.fromkeys(path.split(".")[0] if path[0] in "ol" and "levels" not in path else path for path in stray)
     )
@@ -222,12 +226,17 @@ def _sized(work: Workload, machine: Machine, mapping: Mapping) -> tuple[Cascade,
     tile = {symbol: int(size) if not is_array(size) else size for symbol, size in tile.items()}
     notes: list[str] = []
     padded: dict[str, Number] = {}
+    together: dict[str, Number] = {}  # of the parts of a rank that the mapping sizes, by the whole rank
     for symbol, size in tile.items():
         whole = symbol.rstrip("0123456789")
+        if whole != symbol:
+            together[whole] = together.get(whole, 1) * size
+    for whole, size in together.items():
         given = cascade.sizes.get(whole)
-        if given is not None and whole != symbol and np.any(np.asarray(given % size)):
+        if given is not None and np.any(np.asarray(given % size)):
             padded[whole] = ceil_div(given, size) * size
-            notes.append(f"{whole} is padded to whole tiles of {symbol} = {size}")
+            parts = " * ".join(symbol for symbol in tile if symbol.rstrip("0123456789") == whole)
+            notes.append(f"{whole} is padded to whole tiles of {parts} = {size}")
     cascade = cascade.with_sizes(**padded, **tile)
     if cascade.missing_sizes:
         missing = cascade.missing_sizes[0]

@@ -9,7 +9,7 @@ Einsums of one unit in one pass costs nothing; otherwise it is written once at i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -85,13 +85,19 @@ class Nests:
 
 @dataclass
 class Traffic:
-    """Words by (level, read or write, tensor): of all instances, and of the busiest one, at a port of its own."""
+    """Words by (level, read or write, tensor): of all instances, and of the busiest one, at a port of its own.
+
+    A word of a tensor with a width of its own counts as so many of the workload's words.
+    """
 
     words: dict[Action, Number]
     busiest: dict[Action, Number]
+    widths: Mapping[str, Number] = field(default_factory=dict)
 
     def add(self, level: int, action: str, tensor: str, words: Number) -> None:
         key = (level, action, tensor)
+        if tensor in self.widths:
+            words = words * self.widths[tensor]
         self.words[key] = self.words.get(key, 0) + words
 
 
@@ -109,7 +115,7 @@ def group_traffic(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) 
 
 def _all_flows(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) -> Traffic:
     words: dict[Action, Number] = {}
-    traffic = Traffic(words, words)
+    traffic = Traffic(words, words, relative_widths(plan, nests))
     for flow in plan.flows:
         if flow.arrives:
             _read_from_outside(flow, nests, spilled, traffic)
@@ -118,6 +124,12 @@ def _all_flows(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) -> 
         if flow.leaves:
             _write_outside(flow, nests, spilled, traffic)
     return traffic
+
+
+def relative_widths(plan: GroupPlan, nests: Nests) -> dict[str, Number]:
+    """Words of the workload's type that a word of a tensor with a width of its own takes."""
+    names = nests.environment
+    return {tensor: evaluate(width, names) / names["word_bytes"] for tensor, width in plan.widths.items()}
 
 
 def _rounds(site: Site, nests: Nests) -> Number:
@@ -303,11 +315,12 @@ def footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Numbe
     """Words that each buffer of each level takes in one copy of it: level -> buffer -> (words, tensors)."""
     found: dict[int, dict[int, tuple[Number, tuple[str, ...]]]] = {}
     running = {flow.tensor: flow.running for flow in plan.flows}
+    widths = relative_widths(plan, nests)
     for held in plan.holds:
         nest = nests.below(held.loops)
         words = _room(held, nest, running.get(held.tensor, frozenset()))
         words = words * evaluate(held.copies, nests.environment)
-        words = words * _tiles_at_once(plan, held, nests)
+        words = words * _tiles_at_once(plan, held, nests) * widths.get(held.tensor, 1)
         buffers = found.setdefault(held.level, {})
         known, tensors = buffers.get(held.buffer, (0, ()))
         buffers[held.buffer] = (maximum(known, words), (*tensors, held.tensor))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from lightbound.archs.library import machine_names
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.sim.bound import bound
 from lightbound.sim.ladder import Ladder
+from lightbound.sim.mapping import Mapping
+from lightbound.sim.overrides import with_values
+from lightbound.sim.simulate import resolve_mapping
 from lightbound.workloads.masks.backends import backend as find_backend
 from lightbound.workloads.masks.backends import backend_names
 from lightbound.workloads.masks.dense import Dense
-from lightbound.workloads.registry import workload
+from lightbound.workloads.registry import Workload, workload
 
 from .cases import Case, Column, read_cases
 
@@ -46,6 +50,11 @@ COLUMNS = (
     Column("runtime_us", "number"),
     *(Column(name, "text", optional=True) for name in ("source_file", "note")),
 )
+GATHERING = "cutlass-fna"
+# Instructions for the place of a vector of a tile: two divisions with remainders (44), and on three axes a comparison
+# with both ends and a stride. Counted in NATTEN's source, csrc/include/natten/cuda/fna/na_utils.cuh, not in machine
+# code.
+PLACE = 55
 GPUS = {"a100": "a100", "h100": "h100_sxm", "h200": "h200", "b200": "b200", "gb200": "gb200"}
 
 
@@ -108,7 +117,17 @@ class Timing:
             causal=self.causal,
         )
         tiling = find_backend(self.backend).kv_tiling if self.backend in backend_names() else "static"
-        return bound(work, self.machine, self.q_tile, self.kv_tile, tiling, backend=self._own_backend)
+        mapping = self._mapping(work)
+        return bound(work, self.machine, self.q_tile, self.kv_tile, tiling, backend=self._own_backend, mapping=mapping)
+
+    def _mapping(self, work: Workload) -> Mapping | None:
+        """Of a backend that gathers tiles token by token, the mapping that says so; of others the first that fits."""
+        if self.backend != GATHERING:
+            return None
+        keys = prod(self.kv_tile) if self.kv_tile is not None else 64
+        name = "flash_templates" if keys >= self.head_dim else "flash_templates_wide"
+        mapping = resolve_mapping(work, find_machine(self.machine), name)[1]
+        return with_values(mapping, {"GATHER": PLACE})
 
     @property
     def _own_backend(self) -> str | None:

@@ -61,7 +61,7 @@ class SuiteReport:
     """What a suite found. It passes where every check does.
 
     groups: error statistics by group and metric. rows: every figure scored, as flat dictionaries. notes: what the
-    figures rest on, in sentences.
+    figures rest on, in sentences. shown: which fields of the rows are worth a table to a reader.
     """
 
     name: str
@@ -71,6 +71,7 @@ class SuiteReport:
     groups: tuple[ErrorStatistics, ...]
     rows: tuple[dict[str, Any], ...] = field(repr=False)
     notes: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -94,7 +95,8 @@ class SuiteReport:
 class Suite:
     """A suite: `run` scores the figures that ship with lightbound, `score` those of a user's file, where it can.
 
-    `columns` are those that such a file has, for help texts.
+    `columns` are those that such a file has, for help texts. A suite that `measures` this machine takes its time, and
+    answers by what the machine is: it runs where it is named, and not among all others.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Suite:
     run: Callable[[], SuiteReport]
     score: Callable[[Path], SuiteReport] | None = None
     columns: tuple[str, ...] = ()
+    measures: bool = False
 
     def report(self, checks: Iterable[Check], scores: Sequence[Score], notes: tuple[str, ...]) -> SuiteReport:
         """What a run of the suite found: its checks, its scores and their statistics by group."""

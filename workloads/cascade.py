@@ -85,7 +85,8 @@ class Cascade:
         Raises LightboundError with the line, a caret and a remedy.
         """
         program = parse(text, name)
-        return cls(name, program.einsums, program.initial, sizes or {}, program.declared, program.parameters)
+        stated = {**program.sizes, **(sizes or {})}
+        return cls(name, program.einsums, program.initial, stated, program.declared, program.parameters)
 
     # ---- tensors and Einsums
 
@@ -261,10 +262,16 @@ class Cascade:
 
     @property
     def text(self) -> str:
-        """The cascade in its own language, one spelling for equal cascades; parsing it gives an equal one."""
+        """The lines in their own language, one spelling for equal lines, without sizes."""
         from .printing import format_cascade
 
         return format_cascade(self.structure)
+
+    @property
+    def sized_text(self) -> str:
+        """The cascade as a file: its sizes (``M: 4096``), then its lines. Parsing it gives an equal one."""
+        stated = {symbol: size for symbol, size in self.sizes.items() if symbol not in self.derived}
+        return "".join(f"{symbol}: {size}\n" for symbol, size in stated.items()) + self.text
 
     def evaluate(
         self, inputs: Mapping[str, Any], *, keep: Literal["outputs", "all"] = "outputs", **sizes: Size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .expression import Access, Expr, Scan, accesses, reduced_ranks, unique, walk
+from .expression import Access, Apply, Expr, Scan, Scatter, accesses, reduced_ranks, unique, walk
 from .work import Work, work_of
 
 
@@ -38,9 +38,22 @@ class Einsum:
         return unique(node.rank for node in walk(self.expr) if isinstance(node, Scan))
 
     @cached_property
+    def placed(self) -> frozenset[str]:
+        """Ranks of the output along which index tensors say where a value goes: a scatter does not walk them."""
+        return frozenset(rank for node in walk(self.expr) if isinstance(node, Scatter) for rank in node.new)
+
+    @cached_property
     def reads(self) -> tuple[Access, ...]:
         """Every distinct access of the right-hand side, index tensors included."""
         return accesses(self.expr)
+
+    @cached_property
+    def guarded(self) -> frozenset[Access]:
+        """The accesses that stand in a branch of a `where`, so that a condition may discard them."""
+        branches = (
+            arg for node in walk(self.expr) if isinstance(node, Apply) and node.op == "where" for arg in node.args[1:]
+        )
+        return frozenset(access for branch in branches for access in accesses(branch))
 
     @cached_property
     def work(self) -> tuple[Work, ...]:

@@ -23,9 +23,11 @@ from .expression import (
     Expr,
     Index,
     Number,
+    Opaque,
     RankValue,
     Reduce,
     Scan,
+    Scatter,
     Symbol,
     TopK,
     family_of,
@@ -41,7 +43,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(0.5 * x))  # no overflow for large negative x
 
 
-_POINTWISE: dict[str, Callable[..., Any]] = {
+POINTWISE_NUMBERS: dict[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
     "floordiv": np.floor_divide, "mod": np.mod, "pow": np.power, "max": np.maximum, "min": np.minimum,
     "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
@@ -52,6 +54,7 @@ _POINTWISE: dict[str, Callable[..., Any]] = {
     "gelu": lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))), "erf": _erf, "sin": np.sin, "cos": np.cos,
     "softplus": lambda x: np.logaddexp(0, x),
 }  # fmt: skip
+_IDENTITY = {"sum": 0.0, "prod": 1.0, "max": -math.inf, "min": math.inf}
 _REDUCE: dict[str, np.ufunc] = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
 
 
@@ -77,6 +80,12 @@ def evaluate(
                 f"Check the sizes ({_described(cascade)}), or declare `{tensor}: [...]` in the cascade.",
             )  # fmt: skip
     run = _Run(cascade, arrays)
+    for einsum in cascade.einsums:
+        if isinstance(einsum.expr, Opaque):
+            raise LightboundError(
+                f"{cascade.name}: {einsum.name}", einsum.expr.name, "is opaque: nobody knows its values",
+                "Evaluate up to it, or write it in Einsums.",
+            )  # fmt: skip
     with np.errstate(all="ignore"):
         run.steps(cascade.structure.steps)
     kept = cascade.outputs if keep == "outputs" else cascade.tensors
@@ -183,7 +192,7 @@ class _Run:
             case Access():
                 return self.read(expr)
             case Apply(op=op, args=args):
-                return _POINTWISE[op](*(self.value(arg) for arg in args))
+                return POINTWISE_NUMBERS[op](*(self.value(arg) for arg in args))
             case Reduce(op=op, body=body, ranks=ranks):
                 axes = tuple(self.axes.index(rank) for rank in ranks)
                 return _REDUCE[op].reduce(self.value(body), axis=axes, keepdims=True)
@@ -191,6 +200,10 @@ class _Run:
                 return _REDUCE[op].accumulate(self.value(body), axis=self.axes.index(rank))
             case TopK():
                 return self.largest(expr)
+            case Scatter():
+                return self.scattered(expr)
+            case Opaque(name=name):
+                raise AssertionError(name)  # refused before the run
 
     def largest(self, expr: TopK) -> np.ndarray:
         """Positions of the largest along a rank, the lowest position first among equals."""
@@ -203,6 +216,26 @@ class _Run:
         order = np.argsort(-self.value(expr.body), axis=axis, kind="stable")
         chosen = np.take(order, np.arange(count), axis=axis)
         return np.swapaxes(chosen, axis, self.axes.index(expr.new)).astype(np.float64)
+
+    def scattered(self, expr: Scatter) -> np.ndarray:
+        """Every element put where its positions say; positions outside are dropped."""
+        lengths = [1 if rank in (*expr.consumed, *expr.new) else self.cascade.size(rank) for rank in self.axes]
+        for rank in expr.new:
+            lengths[self.axes.index(rank)] = self.cascade.size(rank)
+        found = np.full(lengths, _IDENTITY[expr.op])
+        space = [self.cascade.size(rank) if rank not in expr.new else 1 for rank in self.axes]
+        body = np.broadcast_to(self.value(expr.body), space)
+        where = list(np.indices(space, sparse=True))
+        inside: Any = np.ones(space, dtype=bool)
+        for rank, place in zip(expr.new, expr.places, strict=True):
+            position = np.rint(np.broadcast_to(self.read(place), space)).astype(np.int64)
+            inside = inside & (position >= 0) & (position < self.cascade.size(rank))
+            where[self.axes.index(rank)] = position
+        for rank in expr.consumed:
+            where[self.axes.index(rank)] = np.zeros_like(where[self.axes.index(rank)])
+        index = tuple(np.broadcast_to(one, space)[inside] for one in where)
+        _REDUCE[expr.op].at(found, index, body[inside])
+        return found
 
     def read(self, access: Access) -> np.ndarray:
         """The elements an access names, zero where a position is outside the tensor."""

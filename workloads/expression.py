@@ -4,7 +4,7 @@ This is the whole intermediate representation. It knows no sizes and computes no
 text, `printing` writes it back, and `work`, `counts` and `evaluate` read it.
 
     Index = Affine | Gather
-    Expr  = Number | Symbol | RankValue | Access | Apply | Reduce | Scan | TopK
+    Expr  = Number | Symbol | RankValue | Access | Apply | Reduce | Scan | TopK | Scatter | Opaque
 """
 
 from __future__ import annotations
@@ -171,14 +171,43 @@ class TopK:
     new: str
 
 
-Expr = Number | Symbol | RankValue | Access | Apply | Reduce | Scan | TopK
+@dataclass(frozen=True)
+class Scatter:
+    """``scatter(sum, X[n,d], I[n], n)``: each element is added where the index tensors say.
+
+    The ranks in `consumed` disappear; `new` has a rank, on the left only, for each index tensor in `places`.
+    """
+
+    op: str
+    body: Expr
+    places: tuple[Access, ...]
+    consumed: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """``opaque(name, X[i,k], Z[j], k)``: an operator that the language cannot say, by name.
+
+    It reads every element of its operands; the ranks in `consumed` disappear, those in `new` are on the left only.
+    """
+
+    name: str
+    args: tuple[Access, ...]
+    consumed: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+Expr = Number | Symbol | RankValue | Access | Apply | Reduce | Scan | TopK | Scatter | Opaque
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
     """The expressions directly inside one; an index tensor inside an access counts as inside it."""
     match expr:
-        case Apply(args=args):
+        case Apply(args=args) | Opaque(args=args):
             return args
+        case Scatter(body=body, places=places):
+            return (body, *places)
         case Reduce(body=body) | Scan(body=body) | TopK(body=body):
             return (body,)
         case Access(indices=indices):
@@ -214,6 +243,12 @@ def free_ranks(expr: Expr) -> tuple[str, ...]:
             return free_ranks(body)
         case TopK(body=body, rank=rank, new=new):
             return (*(other for other in free_ranks(body) if other != rank), new)
+        case Scatter(body=body, places=places, consumed=consumed, new=new):
+            kept = (rank for part in (body, *places) for rank in free_ranks(part) if rank not in consumed)
+            return unique((*kept, *new))
+        case Opaque(args=args, consumed=consumed, new=new):
+            kept = (rank for arg in args for rank in arg.ranks if rank not in consumed)
+            return unique((*kept, *new))
         case _:
             return ()
 
@@ -227,6 +262,8 @@ def reduced_ranks(expr: Expr) -> tuple[str, ...]:
                 found.extend(ranks)
             case TopK(rank=rank):
                 found.append(rank)
+            case Opaque(consumed=consumed) | Scatter(consumed=consumed):
+                found.extend(consumed)
             case _:
                 pass
     return unique(found)
@@ -234,7 +271,7 @@ def reduced_ranks(expr: Expr) -> tuple[str, ...]:
 
 def is_constant(expr: Expr) -> bool:
     """Whether a value depends on sizes at most: on no tensor and on no rank."""
-    return not any(isinstance(node, Access | RankValue) for node in walk(expr))
+    return not any(isinstance(node, Access | RankValue | Opaque) for node in walk(expr))
 
 
 def is_index_arithmetic(expr: Expr) -> bool:

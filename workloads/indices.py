@@ -9,7 +9,7 @@ from . import affine
 from .expression import CONSTANTS, FUNCTIONS, REDUCTIONS, Access, Affine, Gather, Index
 from .source import Source
 
-RESERVED = {*FUNCTIONS, *REDUCTIONS, *CONSTANTS, "scan", "topk", "where"}
+RESERVED = {*FUNCTIONS, *REDUCTIONS, *CONSTANTS, "opaque", "scan", "scatter", "topk", "where"}
 _TENSOR = re.compile(r"[A-Z][A-Za-z0-9_]*\Z")
 _RANK = re.compile(r"[a-z][a-z0-9_]*\Z")
 

@@ -27,17 +27,18 @@ from .expression import (
 )
 from .indices import elements, read_affine, read_indices, read_symbol, read_tensor
 from .source import Source, error_at
-from .values import read_topk, read_value
+from .values import read_opaque, read_scatter, read_topk, read_value
 
 
 @dataclass(frozen=True)
 class Program:
-    """What a text says: Einsums, first values of iterative tensors, declared dimensions, parameters."""
+    """What a text says: Einsums, first values of iterative tensors, declared dimensions, parameters, sizes."""
 
     einsums: tuple[Einsum, ...]
     initial: tuple[Einsum, ...]
     declared: dict[str, tuple[Coefficient, ...]]
     parameters: tuple[str, ...]
+    sizes: dict[str, int]
 
 
 def parse(text: str, name: str = "cascade") -> Program:
@@ -90,6 +91,7 @@ def _program(source: Source, statements: list[ast.stmt]) -> Program:
     initial: list[Einsum] = []
     declared: dict[str, tuple[Coefficient, ...]] = {}
     parameters: list[str] = []
+    sizes: dict[str, int] = {}
     for statement in statements:
         match statement:
             case ast.Assign(targets=[target], value=value):
@@ -97,21 +99,31 @@ def _program(source: Source, statements: list[ast.stmt]) -> Program:
                 first = any(isinstance(index, Affine) and index.is_constant for index in einsum.output.indices)
                 (initial if first else einsums).append(einsum)
             case ast.AnnAssign(target=ast.Name(id=word) as target, annotation=annotation, value=None):
-                if word in declared or word in parameters:
+                is_size = isinstance(annotation, ast.Constant)
+                if word in declared or word in (sizes if is_size else parameters):
                     raise source.error(target, word, "is declared twice", "Keep one of the two lines.")
                 if isinstance(annotation, ast.Name) and annotation.id == "size":
                     parameters.append(read_symbol(source, target))
+                elif isinstance(annotation, ast.Constant):
+                    sizes[read_symbol(source, target)] = _size(source, annotation)
                 else:
                     declared[read_tensor(source, target)] = _dimensions(source, annotation)
             case _:
                 raise source.error(
                     statement, ast.unparse(statement).splitlines()[0], "is not a line of a cascade",
-                    "Write `Output[ranks] = expression`, `Tensor: [SIZES]` or `NAME: size`.",
+                    "Write `Output[ranks] = expression`, `Tensor: [SIZES]`, `NAME: size` or `SIZE: 1024`.",
                 )  # fmt: skip
     if not einsums:
         remedy = "Write at least one line such as `Y[m] = sum(A[m,k] * X[k], k)`."
         raise LightboundError(source.name, None, "has no Einsum", remedy)
-    return Program(tuple(einsums), tuple(initial), declared, tuple(parameters))
+    return Program(tuple(einsums), tuple(initial), declared, tuple(parameters), sizes)
+
+
+def _size(source: Source, node: ast.Constant) -> int:
+    value = node.value
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise source.error(node, ast.unparse(node), "is not a size", "Write a positive integer, such as `M: 1024`.")
+    return value
 
 
 def _dimensions(source: Source, node: ast.expr) -> tuple[Coefficient, ...]:
@@ -135,6 +147,10 @@ def _einsum(source: Source, statement: ast.Assign, target: ast.expr, value: ast.
     match value:
         case ast.Call(func=ast.Name(id="topk")):
             expr: Expr = read_topk(source, value, output, target)
+        case ast.Call(func=ast.Name(id="scatter")):
+            expr = read_scatter(source, value, output, target)
+        case ast.Call(func=ast.Name(id="opaque")):
+            expr = read_opaque(source, value, output)
         case _:
             expr = read_value(source, value)
     _check_ranks(source, target, value, output, expr)
@@ -165,7 +181,7 @@ def _check_written(source: Source, node: ast.expr, index: Index) -> None:
     if isinstance(index, Gather):
         raise source.error(
             node, ast.unparse(node), "writes through an index tensor",
-            "Only reads can gather. Write `sum(where(I[n] == v, X[n], 0), n)` to scatter.",
+            "Only reads can gather. Write `Y[v] = scatter(sum, X[n], I[n], n)` to scatter.",
         )  # fmt: skip
     if not (index == Affine() or index.radix or (index.shift is not None and index.shift[1] == 1)):
         raise source.error(

@@ -71,7 +71,7 @@ def passes(cascade: Cascade, family: str) -> PassAnalysis:
     Raises LightboundError where the cascade has no such family, or a tensor needs itself over the whole of
     it.
     """
-    return pass_of(cascade)[check_family(cascade, family)]
+    return _analysis(cascade, check_family(cascade, family))
 
 
 _KNOWN: dict[int, dict[str, PassAnalysis]] = {}
@@ -79,12 +79,18 @@ _KNOWN: dict[int, dict[str, PassAnalysis]] = {}
 
 def pass_of(cascade: Cascade) -> Mapping[str, PassAnalysis]:
     """The analysis of every rank family, by family; computed once for all sizings of a cascade."""
+    return {family: _analysis(cascade, family) for family in cascade.families}
+
+
+def _analysis(cascade: Cascade, family: str) -> PassAnalysis:
     structure = cascade.structure
     key = id(structure)
     if key not in _KNOWN:
-        _KNOWN[key] = {family: _analyse(cascade, family) for family in cascade.families}
+        _KNOWN[key] = {}
         finalize(structure, _KNOWN.pop, key, None)
-    return _KNOWN[key]
+    if family not in _KNOWN[key]:
+        _KNOWN[key][family] = _analyse(cascade, family)
+    return _KNOWN[key][family]
 
 
 def _analyse(cascade: Cascade, family: str) -> PassAnalysis:

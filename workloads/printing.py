@@ -14,9 +14,11 @@ from .expression import (
     Gather,
     Index,
     Number,
+    Opaque,
     RankValue,
     Reduce,
     Scan,
+    Scatter,
     Symbol,
     TopK,
 )
@@ -79,6 +81,11 @@ def _expr(expr: Expr) -> tuple[str, int]:
             return f"scan({op}, {format_expr(body)}, {rank})", _ATOM
         case TopK(body=body, rank=rank):
             return f"topk({format_expr(body)}, {rank})", _ATOM
+        case Scatter(op=op, body=body, places=places, consumed=consumed):
+            parts = (op, format_expr(body), *map(format_access, places), *consumed)
+            return f"scatter({', '.join(parts)})", _ATOM
+        case Opaque(name=name, args=args, consumed=consumed):
+            return f"opaque({', '.join((name, *map(format_access, args), *consumed))})", _ATOM
         case Apply(op="neg", args=(inner,)):
             return f"-{_inside(inner, _SIGN)}", _SIGN
         case Apply(op="not", args=(inner,)):

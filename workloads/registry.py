@@ -71,7 +71,8 @@ class Workload:
         """The same method and sizes in another variant; sizes that it does not have are dropped."""
         other = _build(self.method, self.preset, variant, self.options, self.word_bytes)
         kept = {symbol: size for symbol, size in self.sizes.items() if symbol in other.cascade.structure.symbols}
-        return replace(other, cascade=other.cascade.with_sizes(**kept), mask=self.mask)
+        mask = self.mask if self.mask is not None and _masked(self.method, other.cascade) else other.mask
+        return replace(other, cascade=other.cascade.with_sizes(**kept), mask=mask)
 
     def with_sizes(self, **sizes: int) -> Workload:
         """The same workload with some sizes changed; what follows from them (M1 of M, M0) follows again."""
@@ -157,8 +158,9 @@ def _build(
     for where, sizes in (("sizes", method.sizes), (f"presets.{preset}", layer)):
         stated = {symbol: size for symbol, size in sizes.items() if symbol not in method.options}
         cascade = cascade.with_sizes(**_of_variant(method, cascade, where, stated))
-    if method.mask is None:
-        return Workload(method, name, preset, cascade.with_sizes(**given), word_bytes)
+    if method.mask is None or not _masked(method, cascade):
+        stated = {symbol: size for symbol, size in given.items() if symbol not in method.options}
+        return Workload(method, name, preset, cascade.with_sizes(**stated), word_bytes)
     sizes = {symbol: size for symbol, size in given.items() if symbol not in method.options}
     _refuse_mask_sizes(method, sizes)
     for symbol, value in sizes.items():
@@ -171,6 +173,11 @@ def _build(
     mask = method.mask(**options)
     counts = dict(zip(_mask_symbols(method), (mask.queries, mask.keys), strict=True))
     return Workload(method, name, preset, cascade.with_sizes(**counts, **sizes), word_bytes, options, mask)
+
+
+def _masked(method: Method, cascade: Cascade) -> bool:
+    """Whether the mask is one of this variant's: it has both its queries and its keys."""
+    return set(_mask_symbols(method)) <= set(cascade.structure.symbols)
 
 
 def _mask_symbols(method: Method) -> tuple[str, ...]:

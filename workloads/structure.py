@@ -179,9 +179,14 @@ class Structure:
 
     @cached_property
     def renamed(self) -> tuple[tuple[Access, int, str, str], ...]:
-        """Reads of a tensor over another rank than it is written over: access, dimension, both ranks."""
+        """Reads of a tensor over another rank than it is written over: access, dimension, both ranks.
+
+        Not those inside a `where`, which may reach beyond the tensor where the condition discards them.
+        """
         found: list[tuple[Access, int, str, str]] = []
         for edge in self.dependencies:
+            if edge.access in edge.consumer.guarded:
+                continue
             written = edge.producer.output.indices
             for place, (target, index) in enumerate(zip(written, edge.access.indices, strict=True)):
                 read = index.rank if isinstance(index, Affine) else None

@@ -21,9 +21,11 @@ from .expression import (
     Apply,
     Expr,
     Number,
+    Opaque,
     RankValue,
     Reduce,
     Scan,
+    Scatter,
     Symbol,
     TopK,
     free_ranks,
@@ -31,7 +33,12 @@ from .expression import (
 from .indices import RESERVED, read_access, read_affine, read_rank, read_symbol
 from .source import Source
 
-CALLS = sorted({*FUNCTIONS, *REDUCTIONS, "scan", "topk", "where"})
+CALLS = sorted({*FUNCTIONS, *REDUCTIONS, "opaque", "scan", "scatter", "topk", "where"})
+_ALONE = {
+    "topk": "I[p,k] = topk(S[p,m], m)",
+    "opaque": "Y[i,j] = opaque(name, X[i,k], k)",
+    "scatter": "Y[v,d] = scatter(sum, X[n,d], I[n], n)",
+}
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div",
     ast.FloorDiv: "floordiv", ast.Mod: "mod", ast.Pow: "pow",
@@ -63,7 +70,7 @@ def read_value(source: Source, node: ast.expr) -> Expr:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return Apply("not", (read_value(source, operand),))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _binary(_BINARY[type(op)], read_value(source, left), read_value(source, right))
+            return combined(_BINARY[type(op)], read_value(source, left), read_value(source, right))
         case ast.BoolOp(op=op, values=values):
             return _chain("and" if isinstance(op, ast.And) else "or", [read_value(source, part) for part in values])
         case ast.Compare():
@@ -93,6 +100,46 @@ def read_topk(source: Source, node: ast.Call, output: Access, target: ast.expr) 
     return TopK(body, rank, new[0])
 
 
+def read_scatter(source: Source, node: ast.Call, output: Access, target: ast.expr) -> Scatter:
+    """``scatter(sum, X[n,d], I[n], n)``, the whole right-hand side: a value, where it goes, what disappears."""
+    usage = "Write `Y[v,d] = scatter(sum, X[n,d], I[n], n)`: v is new, and I[n] says where X[n,d] is added."
+    op = node.args[0] if node.args else node
+    if node.keywords or len(node.args) < 4 or not isinstance(op, ast.Name) or op.id not in REDUCTIONS:
+        raise source.error(op, ast.unparse(op), "cannot be scattered", usage)
+    split = next((place for place, one in enumerate(node.args) if place and _is_rank([one])), len(node.args))
+    body, *rest = [read_value(source, one) for one in node.args[1:split]]
+    places = tuple(place for place in rest if isinstance(place, Access))
+    consumed = tuple(read_rank(source, one) for one in node.args[split:])
+    known = {rank for part in (body, *places) for rank in free_ranks(part)}
+    new = tuple(rank for rank in output.ranks if rank not in known)
+    if not places or len(places) != len(rest) or not set(consumed) <= known or not consumed:
+        raise source.error(node, "scatter", "does not say what goes where", usage)
+    if len(new) != len(places):
+        problem = f"must have {len(places)} new rank{'s' if len(places) > 1 else ''}, one for each index tensor"
+        raise source.error(target, ", ".join(new) or ast.unparse(target), problem, usage)
+    return Scatter(op.id, body, places, consumed, new)
+
+
+def read_opaque(source: Source, node: ast.Call, output: Access) -> Opaque:
+    """``opaque(name, X[i,k], Z[j], k)``, the whole right-hand side of a line; ranks after the operands disappear."""
+    usage = "Write `Y[i,j] = opaque(name, X[i,k], Z[j], k)`: a name, what it reads, and the ranks that disappear."
+    if not node.args or node.keywords or not isinstance(node.args[0], ast.Name):
+        raise source.error(node, "opaque", "does not say which operator it stands for", usage)
+    split = next((place for place, one in enumerate(node.args) if place and _is_rank([one])), len(node.args))
+    operands = [read_value(source, one) for one in node.args[1:split]]
+    for one, operand in zip(node.args[1:split], operands, strict=True):
+        if not isinstance(operand, Access):
+            raise source.error(one, ast.unparse(one), "is not a tensor", usage)
+    args = tuple(operand for operand in operands if isinstance(operand, Access))
+    consumed = tuple(read_rank(source, one) for one in node.args[split:])
+    known = {rank for arg in args for rank in arg.ranks}
+    for one, rank in zip(node.args[split:], consumed, strict=True):
+        if rank not in known:
+            raise source.error(one, rank, "disappears, but no operand has this rank", usage)
+    new = tuple(rank for rank in output.ranks if rank not in known)
+    return Opaque(node.args[0].id, args, consumed, new)
+
+
 def _call(source: Source, node: ast.Call) -> Expr:
     if not isinstance(node.func, ast.Name):
         raise source.error(
@@ -107,13 +154,9 @@ def _call(source: Source, node: ast.Call) -> Expr:
     if node.keywords or any(isinstance(argument, ast.Starred) for argument in arguments):
         raise source.error(node, name, "takes plain arguments only", "Drop the keyword or the star.")
     match name:
-        case "topk":
-            raise source.error(
-                node,
-                name,
-                "stands inside an expression",
-                "Give it a line of its own: `I[p,k] = topk(S[p,m], m)`.",
-            )
+        case "topk" | "opaque" | "scatter":
+            problem, remedy = "stands inside an expression", f"Give it a line of its own: `{_ALONE[name]}`."
+            raise source.error(node, name, problem, remedy)
         case "scan":
             return _scan(source, node)
         case "where":
@@ -189,7 +232,8 @@ def _chain(op: str, values: Sequence[Expr]) -> Expr:
 # ---- constants and index arithmetic
 
 
-def _binary(op: str, left: Expr, right: Expr) -> Expr:
+def combined(op: str, left: Expr, right: Expr) -> Expr:
+    """An operation on two values; sums and products of indices become one index."""
     if isinstance(left, RankValue) or isinstance(right, RankValue):
         a, b = _as_index(left), _as_index(right)
         if a is not None and b is not None and op in ("add", "sub", "mul"):

@@ -16,12 +16,15 @@ from .expression import (
     Apply,
     Expr,
     Number,
+    Opaque,
     Reduce,
     Scan,
+    Scatter,
     TopK,
     free_ranks,
     is_constant,
     is_index_arithmetic,
+    unique,
 )
 
 _REDUCE_OPS = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}
@@ -41,7 +44,9 @@ def work_of(expr: Expr, order: tuple[str, ...]) -> tuple[Work, ...]:
 
     Kinds: ``mac`` (a product that is summed at once), ``add sub mul div pow max min select compare`` and the
     names of the functions. Division by a constant is a ``mul``, a square is a ``mul``, ``topk`` is a
-    ``select`` at every point it looks at. Sign changes, index arithmetic and comparisons of indices are free.
+    ``select`` at every point it looks at, and ``scatter(sum, ...)`` an ``add`` for every element put somewhere; an
+    ``opaque`` operator counts each element of its operands and its result. Sign changes, index arithmetic and
+    comparisons of indices are free.
     """
     steps: list[tuple[str, tuple[str, ...]]] = []
     _collect(expr, steps)
@@ -69,6 +74,11 @@ def _collect(expr: Expr, steps: list[tuple[str, tuple[str, ...]]]) -> None:
         case TopK(body=body):
             _collect(body, steps)
             steps.append(("select", free_ranks(body)))
+        case Scatter(op=op, body=body, places=places):
+            _collect(body, steps)
+            steps.append((_REDUCE_OPS[op], unique(rank for part in (body, *places) for rank in free_ranks(part))))
+        case Opaque(args=args):
+            steps.extend(("opaque", ranks) for ranks in (*(arg.ranks for arg in args), free_ranks(expr)))
         case Apply(args=args):
             for arg in args:
                 _collect(arg, steps)

@@ -19,9 +19,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lightbound.archs.library import machine as machine
     from lightbound.archs.library import machine_names as machine_names
+    from lightbound.archs.links import link_names as link_names
     from lightbound.archs.machine import Machine as Machine
     from lightbound.base.errors import LightboundError as LightboundError
     from lightbound.drawing import draw as draw
+    from lightbound.sim.agents.setting import Setting as Setting
+    from lightbound.sim.agents.study import Study as Study
+    from lightbound.sim.agents.study import v2x as v2x
     from lightbound.sim.bound import bound as bound
     from lightbound.sim.buffers import BufferSizing as BufferSizing
     from lightbound.sim.buffers import size_buffers as size_buffers
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from lightbound.sim.ladder import Ladder as Ladder
     from lightbound.sim.mapping import Mapping as Mapping
     from lightbound.sim.prediction import Prediction as Prediction
+    from lightbound.sim.radio.link import link as link
     from lightbound.sim.search import default_mapping as default_mapping
     from lightbound.sim.simulate import simulate as simulate
     from lightbound.sim.what_if import WhatIf as WhatIf
@@ -38,11 +43,13 @@ if TYPE_CHECKING:
     from lightbound.validate.suite import suite_names as suite_names
     from lightbound.workloads import masks as masks
     from lightbound.workloads.cascade import Cascade as Cascade
+    from lightbound.workloads.memory import peak_memory as peak_memory
     from lightbound.workloads.method import Method as Method
     from lightbound.workloads.passes import passes as passes
     from lightbound.workloads.registry import Workload as Workload
     from lightbound.workloads.registry import workload as workload
     from lightbound.workloads.registry import workload_names as workload_names
+    from lightbound.workloads.trace import trace as trace
 
 __version__ = "0.1.0"
 _HOME = {
@@ -55,20 +62,27 @@ _HOME = {
     "Mapping": "sim.mapping",
     "Method": "workloads.method",
     "Prediction": "sim.prediction",
+    "Setting": "sim.agents.setting",
+    "Study": "sim.agents.study",
     "WhatIf": "sim.what_if",
     "Workload": "workloads.registry",
     "bound": "sim.bound",
     "bound_search": "sim.designs",
     "default_mapping": "sim.search",
     "draw": "drawing",
+    "link": "sim.radio.link",
+    "link_names": "archs.links",
     "machine": "archs.library",
     "machine_names": "archs.library",
     "masks": "workloads.masks",
     "passes": "workloads.passes",
+    "peak_memory": "workloads.memory",
     "run_suite": "validate.suite",
     "simulate": "sim.simulate",
     "size_buffers": "sim.buffers",
     "suite_names": "validate.suite",
+    "trace": "workloads.trace",
+    "v2x": "sim.agents.study",
     "what_if": "sim.what_if",
     "workload": "workloads.registry",
     "workload_names": "workloads.registry",
@@ -83,20 +97,27 @@ __all__ = [
     "Mapping",
     "Method",
     "Prediction",
+    "Setting",
+    "Study",
     "WhatIf",
     "Workload",
     "bound",
     "bound_search",
     "default_mapping",
     "draw",
+    "link",
+    "link_names",
     "machine",
     "machine_names",
     "masks",
     "passes",
+    "peak_memory",
     "run_suite",
     "simulate",
     "size_buffers",
     "suite_names",
+    "trace",
+    "v2x",
     "what_if",
     "workload",
     "workload_names",

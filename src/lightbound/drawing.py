@@ -15,12 +15,15 @@ from lightbound.base.errors import LightboundError
 from lightbound.sim.designs import Design, DesignSearch
 from lightbound.sim.explain import seconds
 from lightbound.sim.ladder import Ladder
+from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.masks.separable import Separable
 from lightbound.workloads.masks.shape import text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from lightbound.sim.agents.study import Study
 
 SUFFIXES = (".png", ".svg", ".pdf")
 TOKENS = 320  # a longer axis is drawn tile by tile
@@ -41,11 +44,20 @@ class _Picture(NamedTuple):
     unit: str
 
 
-def draw(what: Ladder | DesignSearch, path: str | os.PathLike[str]) -> Path:
-    """Draw a ladder (its mask, its tiles, its rungs) or a search to a .png, .svg or .pdf file; returns its path.
+def draw(what: Ladder | DesignSearch | Study | Cascade, path: str | os.PathLike[str]) -> Path:
+    """Draw a ladder (its mask, its tiles, its rungs), a search, a study of agents, or the graph of a cascade to a .png,
+    .svg or .pdf file; returns its path.
 
     Raises LightboundError for another kind of file, without matplotlib, and where the file cannot be written.
     """
+    if isinstance(what, Cascade):
+        from .drawing_graph import draw_graph
+
+        return draw_graph(what, path)
+    if not isinstance(what, Ladder | DesignSearch):
+        from .drawing_agents import draw_study
+
+        return draw_study(what, path)
     place = Path(path)
     check_drawable(place)
     figure = _ladder_figure(what) if isinstance(what, Ladder) else _search_figure(what)

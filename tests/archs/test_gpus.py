@@ -19,6 +19,7 @@ PEAK_FP16 = {  # dense multiply-accumulates counted as two, FLOP/s, with fp32 ac
     "a800": 312e12,
     "a5000": 222.2e12 / 2,  # stated with sparsity
     "rtx3090": 71e12,
+    "orin": 170e12 / 4,  # stated for INT8 with sparsity
     "rtx4090": 165.2e12,
     "rtx5090": 209.5e12,
     "l20": 119.5e12,
@@ -42,6 +43,7 @@ PEAK_FP32 = {  # Hopper and Blackwell for servers state theirs at a higher clock
     "a800": 19.5e12,
     "a5000": 27.8e12,
     "rtx3090": 35.6e12,
+    "orin": 5.3e12,
     "rtx4090": 82.6e12,
     "rtx5090": 104.8e12,
     "l20": 59.8e12,

@@ -56,3 +56,22 @@ def test_an_example_can_be_copied_away_and_changed(tmp_path: Path) -> None:
     printed_by(tmp_path / "own_attention.py", tmp_path)
     slow, fast = (printed_by(folder / "own_machine.py", tmp_path).split(": ")[1] for folder in (EXAMPLES, tmp_path))
     assert slow != fast
+
+
+def test_more_vehicles_keep_less_of_the_deadline_until_fusion_has_no_messages(tmp_path: Path) -> None:
+    printed = printed_by(EXAMPLES / "v2x_agents.py", tmp_path)
+    rows = [line for line in printed.splitlines() if "messages fused" in line]
+    fused = [float(row.split("ms,")[1].split("%")[0]) for row in rows]
+    assert fused == sorted(fused, reverse=True) and fused[0] == 100
+    assert "does not keep up" in rows[-1] and "does not" not in rows[0]
+    ratios = [
+        float(line.split(": ")[1].split()[0]) for line in printed.splitlines() if " at " in line and " times" in line
+    ]
+    assert len(ratios) == 3 and ratios == sorted(ratios, reverse=True)
+
+
+def test_a_traced_model_computes_what_torch_computes_and_is_predicted(tmp_path: Path) -> None:
+    printed = printed_by(EXAMPLES / "trace_a_model.py", tmp_path)
+    assert float(printed.splitlines()[0].rpartition(" ")[2]) < 1e-12
+    assert "passes over the tokens: 1" in printed and "opaque: nothing" in printed
+    assert "A training step of a multilayer perceptron keeps 128 MiB" in printed

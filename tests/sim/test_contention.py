@@ -47,3 +47,14 @@ def test_attention_tiles_take_what_a_second_implementation_found(
     In order: warp-specialised attention on H100 for head dimensions of 128 and 64, and FlashAttention-2 on A100.
     """
     assert cycle_time(times, 2, delay) == pytest.approx(expected, abs=0.06)
+
+
+@given(demands, st.integers(1, 8), st.floats(0.0, 50.0), st.floats(0.0, 100.0))
+def test_work_that_nobody_awaits_slows_those_who_wait_and_never_fits_in_less_than_its_own_time(
+    times: list[float], contexts: int, delay: float, load: float
+) -> None:
+    alone = cycle_time(times, contexts, delay)
+    beside = cycle_time(times, contexts, delay, [load] + [0.0] * (len(times) - 1))
+    assert beside >= alone * (1 - 1e-9)
+    assert beside >= times[0] + load - 1e-9
+    assert beside <= cycle_time([times[0] + load, *times[1:]], 1, delay) * (1 + 1e-6)  # waiting for it is worse

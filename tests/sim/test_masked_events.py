@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import lightbound as lb
 from lightbound.archs.library import machine
 from lightbound.base.errors import LightboundError
-from lightbound.sim.masked_events import masked_system
+from lightbound.sim.blocks import masked_group
+from lightbound.sim.masked_events import masked_systems
 from lightbound.sim.masked_prediction import counted, kernel
 from lightbound.sim.overrides import in_order
 from lightbound.sim.program import System
@@ -33,7 +34,8 @@ def system_of(work: lb.Workload, gpu: str, name: str | None = None) -> tuple[Sys
     found = kernel(work, hardware, name, strict=True)
     assert found is not None
     count = counted(found[0], hardware, found[1])
-    return masked_system(found[0], hardware, found[1], count, "counted"), count
+    made = masked_systems(found[0], hardware, found[1], count, "counted")
+    return made[masked_group(found[1])], count
 
 
 GRID = lb.workload("gna", B=1, H=2, grid=(8, 32, 32), window=(8, 24, 24), stride=(2, 4, 4))

@@ -67,9 +67,36 @@ def test_the_longest_first_is_no_later_where_the_last_block_is_the_longest() -> 
     assert descending.latency_s < ascending.latency_s
 
 
-def test_without_a_mapping_the_first_that_can_skip_tiles_and_fits_serves() -> None:
-    assert causal("h200", None).mapping == "flash"
-    assert causal("a100", None).mapping == "flash_sync"
+@pytest.mark.parametrize(
+    ("machine", "mapping", "queries", "keys"),
+    [("h200", "flash", 128, 128), ("a100", "flash_sync", 128, 64), ("b200", "flash_async", 256, 128)],
+)
+def test_without_a_mapping_the_fastest_kernel_serves_in_its_fastest_tiles(
+    machine: str, mapping: str, queries: int, keys: int
+) -> None:
+    """They are the tiles in which those kernels ship for a head dimension of 128."""
+    found = causal(machine, None)
+    assert (found.mapping, found.params["BR"], found.sizes["M0"]) == (mapping, queries, keys)
+
+
+@pytest.mark.parametrize(
+    ("machine", "mapping", "head", "tile", "blocks"),
+    [("a100", "flash_sync", 128, (128, 64), 2), ("a100", "flash_sync", 64, (128, 128), 2),
+     ("rtx4090", "flash_sync", 128, (128, 32), 2), ("h100_sxm", "flash", 128, (128, 176), 1)],
+)  # fmt: skip
+def test_an_sm_holds_as_many_blocks_as_registers_and_shared_memory_let_it(
+    machine: str, mapping: str, head: int, tile: tuple[int, int], blocks: int
+) -> None:
+    """FlashAttention-2's and -3's launch templates count on these."""
+    work = lb.workload("attention", B=1, H=16, M=8448, P=8448, E=head, F=head)
+    work, found = resolve_mapping(work, lb.machine(machine), mapping)
+    assert lb.simulate(work, machine, with_values(found, {"BR": tile[0], "M0": tile[1]})).params["CTAS"] == blocks
+
+
+def test_a_tile_that_no_sm_holds_is_refused() -> None:
+    work, found = resolve_mapping(attention(), lb.machine("a100"), "flash_sync")
+    with pytest.raises(LightboundError, match="no block fits"):
+        lb.simulate(work, "a100", with_values(found, {"BR": 256, "M0": 128}))
 
 
 def test_values_are_changed_by_name_and_unknown_names_refused() -> None:

@@ -27,7 +27,7 @@ def test_an_iteration_on_hopper_asks_what_its_instructions_say(head: int, tensor
     assert found["alu"] == pytest.approx(2 + 1 + 1 + conversion + head / 128, rel=0.04)
 
 
-@pytest.mark.parametrize(("head", "tensor"), [(128, 39.9), (64, 18.6)])
+@pytest.mark.parametrize(("head", "tensor"), [(128, 38.7), (64, 18.6)])
 def test_synchronous_matrix_instructions_wait_for_their_operands(head: int, tensor: float) -> None:
     """By hand from the steps of 16 along each sum, of which one is loaded ahead (docs/mapping.md, `wait`)."""
     assert per_32_scores("a100", "flash_sync", head)["tensor_sync"] == pytest.approx(tensor, rel=0.02)

@@ -8,9 +8,11 @@ load far ahead fill its shared memory.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
-_SOURCE = (
+SOURCE = (
     "Tiles of CUTLASS's profiler and of cuBLAS's kernel names (ampere_sgemm_128x64_tn). A step costs a barrier (30 "
     "cycles) and the latency of the first operands from shared memory (33), a block 3500 cycles at its start and end: "
     "sums of published latencies, as in fused attention, assumed"
@@ -44,53 +46,99 @@ TILES_FP32 = [
 SPLITS = [{"SPLIT": parts} for parts in (1, 2, 3, 4, 6, 8)]
 
 
-def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> dict[str, Any]:
-    batch = [{"for": "b", "over": "sm"}] if batched else []
-    tiles_in_all = "ceil_div(M, BM) * ceil_div(N, BN)" + (" * B" if batched else "")
-    lanes = {"lanes": ["m", "n"]}
-    outside = {"einsums": ["Z"], "unit": unit, "space": lanes}  # of a ragged tile, what lies beyond the matrix
-    return {
-        "source": _SOURCE,
-        "variant": "plain",
-        "params": {
+@dataclass(frozen=True)
+class Product:
+    """A product of matrices in a cascade: its Einsum, its operands, the ranks of batches, rows, columns and of the sum.
+
+    `mark` tells its params from those of other products of the same mapping.
+    """
+
+    einsum: str = "Z"
+    operands: tuple[str, str] = ("A", "B")
+    batch: tuple[str, ...] = ()
+    rows: str = "m"
+    columns: str = "n"
+    summed: str = "k"
+    mark: str = ""
+
+    def params(self, unit: str, tiles: list[dict[str, int]], step: int) -> dict[str, Any]:
+        """The tile (the first of the list), what follows from it, and how many blocks an SM holds."""
+        x, rows, columns = self.mark, self.rows.upper(), self.columns.upper()
+        batches = "".join(f" * {rank.upper()}" for rank in self.batch)
+        values = {
             **tiles[0],
             "SPLIT": 1,
             "STEP": step,
             "STAGES": "where(shared_bytes >= 131072, 3, 2)",
-            "PARTS": f"where({tiles_in_all} >= sm, 1, SPLIT)",
-            "WR": "min(WM, M)",
-            "WC": "min(WN, N)",
-            "FILLED": f"ceil_div(M, WR) * ceil_div(N, WC) * ceil_div(WR * WC, {unit}_lanes)",
-            "WASTE": f"ceil_div(M, BM) * ceil_div(N, BN) * BM * BN / {unit}_lanes / FILLED - 1",
-        },
+            "PARTS": f"where(ceil_div({rows}, BM) * ceil_div({columns}, BN){batches} >= sm, 1, SPLIT)",
+            "WR": f"min(WM, {rows})",
+            "WC": f"min(WN, {columns})",
+            "FILLED": f"ceil_div({rows}, WR) * ceil_div({columns}, WC) * ceil_div(WR * WC, {unit}_lanes)",
+            "WASTE": f"ceil_div({rows}, BM) * ceil_div({columns}, BN) * BM * BN / {unit}_lanes / FILLED - 1",
+        }
+        return {f"{name}{x}": _marked(value, x) for name, value in values.items()}
+
+    def bind(self, unit: str) -> list[dict[str, Any]]:
+        """The product, and of a ragged tile what lies beyond the matrix."""
+        lanes = {"lanes": [self.rows, self.columns]}
+        outside = {"einsums": [self.einsum], "unit": unit, "space": lanes}
+        return [outside, {**outside, "implied": {"mac": f"WASTE{self.mark}"}}]
+
+    def group(self, **fields: Any) -> dict[str, Any]:
+        """The group of the product."""
+        x, operands = self.mark, list(self.operands)
+        rows, columns, summed = self.rows.upper(), self.columns.upper(), self.summed.upper()
+        part = f"max(min(STEP{x}, {summed}), ceil_div({summed}, PARTS{x}))"
+        return {
+            "einsums": [self.einsum],
+            "nest": [
+                *({"for": rank, "over": "sm"} for rank in self.batch),
+                {"for": self.rows, "tile": f"min(BM{x}, {rows})", "over": "sm"},
+                {"for": self.columns, "tile": f"min(BN{x}, {columns})", "over": "sm"},
+                {"for": self.summed, "tile": part, "over": "sm", "if_split": True},
+                {"hold": [self.einsum], "in": "registers", "copies": "4 / word_bytes"},
+                {"for": self.summed, "tile": f"min(STEP{x}, {summed})"},
+                {"hold": operands, "in": "l2"},
+                {"hold": operands, "in": "shared", "copies": f"STAGES{x}"},
+                {
+                    "do": [self.einsum],
+                    "nest": [
+                        {"for": self.rows, "tile": f"WR{x}"},
+                        {"for": self.columns, "tile": f"WC{x}"},
+                        {"hold": operands, "in": "registers"},
+                    ],
+                },
+            ],
+            "contexts": 1,
+            "delay": 63,
+            "overhead": 3500,
+            **fields,
+        }
+
+
+_OWN = ("BM", "BN", "WM", "WN", "SPLIT", "STEP", "STAGES", "PARTS", "WR", "WC", "FILLED", "WASTE")
+
+
+def _marked(value: Any, mark: str) -> Any:
+    """A formula with the mark behind every name of its own product."""
+    return re.sub(rf"\b({'|'.join(_OWN)})\b", rf"\1{mark}", value) if isinstance(value, str) else value
+
+
+def marked_tiles(mark: str) -> list[dict[str, int]]:
+    """The tiles of matrix units as settings of a marked product."""
+    return [{f"{name}{mark}": value for name, value in tile.items()} for tile in TILES]
+
+
+def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> dict[str, Any]:
+    product = Product(batch=("b",) if batched else ())
+    return {
+        "source": SOURCE,
+        "variant": "plain",
+        "word_bytes": 2 if unit == "tensor_sync" else 4,
+        "params": product.params(unit, tiles, step),
         "choose": {"tile": tiles, "split": SPLITS},
-        "bind": [{"einsums": ["Z"], "unit": unit, "space": lanes}, {**outside, "implied": {"mac": "WASTE"}}],
-        "groups": [
-            {
-                "einsums": ["Z"],
-                "nest": [
-                    *batch,
-                    {"for": "m", "tile": "min(BM, M)", "over": "sm"},
-                    {"for": "n", "tile": "min(BN, N)", "over": "sm"},
-                    {"for": "k", "tile": "max(min(STEP, K), ceil_div(K, PARTS))", "over": "sm", "if_split": True},
-                    {"hold": ["Z"], "in": "registers", "copies": "4 / word_bytes"},
-                    {"for": "k", "tile": "min(STEP, K)"},
-                    {"hold": ["A", "B"], "in": "l2"},
-                    {"hold": ["A", "B"], "in": "shared", "copies": "STAGES"},
-                    {
-                        "do": ["Z"],
-                        "nest": [
-                            {"for": "m", "tile": "WR"},
-                            {"for": "n", "tile": "WC"},
-                            {"hold": ["A", "B"], "in": "registers"},
-                        ],
-                    },
-                ],
-                "contexts": 1,
-                "delay": 63,
-                "overhead": 3500,
-            }
-        ],
+        "bind": product.bind(unit),
+        "groups": [product.group()],
     }
 
 

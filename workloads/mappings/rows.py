@@ -12,11 +12,12 @@ from typing import Any
 
 _SOURCE = (
     "PyTorch, aten/src/ATen/native/cuda: SoftMax.cu and PersistentSoftmax.cuh, layer_norm_kernel.cu, CUDALoops.cuh. "
-    "Latencies: RRZE-HPC/gpu-benches at 1038c5d, gpu-latency, A100: 552 cycles of memory, about 250 of L2; 25 of a "
-    "shuffle and 30 of a barrier; 500 to start a block and 900 until its last stores are out are assumed, as in the "
+    "Latencies of memory and L2 are the machine's, beside 25 cycles of a shuffle and 30 of a barrier; 500 to start a "
+    "block and 900 until its last stores are out are assumed, as in the "
     "3500 of a block of fused attention"
 )
-BLOCK, MEMORY, CACHE = 500 + 900, 552, 250
+BLOCK = 500 + 900
+MEMORY, CACHE = "dram_latency", "l2_latency"  # of the machine, in cycles
 WARP_SUM = 5 * 25  # a butterfly over the lanes of a warp
 BLOCK_SUM = 2 * (WARP_SUM + 30)  # in every warp, then over warps
 EXACT_EXP, EXACT_DIV = 7, 7  # FP32 instructions of expf and of a rounded division, beside approximate functions
@@ -29,12 +30,17 @@ _ROW = {"lanes": ["r"]}
 _THREADS = f"min(1024, max(32, 2 ** floor(log2(max(1, N * word_bytes / {VECTOR})))))"
 
 
+def delay(*parts: int | str) -> str:
+    """Cycles that a block takes on no unit: its start and end, and these latencies."""
+    return " + ".join(map(str, (BLOCK, *parts)))
+
+
 def _rows(
     einsums: list[str],
     variant: str,
     bind: list[dict[str, Any]],
     threads: int | str,
-    delay: int,
+    waits: str,
     kept: list[str] | None,
     others: list[str],
 ) -> dict[str, Any]:
@@ -58,7 +64,7 @@ def _rows(
                 "nest": [*shared, {"for": "r", "over": "sm"}, in_registers if kept else cached],
                 "overbook": not kept,
                 "contexts": "CONTEXTS",
-                "delay": delay,
+                "delay": waits,
                 "awaits": ["dram", "l2"],
             }
         ],
@@ -93,7 +99,7 @@ SOFTMAX = {
             *_exact({"NU": EXACT_EXP, "Y": EXACT_DIV}),
         ],
         32,
-        BLOCK + MEMORY + 2 * WARP_SUM,
+        delay(MEMORY, 2 * WARP_SUM),
         ["X", "NU"],
         [],
     ),
@@ -106,7 +112,7 @@ SOFTMAX = {
             *_exact({"D": EXACT_EXP, "Y": EXACT_EXP + EXACT_DIV}),
         ],
         _THREADS,
-        BLOCK + MEMORY + 2 * (BLOCK_SUM + CACHE),
+        delay(MEMORY, 2 * BLOCK_SUM, CACHE, CACHE),
         None,
         [],
     ),
@@ -117,12 +123,8 @@ _MOMENTS = [
     {"einsums": ["V"], "unit": "sfu", "space": _ROW, "ops": ["rsqrt"]},
 ]
 NORM = {
-    "reread": _rows(
-        ["A", "Q", "V", "Y"], "moments", _MOMENTS, 128, BLOCK + MEMORY + BLOCK_SUM + CACHE, None, ["W", "C"]
-    ),
-    "on_chip": _rows(
-        ["A", "Q", "V", "Y"], "moments", _MOMENTS, _THREADS, BLOCK + MEMORY + BLOCK_SUM, ["X"], ["W", "C"]
-    ),
+    "reread": _rows(["A", "Q", "V", "Y"], "moments", _MOMENTS, 128, delay(MEMORY, BLOCK_SUM, CACHE), None, ["W", "C"]),
+    "on_chip": _rows(["A", "Q", "V", "Y"], "moments", _MOMENTS, _THREADS, delay(MEMORY, BLOCK_SUM), ["X"], ["W", "C"]),
 }
 _SQUARES = [
     *_bind({"alu": ["Q", "Y"]}, {"Q": 1, "Y": 2}),
@@ -130,8 +132,8 @@ _SQUARES = [
     {"einsums": ["V"], "unit": "sfu", "space": _ROW, "ops": ["rsqrt"]},
 ]
 RMSNORM = {
-    "reread": _rows(["Q", "V", "Y"], "plain", _SQUARES, 128, BLOCK + MEMORY + BLOCK_SUM + CACHE, None, ["W"]),
-    "on_chip": _rows(["Q", "V", "Y"], "plain", _SQUARES, _THREADS, BLOCK + MEMORY + BLOCK_SUM, ["X"], ["W"]),
+    "reread": _rows(["Q", "V", "Y"], "plain", _SQUARES, 128, delay(MEMORY, BLOCK_SUM, CACHE), None, ["W"]),
+    "on_chip": _rows(["Q", "V", "Y"], "plain", _SQUARES, _THREADS, delay(MEMORY, BLOCK_SUM), ["X"], ["W"]),
 }
 
 
@@ -151,7 +153,7 @@ def _stream(variant: str, reads: int, functions: list[str], unit: str = "sfu") -
                 "einsums": ["Y"],
                 "nest": [{"for": "r", "over": "sm"}, {"for": "n", "tile": "TILE", "over": "sm"}],
                 "contexts": "CONTEXTS",
-                "delay": BLOCK + MEMORY,
+                "delay": delay(MEMORY),
                 "awaits": ["dram", "l2"],
             }
         ],

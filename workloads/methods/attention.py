@@ -6,8 +6,14 @@ of V. Every head has its own keys and values (no grouped queries), and every que
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from ..mappings.attention import MAPPINGS
 from ..method import Method
+
+if TYPE_CHECKING:
+    import torch
 
 THREE_PASS = """
 S[b,h,p,m] = sum(Q[b,h,p,e] * K[b,h,m,e], e) / sqrt(E)
@@ -43,6 +49,14 @@ RO[b,h,p,f,m1+1] = RO[b,h,p,f,m1] * C[b,h,p,m1] + LO[b,h,p,f,m1]      # running 
 O[b,h,p,f]      = RO[b,h,p,f,M1] / RD[b,h,p,M1]
 """
 
+
+def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> Mapping[str, torch.Tensor]:
+    """Every variant computes the same: PyTorch's own attention."""
+    from torch.nn.functional import scaled_dot_product_attention
+
+    return {"O": scaled_dot_product_attention(given["Q"], given["K"], given["V"])}
+
+
 METHOD = Method(
     name="attention",
     title="Softmax attention: unfused, with deferred division, and in one pass",
@@ -54,16 +68,20 @@ METHOD = Method(
     cascades={"3-pass": THREE_PASS, "deferred-division": DEFERRED_DIVISION, "1-pass": ONE_PASS},
     sizes={"B": 1, "H": 32, "E": 128, "F": 128, "M": 4096, "P": 4096},
     presets={
+        "tiny": {"B": 2, "H": 3, "E": 4, "F": 5, "M": 8, "P": 6, "M0": 4},
         "bert_base": {"B": 32, "H": 12, "E": 64, "F": 64, "M": 512, "P": 512},
         "gpt3_6_7b": {"B": 1, "H": 32, "E": 128, "F": 128, "M": 2048, "P": 2048},
         "llama2_7b": {"B": 1, "H": 32, "E": 128, "F": 128, "M": 4096, "P": 4096},
         "llama2_7b_decode": {"B": 16, "H": 32, "E": 128, "F": 128, "M": 4096, "P": 1},
     },
     preset_sources={
+        "tiny": "our choice, for tests",
         "bert_base": "Devlin et al. 2018, arXiv 1810.04805: 12 heads of 64, 512 tokens, batch 32",
         "gpt3_6_7b": "Brown et al. 2020, arXiv 2005.14165, table 2.1: 32 heads of 128, context of 2048",
         "llama2_7b": "Touvron et al. 2023, arXiv 2307.09288: 32 heads of 128, context of 4096",
         "llama2_7b_decode": "as llama2_7b, one new token for each of 16 sequences (the batch is our choice)",
     },
     mappings=MAPPINGS,
+    reference=reference,
+    backward="attention_backward",
 )

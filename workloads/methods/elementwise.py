@@ -21,4 +21,5 @@ METHOD = Method(
     presets={"llama2_7b": {"R": 4096, "N": 11008}},
     preset_sources={"llama2_7b": "Touvron et al. 2023, arXiv 2307.09288: hidden layers of 11008, context of 4096"},
     mappings=ELEMENTWISE,
+    interchangeable=False,
 )

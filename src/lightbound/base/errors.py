@@ -21,6 +21,10 @@ class LightboundError(Exception):
         shown = "" if value is None else f" = {value!r}" if not isinstance(value, str) else f" = {value}"
         super().__init__(f"{field}{shown}: {problem}. {remedy}")
 
+    def __reduce__(self) -> tuple[type[LightboundError], tuple[str, object, str, str]]:
+        """So that one raised in another process arrives as it was."""
+        return type(self), (self.field, self.value, self.problem, self.remedy)
+
 
 def choose_from(names: Iterable[str], given: str) -> str:
     """The remedy for an unknown name: the nearest legal one first, then all of them."""

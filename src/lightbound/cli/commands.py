@@ -80,11 +80,12 @@ def _alone(
 @app.command("list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[workloads|machines|mappings|suites]", show_default=False)
+        str | None,
+        typer.Argument(metavar="[workloads|machines|mappings|suites|links|architectures]", show_default=False),
     ] = None,
     form: Format = "table",
 ) -> None:
-    """What there is: workloads, machines, mappings, suites."""
+    """What there is: workloads, machines, mappings, suites; links and architectures of vehicles."""
     from .listing import answer
 
     check_format(form)
@@ -130,6 +131,9 @@ def simulate(
     set_: Set = None,
     set_machine: SetMachine = None,
     causal: Annotated[bool, typer.Option("--causal", help="No query looks ahead.")] = False,
+    backward: Annotated[
+        bool, typer.Option("--backward", help="The gradients, where the workload has a method for them.")
+    ] = False,
     dtype: Annotated[str, typer.Option("--dtype", metavar="TYPE", help="Of all numbers: bf16 or fp16.")] = "bf16",
     tiles: Annotated[
         str | None, typer.Option("--tiles", metavar="QxK", help="Queries and keys of a tile, for attention mappings.")
@@ -168,6 +172,7 @@ def simulate(
 
     check_format(form)
     work = given.workload(workload, preset, variant, set_ or (), kernel.word_bytes(dtype))
+    work = kernel.backward(work) if backward else work
     work = kernel.causal(work) if causal else work
     hardware = given.machine(machine, set_machine or ())
     values = kernel.values(param or (), stages, warps)
@@ -212,7 +217,8 @@ def size(
 @app.command()
 def validate(
     suites: Annotated[
-        list[str] | None, typer.Argument(metavar="[SUITE]...", help="Suites to run; all by default.")
+        list[str] | None,
+        typer.Argument(metavar="[SUITE]...", help="Suites to run; by default all but those that measure this machine."),
     ] = None,
     cases: Annotated[
         Path | None, typer.Option("--cases", metavar="FILE.csv", help="Score a suite on your own reference.")

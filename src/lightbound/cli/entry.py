@@ -16,7 +16,9 @@ import typer
 
 from lightbound.base.errors import LightboundError, choose_from
 
-from .bound_command import app  # the commands, and this one
+# Commands that join those of commands.py.
+from . import bound_command, catalogue_command, trace_command, v2x_command  # noqa: F401
+from .commands import app
 
 # What typer raises on arguments that it cannot read. The class has lived in different packages over typer's
 # versions; its exported child leads to it in all of them.

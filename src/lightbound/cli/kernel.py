@@ -26,6 +26,23 @@ def word_bytes(dtype: str) -> int:
     return WORD_BYTES[dtype]
 
 
+def backward(work: Workload) -> Workload:
+    """The gradients of a workload, at its sizes."""
+    from lightbound.workloads.registry import workload
+
+    name = work.method.backward
+    if name is None or work.mask is not None:
+        raise LightboundError(
+            "--backward",
+            None,
+            f"is for workloads whose gradients are a method; {work.name} has none",
+            "Simulate attention with it, or leave it out.",
+        )
+    gradients = workload(name, word_bytes=work.word_bytes)
+    known = gradients.sizes
+    return gradients.with_sizes(**{symbol: size for symbol, size in work.sizes.items() if symbol in known})
+
+
 def causal(work: Workload) -> Workload:
     """The workload in which no query looks ahead."""
     from lightbound.workloads.masks.causal import Causal
@@ -60,7 +77,7 @@ def mapping_of(
     work: Workload, machine: Machine, mapping: Mapping | str | None, tiles: str | None, changed: dict[str, int | str]
 ) -> Mapping | str | None:
     """The mapping meant, with these values changed. Without a name it is the first that can skip tiles, if need be."""
-    from lightbound.sim.masked_prediction import first_masked
+    from lightbound.sim.masked_prediction import some_masked
     from lightbound.sim.overrides import with_values
     from lightbound.sim.simulate import resolve_mapping
 
@@ -70,7 +87,10 @@ def mapping_of(
         raise LightboundError("--tiles", tiles, f"are not tiles of a grid of {len(work.mask.grid)} axes", remedy)
     if not changed and tiles is None and (mapping is not None or not masked):
         return mapping
-    chosen = first_masked(work, machine) if mapping is None else resolve_mapping(work, machine, mapping)[1]
+    kernel = some_masked(work, machine) if mapping is None else None
+    if kernel is None and not changed and tiles is None:
+        return None  # no kernel for this machine skips tiles: every pair is computed
+    chosen = kernel or resolve_mapping(work, machine, mapping)[1]
     if tiles is not None:
         match = _TILES.fullmatch(tiles.strip())
         if match is None or not (int(match[1]) and int(match[2])):

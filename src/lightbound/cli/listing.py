@@ -86,9 +86,27 @@ def _suites() -> list[Entry]:
     ]
 
 
+def _links() -> list[Entry]:
+    from lightbound.archs.links import link_file, link_names
+
+    files = [link_file(name) for name in link_names()]
+    return [
+        {"name": one.name, "title": one.title, "rates": [f"{step.rate / 1e6:g}" for step in one.rates]} for one in files
+    ]
+
+
+def _architectures() -> list[Entry]:
+    from lightbound.workloads.architecture import architecture, architecture_names
+
+    tables = [architecture(name) for name in architecture_names()]
+    return [{"name": one.name, "title": one.title, "source": one.source} for one in tables]
+
+
 _KINDS: dict[str, Callable[[], list[Entry]]] = {
     "workloads": _workloads,
     "machines": _machines,
     "mappings": _mappings,
     "suites": _suites,
+    "links": _links,
+    "architectures": _architectures,
 }

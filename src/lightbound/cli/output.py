@@ -36,7 +36,7 @@ def publish(answer: Answer, form: str) -> None:
     if form == "json":
         print(json.dumps(_plain(answer.data), indent=2, ensure_ascii=False, allow_nan=False))
     elif form == "csv":
-        _write_csv(answer.rows())
+        write_records(answer.rows(), sys.stdout)
     else:
         _draw(answer)
 
@@ -86,9 +86,10 @@ def _draw_table(screen: Console, table: Table) -> None:
     screen.print(drawn)
 
 
-def _write_csv(records: Sequence[Mapping[str, Any]]) -> None:
+def write_records(records: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
+    """Records as csv, with a column for each name that any of them has."""
     columns = list(dict.fromkeys(name for record in records for name in record))
-    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
     for record in records:
         writer.writerow({name: _cell(value) for name, value in record.items()})

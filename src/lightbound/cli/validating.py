@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightbound.base.errors import LightboundError, choose_from
-from lightbound.validate.suite import Check, SuiteReport, run_suite, suite_names
+from lightbound.validate.suite import Check, SuiteReport, find_suite, run_suite, suite_names
 
 from .answer import Answer, Block, Table, Text
 from .progress import progress
 
 
 def answer(names: Sequence[str], cases: Path | None) -> tuple[Answer, bool]:
-    """The reports of these suites (of all without names), and whether every one passed."""
+    """The reports of these suites, and whether every one passed; without names, of all that do not measure."""
     known = suite_names()
     for name in names:
         if name not in known:
             raise LightboundError("suite", name, "does not exist", choose_from(known, name))
-    chosen = list(dict.fromkeys(names)) or list(known)
+    chosen = list(dict.fromkeys(names)) or [name for name in known if not find_suite(name).measures]
     if cases is not None and len(chosen) > 1:
         remedy = f"Name one: lightbound validate {chosen[0]} --cases {cases}."
         raise LightboundError("--cases", str(cases), "scores one suite", remedy)
@@ -57,6 +57,10 @@ def _blocks(report: SuiteReport) -> list[Block]:
             for one in report.groups
         ]
         blocks.append(Table(columns, rows, title="Relative errors", right=frozenset(columns[2:])))
+    if report.shown:
+        cells = [tuple(_cell(name, row[name]) for name in report.shown) for row in report.rows]
+        numbers = {name for name in report.shown if any(isinstance(row[name], int | float) for row in report.rows)}
+        blocks.append(Table(report.shown, cells, title="Points", right=frozenset(numbers)))
     if report.notes:
         blocks.append(Text("\n".join(report.notes), title="Notes"))
     return blocks
@@ -66,6 +70,14 @@ def _verdict(check: Check) -> str:
     if check.bar is None:
         return "reported"
     return "PASS" if check.passed else "FAIL"
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if name.startswith("relative") and isinstance(value, float):
+        return f"{value:+.1%}"
+    return f"{value:,.5g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _fraction(value: float) -> str:

@@ -1,0 +1,1 @@
+"""Agents that sense, compute, send and fuse, each period anew: the pipeline by events, and what it comes to."""

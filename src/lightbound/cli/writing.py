@@ -1,0 +1,67 @@
+"""An Answer as a file to keep or hand on: one page that opens anywhere, Markdown, or rows.
+
+The file is complete or it is not there: it is written beside its place and then moved.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from lightbound import __version__
+from lightbound.base.errors import LightboundError, choose_from
+
+from .answer import Answer, Table
+from .output import write_records
+
+SUFFIXES = (".html", ".md", ".csv")
+
+
+def check_file(option: str, path: Path) -> None:
+    """Refuse a file that cannot be written, before any work is done for it."""
+    if path.suffix not in SUFFIXES:
+        raise LightboundError(option, str(path), "is of no kind that is written", choose_from(SUFFIXES, path.suffix))
+    if not path.parent.is_dir():
+        raise LightboundError(option, str(path), "lies in a folder that does not exist", f"Make {path.parent} first.")
+
+
+def write(answer: Answer, title: str, path: Path) -> None:
+    """Write an answer to a file of one of SUFFIXES."""
+    text = {".html": _page, ".md": _markdown, ".csv": _rows}[path.suffix](answer, title)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _page(answer: Answer, title: str) -> str:
+    from jinja2 import Environment
+
+    source = files("lightbound.cli").joinpath("pages", "answer.html").read_text(encoding="utf-8")
+    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
+    command = shlex.join(["lightbound", *sys.argv[1:]])
+    return page.render(title=title, blocks=answer.blocks, version=__version__, command=command)
+
+
+def _markdown(answer: Answer, title: str) -> str:
+    parts = [f"# {title}"]
+    for block in answer.blocks:
+        parts += [f"## {block.title}"] if block.title else []
+        parts.append(markdown_table(block) if isinstance(block, Table) else block.text)
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: Table) -> str:
+    """A table in Markdown, numbers aligned on the right."""
+    rule = ["---:" if column in table.right else "---" for column in table.columns]
+    rows = [table.columns, rule, *table.rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _rows(answer: Answer, title: str) -> str:
+    stream = io.StringIO()
+    write_records(answer.rows(), stream)
+    return stream.getvalue()
