@@ -102,7 +102,6 @@ def test_a_mask_that_leaves_more_out_is_never_slower(tiles: int, name: str) -> N
 
 def test_a_mapping_that_cannot_skip_tiles_is_refused_rather_than_run_dense() -> None:
     work = attention(1024, Causal(1024))
-    plain = simulate(attention(1024), "h100_sxm").plan
-    assert plain is not None
+    _, mapping = resolve_mapping(work, machine("h100_sxm"), "flash")
     with pytest.raises(LightboundError, match="masked"):
-        simulate(work, "h100_sxm", plain.mapping, engine="event")
+        simulate(work, "h100_sxm", mapping.model_copy(update={"masked": None}), engine="event")
