@@ -31,6 +31,7 @@ from .tile_choice import choose_tiles
 
 def predict_masked(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
     """The prediction; LightboundError where the mapping does not say how its kernel skips tiles (`masked`)."""
+    assert work.mask is not None
     problem = as_problem(work, None, None, None)
     count = counted(work, machine, mapping)
     q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
