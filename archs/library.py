@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def machine(name_or_path: str | Path, /, **overrides: Any) -> Machine:
     if any(isinstance(value, np.ndarray | dict | list) for value in overrides.values()):
         return _build(chain, overrides)
     return _cached(chain, tuple((name, type(value), value) for name, value in overrides.items()))
+
+
+def changed(one: Machine, **overrides: Any) -> Machine:
+    """A machine that came from `machine`, with more of its numbers overridden; keys and errors are as there."""
+    if one.origin is None:
+        remedy = "Ask `machine` for it, by a name or a file."
+        raise LightboundError("machine", one.name, "was made by hand, so that no field of it can be set", remedy)
+    path, before = one.origin
+    return machine(Path(path), **{**dict(before), **overrides})
 
 
 def _find(name_or_path: object) -> Path:
@@ -117,7 +127,8 @@ def _build(chain: tuple[Stamp, ...], overrides: Mapping[str, Any]) -> Machine:
     document = _document(chain)
     for name, value in overrides.items():
         _override(document, name, value if isinstance(value, dict) else Override(value), where)
-    return resolve(check(MachineFile, document, where), where)
+    origin = (str(chain[0][0]), tuple(overrides.items()))
+    return replace(resolve(check(MachineFile, document, where), where), origin=origin)
 
 
 def _document(chain: tuple[Stamp, ...]) -> Document:

@@ -202,6 +202,7 @@ class Machine:
     sources: Mapping[str, Source] = field(default_factory=Fixed, repr=False)
     stated: Mapping[str, Number] = field(default_factory=Fixed, repr=False)
     lacks: tuple[str, ...] = field(default=(), repr=False)
+    origin: tuple[str, tuple[tuple[str, Any], ...]] | None = field(default=None, repr=False)  # its file and overrides
 
     def level(self, name: str) -> Level:
         """The level of this name; LightboundError lists those there are."""
@@ -286,7 +287,7 @@ class Machine:
 
     def to_dict(self) -> dict[str, Any]:
         """The machine as plain values for JSON: SI units, arrays as lists, with sources and what it lacks."""
-        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name != "origin"}
 
 
 def _word(name: str, before: str) -> str:

@@ -9,6 +9,7 @@
 #include "event_random.hpp"
 #include "event_records.hpp"
 #include "event_resource.hpp"
+#include "event_steps.hpp"
 
 namespace lightbound {
 namespace {
@@ -18,29 +19,28 @@ constexpr double never = std::numeric_limits<double>::infinity();
 class Engine {
 public:
     explicit Engine(const EventInput& input)
-        : in_(input), resources_(input), calendar_(resources_.size()), is_dirty_(resources_.size(), 0),
-          free_(input.instances, input.slots), pinned_(input.instances), runs_(input.program.size()) {
-        list_steps();
+        : in_(input), resources_(input), steps_(input, resources_), calendar_(resources_.places()), timers_(input.instances),
+          is_dirty_(resources_.places(), 0), free_(input.instances, input.slots), pinned_(input.instances),
+          runs_(input.program.size()) {
         watch();
         for (std::size_t block = 0; block + 1 < in_.block_start.size(); ++block)
             stride_ = std::max(stride_, in_.block_start[block + 1] - in_.block_start[block]);
         for (std::size_t worker = in_.program.size(); worker-- > 0;)
             (in_.instance[worker] < 0 ? anywhere_ : pinned_[in_.instance[worker]]).push_back(int(worker));
-        out_.busy.assign(resources_.size(), 0);
-        out_.served.assign(resources_.size(), 0);
-        out_.worker_start.assign(in_.program.size(), 0);
-        out_.worker_end.assign(in_.program.size(), 0);
-        out_.worker_instance.assign(in_.program.size(), -1);
+        out_ = EventOutput(resources_.size(), in_.kind.size(), in_.program.size());
     }
 
     EventOutput run() {
         deal_ = !runs_.empty();
         for (;;) {
-            if ((past_ < 0 ? calendar_.next() : calendar_.second()) <= now_) {
-                if (past_ >= 0) calendar_.remove(past_);
-                finish(calendar_.first());
-            } else if (!due_.empty() && due_.top().time <= now_) {
-                elapse(due_.pop());
+            if (!completing_.empty()) {
+                const std::int32_t place = completing_.back();
+                completing_.pop_back();
+                const std::int32_t number = resources_.number(place);
+                if (number < 0)
+                    elapse(-1 - number);
+                else
+                    finish(place);
             } else if (deal_) {
                 deal();
             } else if (!dirty_.empty()) {
@@ -49,9 +49,10 @@ public:
                 turned_ = false;
                 leap();
             } else {
-                const double next = std::min(calendar_.next(), due_.empty() ? never : due_.top().time);
+                const double next = calendar_.next();
                 if (next == never) break;
                 now_ = next;
+                calendar_.due(now_, completing_);
             }
         }
         if (finished_ != runs_.size()) throw std::logic_error("workers are left that nothing can finish");
@@ -61,43 +62,6 @@ public:
     }
 
 private:
-    void list_steps() {
-        const std::size_t tasks = in_.resource.size();
-        std::vector<std::vector<std::int32_t>> found(tasks);
-        for (std::size_t block = 0; block + 1 < in_.block_start.size(); ++block)
-            for (std::int64_t task = in_.block_start[block]; task < in_.block_start[block + 1]; ++task)
-                for (std::int64_t i = in_.after_start[task]; i < in_.after_start[task + 1]; ++i) {
-                    auto& list = found[in_.block_start[block] + in_.after_task[i]];
-                    const auto local = std::int32_t(task - in_.block_start[block]);
-                    if (std::find(list.begin(), list.end(), local) == list.end()) list.push_back(local);
-                }
-        for (std::size_t task = 0; task < tasks; ++task) {
-            const std::int32_t kind = in_.resource[task];
-            const std::int32_t number = resources_.number(kind, 0);
-            const auto begin = std::int64_t(dependents_.size());
-            dependents_.insert(dependents_.end(), found[task].begin(), found[task].end());
-            steps_.push_back({in_.demand[task], in_.after_start[task], in_.after_start[task + 1], begin,
-                              std::int64_t(dependents_.size()), number, resources_.number(kind, 1) - number,
-                              in_.priority[task], resources_.class_of(std::int64_t(task)), ResourceKind(in_.kind[kind]),
-                              in_.when_start[task] == in_.when_start[task + 1], in_.demand[task] / in_.rate[kind]});
-        }
-        for (std::size_t i = 0; i < in_.after_task.size(); ++i) after_.push_back({in_.after_distance[i], in_.after_task[i]});
-    }
-
-    std::int64_t active(std::int64_t task, std::int64_t iteration, std::int64_t trips) const {
-        const std::int64_t begin = in_.when_start[task], end = in_.when_start[task + 1];
-        for (bool moved = begin < end; moved && iteration < trips;) {
-            moved = false;
-            for (std::int64_t i = begin; i < end; ++i) {
-                const std::int64_t period = in_.when_period[i], phase = iteration % period;
-                if (phase >= in_.when_first[i] && phase < in_.when_end[i]) continue;
-                iteration += in_.when_first[i] - phase + (phase < in_.when_first[i] ? 0 : period);
-                moved = true;
-            }
-        }
-        return std::min(iteration, trips);
-    }
-
     void deal() {
         deal_ = false;
         for (std::int32_t instance : freed_) ++free_[instance];
@@ -137,30 +101,33 @@ private:
             const bool body = run.phase == 1;
             const std::int64_t begin = body ? in_.trips_start[worker] : 0;
             const std::int64_t end = body ? in_.trips_start[worker + 1] : 1;
+            part_ = 1.0 / double(std::max<std::int64_t>(1, end - begin));
             run.running = std::int32_t(end - begin) + 1;  // itself, until all have started
             for (std::int64_t i = begin; i < end; ++i)
-                start(worker, std::int32_t(i - begin), block, body ? in_.trips[i] : 1);
+                start(worker, std::int32_t(i - begin), block, body ? in_.trips[i] : 1, body ? in_.marked[i] : 0);
             --run.running;
         }
     }
 
-    void start(std::int32_t worker, std::int32_t number, std::int32_t block, std::int64_t trips) {
+    void start(std::int32_t worker, std::int32_t number, std::int32_t block, std::int64_t trips, std::int64_t marked) {
         std::int32_t id;
         if (unused_.empty()) {
             id = std::int32_t(contexts_.size());
             contexts_.emplace_back();
             progress_.resize(progress_.size() + stride_);
+            released_.resize(released_.size() + stride_);
         } else {
             id = unused_.back();
             unused_.pop_back();
         }
         const std::int32_t program = in_.program[worker], phase = runs_[worker].phase;
-        contexts_[id] = {in_.block_start[block], worker, number, block, runs_[worker].instance, trips, 0, in_.jitter[program]};
+        contexts_[id] = {in_.block_start[block], trips, marked, in_.jitter[program], part_, now_, worker, number,
+                         block, runs_[worker].instance, 0};
         const double wait = phase == 1 && in_.stagger[program] > 0
                                 ? in_.stagger[program] * uniform(hashed(in_.seed, worker, number, 3))
                                 : 0.0;
         if (wait > 0)
-            due_.push({now_ + wait, id, -1, now_, 0});
+            set_timer(runs_[worker].instance, {now_ + wait, id, -1, now_, 0});
         else
             begin(id);
     }
@@ -171,9 +138,11 @@ private:
         const std::int64_t tasks = in_.block_start[context.block + 1] - first;
         const std::uint64_t stream = hashed(in_.seed, context.worker, context.number, context.block % 3);
         context.unfinished = 1;  // itself, until all have started
+        spend(id, now_, in_.kind.size());  // it began late
+        releasing_ = {};
         for (std::int64_t task = 0; task < tasks; ++task) {
             Progress& progress = progress_[id * stride_ + task];
-            progress.next = progress.done = active(first + task, 0, context.trips);
+            progress.next = progress.done = steps_.active(first + task, 0, context.trips);
             progress.stream = mixed(stream ^ std::uint64_t(task));
             if (progress.done < context.trips) ++context.unfinished;
         }
@@ -188,7 +157,7 @@ private:
     }
 
     std::int64_t following(const Step& step, std::int64_t task, std::int64_t iteration, std::int64_t trips) const {
-        return step.always ? iteration + 1 : active(task, iteration + 1, trips);
+        return step.always ? iteration + 1 : steps_.active(task, iteration + 1, trips);
     }
 
     // Sends the next iteration of a task to its resource, if all that it waits for is done.
@@ -200,8 +169,8 @@ private:
         Progress& progress = block[local];
         const bool overlaps = step.kind == ResourceKind::delay;
         while (progress.next < context.trips && (overlaps || progress.next == progress.done)) {
-            for (std::int64_t i = step.after_begin; i < step.after_end; ++i)
-                if (block[after_[i].task].done <= progress.next - after_[i].distance) return;
+            for (std::int32_t i = step.after_begin; i < step.after_end; ++i)
+                if (block[steps_.after[i].task].done <= progress.next - steps_.after[i].distance) return;
             const std::int64_t iteration = progress.next;
             progress.next = following(step, task, iteration, context.trips);
             enter(context, id, local, step, progress, iteration);
@@ -210,63 +179,83 @@ private:
 
     void enter(const Context& context, std::int32_t id, std::int32_t local, const Step& step, const Progress& progress,
                std::int64_t iteration) {
-        const std::int32_t resource = step.first_number + step.each * context.instance;
+        const std::int32_t place = step.start + step.each * context.instance;
+        if (step.ahead)
+            released_[id * stride_ + local] = releasing_;
+        else
+            tell(id);
         double demand = step.demand;
+        if (iteration < context.marked) demand += step.more;
         switch (step.kind) {
-            case ResourceKind::delay:
-                resources_.count(resource, demand, step.time);
-                due_.push({now_ + step.time, id, local, now_, iteration});
+            case ResourceKind::delay: {
+                const double time = demand / step.rate;
+                resources_.count(place, demand, time);
+                set_timer(context.instance, {now_ + time, id, local, now_, iteration});
                 return;
+            }
             case ResourceKind::fifo:
-                resources_.wait(resource, {now_, step.priority, context.worker, context.number, local, id, demand});
+                resources_.wait(place, {now_, step.priority, context.worker, context.number, local, id, demand});
                 break;
             default:
                 if (context.jitter > 0 && step.kind == ResourceKind::sharing) {
                     const double u = uniform(mixed(progress.stream ^ std::uint64_t(iteration)));
                     demand = demand * (1.0 + context.jitter * (2.0 * u - 1.0));
                 }
-                resources_.join(resource, {now_, demand, id, local, step.group});
+                resources_.join(place, demand, id, local, step.group, steps_.tile(context, step, iteration),
+                                {now_, step.priority, context.worker, context.number, local, id, demand});
         }
-        touch(resource);
+        touch(place);
     }
 
-    void touch(std::int32_t resource) {
-        if (is_dirty_[resource]) return;
-        is_dirty_[resource] = 1;
-        dirty_.push(resource);
+    void set_timer(std::int32_t instance, const Due& due) {
+        Heap<Due>& timer = timers_[instance];
+        timer.push(due);
+        const std::int32_t place = resources_.timer(instance);
+        if (due.time <= now_)
+            completing_.push_back(place);
+        else if (timer.top().time == due.time)
+            calendar_.set(place, due.time);
+    }
+
+    void touch(std::int32_t place) {
+        if (is_dirty_[place]) return;
+        is_dirty_[place] = 1;
+        dirty_.push(std::uint64_t(resources_.number(place)) << 32 | std::uint32_t(place));
     }
 
     void settle() {
-        const std::int32_t resource = dirty_.pop();
-        is_dirty_[resource] = 0;
-        if (resource == past_) past_ = -1;
-        const double next = resources_.settle(resource, now_);
-        if (next == never)
-            calendar_.remove(resource);
+        const auto place = std::int32_t(dirty_.pop() & 0xFFFFFFFFu);
+        is_dirty_[place] = 0;
+        const double next = resources_.settle(place, now_);
+        if (next <= now_)
+            completing_.push_back(place);  // it will be settled again in this instant
         else
-            calendar_.set(resource, next);
+            calendar_.set(place, next);
     }
 
-    void finish(std::int32_t resource) {
-        past_ = resource;
-        const std::size_t depth = ended_.size();  // completions may free slots and start work, but never nest here
-        resources_.finish(resource, now_, ended_);
-        touch(resource);
-        for (std::size_t i = depth; i < ended_.size(); ++i) complete(ended_[i].context, ended_[i].task, ended_[i].start, resource);
-        ended_.resize(depth);
+    void finish(std::int32_t place) {
+        ended_.clear();
+        resources_.finish(place, now_, ended_);
+        touch(place);
+        for (const Ended& one : ended_) complete(one.context, one.task, one.start, place);
     }
 
-    void elapse(const Due& due) {
-        if (due.task < 0) {
-            begin(due.context);
-            return;
+    void elapse(std::int32_t instance) {
+        Heap<Due>& timer = timers_[instance];
+        while (!timer.empty() && timer.top().time <= now_) {
+            const Due due = timer.pop();
+            if (due.task < 0) {
+                begin(due.context);
+                continue;
+            }
+            const Context& context = contexts_[due.context];
+            const Step& step = steps_[context.first + due.task];
+            complete(due.context, due.task, due.start, step.start + step.each * context.instance);
         }
-        const Context& context = contexts_[due.context];
-        const Step& step = steps_[context.first + due.task];
-        complete(due.context, due.task, due.start, step.first_number + step.each * context.instance);
+        calendar_.set(resources_.timer(instance), timer.empty() ? never : timer.top().time);
     }
 
-    void complete(std::int32_t id, std::int32_t local, double start, std::int32_t resource) {
+    void complete(std::int32_t id, std::int32_t local, double start, std::int32_t place) {
         Context& context = contexts_[id];
         const std::int64_t task = context.first + local;
         const Step& step = steps_[task];
@@ -275,26 +264,46 @@ private:
         if (++counted_ > in_.most_tasks) throw std::length_error("more tasks than allowed");
         if (std::int64_t(out_.slices.size()) < in_.max_slices)
             out_.slices.push_back(
-                {start, now_, progress.done, context.worker, context.number, std::int32_t(task), resource});
+                {start, now_, progress.done, context.worker, context.number, std::int32_t(task), resources_.number(place)});
         progress.done = following(step, task, progress.done, context.trips);
+        releasing_ = {step.resource, local, start};
         if (task == marker_ && progress.done % period_ == 0) turned_ = true;
         if (progress.done >= context.trips && --context.unfinished == 0) {
+            tell(id);
             end(id);
             return;
         }
         issue(id, local);
-        for (std::int64_t i = step.dependents_begin; i < step.dependents_end; ++i) issue(id, dependents_[i]);
+        for (std::int32_t i = step.dependents_begin; i < step.dependents_end; ++i) issue(id, steps_.dependents[i]);
+    }
+
+    // A context was at what let it go on since it went on last: the task that ended; before that, what let that start.
+    void tell(std::int32_t id) {
+        if (releasing_.resource < 0 || now_ <= contexts_[id].until) return;
+        const Release before = released_[id * stride_ + releasing_.task];
+        const bool ahead = steps_[contexts_[id].first + releasing_.task].ahead && before.resource >= 0;
+        spend(id, ahead ? std::min(before.start, releasing_.start) : releasing_.start, in_.kind.size());
+        if (ahead) spend(id, releasing_.start, before.resource);
+        spend(id, now_, releasing_.resource);
+    }
+
+    void spend(std::int32_t id, double until, std::size_t resource) {
+        Context& context = contexts_[id];
+        if (until <= context.until) return;
+        out_.spent[resource] += (until - context.until) * context.part;
+        context.until = until;
     }
 
     // A single context without chance repeats itself: after every `period_` iterations its tasks are the same again. The
     // task that is always done marks the turn.
     void watch() {
-        if (!in_.extrapolate || in_.program.size() != 1 || in_.trips.size() != 1 || in_.max_slices > 0) return;
-        if (in_.jitter[in_.program[0]] > 0) return;
+        if (!in_.extrapolate || in_.program.size() != 1 || in_.trips.size() != 1 || in_.max_slices > 0 ||
+            in_.jitter[in_.program[0]] > 0 || in_.marked[0] > 0 || !in_.keys.empty()) return;
         const std::int64_t block = 3 * in_.program[0] + 1;
         for (std::int64_t task = in_.block_start[block]; task < in_.block_start[block + 1]; ++task) {
             if (steps_[task].always) marker_ = task;
             for (std::int64_t i = in_.when_start[task]; i < in_.when_start[task + 1]; ++i) {
+                if (in_.when_period[i] == 0) continue;  // a turn of its own, which the state shows
                 period_ = std::lcm(period_, in_.when_period[i]);
                 if (period_ > in_.trips[0]) {
                     marker_ = -1;
@@ -319,30 +328,36 @@ private:
             if (!over) ahead = std::max(ahead, progress.next);
         }
         resources_.describe(now_, state.relative);
-        for (std::size_t i = 0; i < resources_.size(); ++i) {
-            const double time = calendar_.time(std::int32_t(i));
+        for (std::size_t i = 0; i < resources_.places(); ++i) {
+            const double time = calendar_.time(i);
             state.relative.push_back(time == never ? -1.0 : time - now_);
         }
-        for (const Due& due : due_.sorted())
-            state.relative.insert(state.relative.end(), {due.time - now_, double(due.task), double(due.iteration - base)});
+        for (const Heap<Due>& timer : timers_)
+            for (const Due& due : timer.sorted())
+                state.relative.insert(state.relative.end(), {due.time - now_, double(due.task), double(due.iteration - base)});
         resources_.statistics(state.busy, state.served);
+        state.spent = out_.spent;
         const std::int64_t turn = base - last_.base;  // whole periods, since both are at one place of theirs
         const std::int64_t times = turn > 0 ? (trips - ahead) / turn - 1 : 0;
         if (times > 0 && same(state, last_)) {
             const double by = double(times) * (now_ - last_.now);
             resources_.later(by, double(times), last_.busy, last_.served);
             calendar_.later(by);
-            due_.each([&](Due& due) {
-                due.time += by;
-                due.start += by;
-                due.iteration += times * turn;
-            });
+            for (Heap<Due>& timer : timers_)
+                timer.each([&](Due& due) {
+                    due.time += by;
+                    due.start += by;
+                    due.iteration += times * turn;
+                });
             for (std::int64_t task = 0; task < tasks; ++task) {
                 if (progress_[task].done >= trips) continue;
                 progress_[task].next += times * turn;
                 progress_[task].done += times * turn;
             }
             out_.tasks += times * (out_.tasks - last_.tasks);
+            for (std::size_t i = 0; i < out_.spent.size(); ++i) out_.spent[i] += double(times) * (state.spent[i] - last_.spent[i]);
+            contexts_[0].until += by;
+            for (Release& release : released_) release.start += by;
             now_ += by;
             marker_ = -1;
         }
@@ -351,11 +366,12 @@ private:
 
     const EventInput& in_;
     Resources resources_;
+    Steps steps_;
     Calendar calendar_;
-    Heap<Due> due_;
-    Heap<std::int32_t> dirty_;
+    std::vector<Heap<Due>> timers_;         // of each instance: its delays, and starts of contexts
+    std::vector<std::int32_t> completing_;  // places in the calendar at which something ends now
+    Few dirty_;                             // number and place of every resource that changed
     std::vector<char> is_dirty_;
-    std::int32_t past_ = -1;  // stands first in the calendar still, though it has finished: it will be settled soon
     std::vector<Ended> ended_;
     std::vector<std::int32_t> free_, freed_;
     std::vector<std::vector<std::int32_t>> pinned_;  // the next to launch at the back
@@ -364,18 +380,17 @@ private:
     std::vector<Context> contexts_;
     std::vector<std::int32_t> unused_;
     std::vector<Progress> progress_;
-    std::vector<Step> steps_;
-    std::vector<After> after_;
-    std::vector<std::int32_t> dependents_;
+    std::vector<Release> released_;  // of every task: what let it start, where it runs ahead
+    Release releasing_;
+    double part_ = 1;
     std::int64_t stride_ = 1;
     std::size_t finished_ = 0;
     double now_ = 0;
-    bool deal_ = false;
-    bool turned_ = false;
+    bool deal_ = false, turned_ = false;
     std::int64_t counted_ = 0;  // tasks run one by one
     std::int64_t marker_ = -1, period_ = 1;
     State last_;
-    EventOutput out_;
+    EventOutput out_{0, 0, 0};
 };
 
 }  // namespace

@@ -15,22 +15,31 @@ struct EventInput {
     std::vector<std::int8_t> kind;
     std::vector<double> rate;
     std::vector<std::int8_t> shared;
+    std::vector<double> cache;  // of a bandwidth: how much of what it moved last need not be moved again
     // Tasks of all blocks one after the other.
     std::vector<std::int32_t> resource;
     std::vector<double> demand, cap;
+    std::vector<double> more;  // demand beside that in marked iterations
     std::vector<std::int32_t> priority;
+    std::vector<std::int32_t> key;  // which of a worker's keys names what it moves, or -1
+    // Iterations in which it moves one tile, and after how many tiles the first comes again, or 0.
+    std::vector<std::int64_t> turn, round;
+    std::vector<std::int8_t> ahead;  // runs beside the work of a context, which is then not at it
     std::vector<std::int64_t> after_start;  // dependencies of a task: (task of the block, iterations before)
     std::vector<std::int32_t> after_task;
     std::vector<std::int64_t> after_distance;
-    std::vector<std::int64_t> when_start;  // iterations i in which it runs: first <= i % period < end, for all
+    // Iterations i in which it runs: first <= i % period < end, for all. A period of 0 is the whole loop.
+    std::vector<std::int64_t> when_start;
     std::vector<std::int64_t> when_period, when_first, when_end;
     std::vector<std::int64_t> block_start;  // blocks: prologue, body, epilogue of each program in turn
     // Programs.
     std::vector<double> jitter, stagger;
-    // Workers in launch order: program, the trips of each of its contexts, and the instance it must run on, or -1.
+    // Workers in launch order: program, trips and marked ones of each of its contexts, and the instance it must run on,
+    // or -1.
     std::vector<std::int32_t> program;
-    std::vector<std::int64_t> trips_start, trips;
+    std::vector<std::int64_t> trips_start, trips, marked;
     std::vector<std::int32_t> instance;
+    std::vector<std::int64_t> keys_start, keys;
     std::int32_t instances = 1;
     std::int32_t slots = 1;
     std::uint64_t seed = 0;
@@ -46,9 +55,15 @@ struct Slice {
 };
 
 struct EventOutput {
+    EventOutput(std::size_t resources, std::size_t kinds, std::size_t workers)
+        : busy(resources), served(resources), spent(kinds + 1), worker_start(workers), worker_end(workers),
+          worker_instance(workers, -1) {}
+
     double makespan = 0;
     std::int64_t tasks = 0;
     std::vector<double> busy, served;  // by numbered resource: time with work, and demand done
+    // By resource, and last by none: the time that contexts spent at it, those of one worker on average.
+    std::vector<double> spent;
     std::vector<double> worker_start, worker_end;
     std::vector<std::int32_t> worker_instance;
     std::vector<Slice> slices;

@@ -26,7 +26,15 @@ EventInput input(const py::dict& from) {
     read(from, "resource", in.resource);
     read(from, "demand", in.demand);
     read(from, "cap", in.cap);
+    read(from, "more", in.more);
     read(from, "priority", in.priority);
+    read(from, "ahead", in.ahead);
+    read(from, "cache", in.cache);
+    read(from, "key", in.key);
+    read(from, "turn", in.turn);
+    read(from, "round", in.round);
+    read(from, "keys_start", in.keys_start);
+    read(from, "keys", in.keys);
     read(from, "after_start", in.after_start);
     read(from, "after_task", in.after_task);
     read(from, "after_distance", in.after_distance);
@@ -40,6 +48,7 @@ EventInput input(const py::dict& from) {
     read(from, "program", in.program);
     read(from, "trips_start", in.trips_start);
     read(from, "trips", in.trips);
+    read(from, "marked", in.marked);
     read(from, "instance", in.instance);
     return in;
 }
@@ -66,7 +75,7 @@ py::dict run(const py::dict& flat, std::int32_t instances, std::int32_t slots, s
     in.max_slices = max_slices;
     in.most_tasks = most_tasks;
     in.extrapolate = extrapolate;
-    EventOutput out;
+    EventOutput out(0, 0, 0);
     {
         py::gil_scoped_release release;
         out = run_events(in);
@@ -76,6 +85,7 @@ py::dict run(const py::dict& flat, std::int32_t instances, std::int32_t slots, s
     result["tasks"] = out.tasks;
     result["busy"] = array(out.busy);
     result["served"] = array(out.served);
+    result["spent"] = array(out.spent);
     result["worker_start"] = array(out.worker_start);
     result["worker_end"] = array(out.worker_end);
     result["worker_instance"] = array(out.worker_instance);

@@ -1,92 +1,89 @@
-// The two queues of the event engine: the next completion of every resource, and whatever else is due.
+// The queues of the event engine: when each of many things happens next, what changed, and heaps of what waits.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <vector>
 
 namespace lightbound {
 
-// A heap of the resources by the time of their next completion; each resource stands in it at most once.
+// The time of the next event of each of `size` places: a tree in which every node has the earliest event below it. A
+// change is played against its neighbours on the way up, so that nothing is searched.
 class Calendar {
 public:
-    explicit Calendar(std::size_t resources) : at_(resources, absent) { heap_.reserve(resources); }
+    explicit Calendar(std::size_t size)
+        : leaves_(std::max<std::size_t>(size, 2)), nodes_(2 * leaves_, {std::numeric_limits<double>::infinity(), 0}) {}
 
-    double next() const { return heap_.empty() ? std::numeric_limits<double>::infinity() : heap_[0].time; }
-    std::int32_t first() const { return heap_[0].resource; }
-    double second() const {
-        double time = std::numeric_limits<double>::infinity();
-        for (std::size_t child = 1; child < std::min<std::size_t>(3, heap_.size()); ++child)
-            time = std::min(time, heap_[child].time);
-        return time;
-    }
+    double next() const { return nodes_[1].time; }
+    double time(std::size_t place) const { return nodes_[leaves_ + place].time; }
 
-    // When the resource completes something next; infinity where it will not.
-    double time(std::int32_t resource) const {
-        return at_[resource] == absent ? std::numeric_limits<double>::infinity() : heap_[at_[resource]].time;
-    }
-    void later(double by) {
-        for (Entry& entry : heap_) entry.time += by;
-    }
-
-    void set(std::int32_t resource, double time) {
-        std::int32_t place = at_[resource];
-        if (place == absent) {
-            place = static_cast<std::int32_t>(heap_.size());
-            heap_.push_back({time, resource});
-            up(place, {time, resource});
-        } else if (time < heap_[place].time) {
-            up(place, {time, resource});
-        } else {
-            down(place, {time, resource});
+    void set(std::size_t place, double time) {
+        std::size_t node = leaves_ + place;
+        Node best{time, std::int32_t(place)};
+        nodes_[node] = best;
+        while (node > 1) {
+            const Node other = nodes_[node ^ 1];
+            best = other.time < best.time ? other : best;
+            node >>= 1;
+            if (nodes_[node].time == best.time && nodes_[node].place == best.place) return;
+            nodes_[node] = best;
         }
     }
 
-    void remove(std::int32_t resource) {
-        const std::int32_t place = at_[resource];
-        if (place == absent) return;
-        at_[resource] = absent;
-        const Entry last = heap_.back();
-        heap_.pop_back();
-        if (last.resource == resource) return;
-        if (place > 0 && last.time < heap_[(place - 1) / 2].time)
-            up(place, last);
-        else
-            down(place, last);
+    // Appends the places whose time has come.
+    void due(double now, std::vector<std::int32_t>& places) const {
+        const Node first = nodes_[1];
+        if (first.time > now) return;
+        places.push_back(first.place);
+        for (std::size_t node = leaves_ + first.place; node > 1; node >>= 1) collect(node ^ 1, now, places);
+    }
+
+    void later(double by) {
+        for (Node& node : nodes_) node.time += by;
     }
 
 private:
-    struct Entry {
+    struct Node {
         double time;
-        std::int32_t resource;
+        std::int32_t place;
     };
-    static constexpr std::int32_t absent = -1;
 
-    void put(std::int32_t place, Entry entry) {
-        heap_[place] = entry;
-        at_[entry.resource] = place;
-    }
-    void up(std::int32_t place, Entry entry) {
-        while (place > 0 && entry.time < heap_[(place - 1) / 2].time) {
-            put(place, heap_[(place - 1) / 2]);
-            place = (place - 1) / 2;
+    void collect(std::size_t node, double now, std::vector<std::int32_t>& places) const {
+        if (nodes_[node].time > now) return;
+        if (node >= leaves_) {
+            places.push_back(nodes_[node].place);
+            return;
         }
-        put(place, entry);
-    }
-    void down(std::int32_t place, Entry entry) {
-        const auto size = static_cast<std::int32_t>(heap_.size());
-        for (std::int32_t child = 2 * place + 1; child < size; child = 2 * place + 1) {
-            if (child + 1 < size && heap_[child + 1].time < heap_[child].time) ++child;
-            if (!(heap_[child].time < entry.time)) break;
-            put(place, heap_[child]);
-            place = child;
-        }
-        put(place, entry);
+        collect(2 * node, now, places);
+        collect(2 * node + 1, now, places);
     }
 
-    std::vector<Entry> heap_;
-    std::vector<std::int32_t> at_;
+    std::size_t leaves_;
+    std::vector<Node> nodes_;
+};
+
+// Numbers in order, the least at the back; mostly there are one or two.
+class Few {
+public:
+    bool empty() const { return numbers_.empty(); }
+    void push(std::uint64_t number) {
+        if (numbers_.size() > 8) {
+            numbers_.insert(std::upper_bound(numbers_.begin(), numbers_.end(), number, std::greater<>{}), number);
+            return;
+        }
+        numbers_.push_back(number);
+        for (std::size_t i = numbers_.size() - 1; i > 0 && numbers_[i - 1] < number; --i) std::swap(numbers_[i - 1], numbers_[i]);
+    }
+    std::uint64_t pop() {
+        const std::uint64_t least = numbers_.back();
+        numbers_.pop_back();
+        return least;
+    }
+
+private:
+    std::vector<std::uint64_t> numbers_;
 };
 
 // A heap of entries that compare by their own `<`, the least on top.
@@ -94,7 +91,6 @@ template <typename T>
 class Heap {
 public:
     bool empty() const { return entries_.empty(); }
-    std::size_t size() const { return entries_.size(); }
     const T& top() const { return entries_.front(); }
     std::vector<T> sorted() const {
         std::vector<T> all = entries_;

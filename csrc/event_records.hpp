@@ -16,12 +16,18 @@ struct Progress {
 };
 
 struct Step {  // a task with all that issuing and finishing it looks at
-    double demand;
-    std::int64_t after_begin, after_end, dependents_begin, dependents_end;
-    std::int32_t first_number, each, priority, group;
+    double demand, more, rate;
+    std::int32_t after_begin, after_end, dependents_begin, dependents_end;
+    std::int32_t start, each, priority, group;  // its resource lies at start + instance * each
     ResourceKind kind;
-    bool always;
-    double time;  // of a delay
+    bool always, ahead;
+    std::int32_t resource, key;
+    std::int64_t turn, round;
+};
+
+struct Release {  // the task whose end let another one start, and when it began
+    std::int32_t resource = -1, task = 0;
+    double start = 0;
 };
 
 struct After {
@@ -31,10 +37,13 @@ struct After {
 
 struct Context {
     std::int64_t first = 0;  // task of its block
-    std::int32_t worker = 0, number = 0, block = 0, instance = 0;
     std::int64_t trips = 0;
-    std::int32_t unfinished = 0;  // tasks with iterations left
+    std::int64_t marked = 0;  // iterations, from the first, in which tasks ask for more
     double jitter = 0;
+    double part = 1;   // of its worker
+    double until = 0;  // its time up to here is told
+    std::int32_t worker = 0, number = 0, block = 0, instance = 0;
+    std::int32_t unfinished = 0;  // tasks with iterations left
 };
 
 struct Run {
@@ -54,7 +63,7 @@ struct Due {  // the end of a delay, or (task -1) the start of a context
 struct State {  // of a run at one turn, all times from then
     double now = 0;
     std::int64_t tasks = 0, base = 0;
-    std::vector<double> relative, busy, served;
+    std::vector<double> relative, busy, served, spent;
 };
 
 inline bool same(const State& a, const State& b) {

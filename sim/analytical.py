@@ -16,7 +16,7 @@ from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximu
 
 from .binding import Piece
 from .clock import clock_hz
-from .loading import with_loading
+from .loading import loaded_from, with_loading
 from .mapping import For
 from .plan import GroupPlan, Plan, Site
 from .reuse import Nest, Sizes, tiles
@@ -152,11 +152,13 @@ def _einsum_time(
             lanes = plan.machine.units[other].lanes
             cycles[other] = cycles.get(other, 0) + ceil_div(points * share, lanes) * extra
             useful[other] = useful.get(other, 0) + points * extra
+    loads: dict[str, dict[str, Number]] = {}
     if site.loads:
         name, share = site.unit.name, _busiest_share(plan, site, site.einsum.ranks, nests)
         work = cycles.get(name, 0)
         cycles[name] = with_loading(plan.machine, site, nests, epochs, work, share, word_bytes, arrived)
-    return EinsumTime(cycles, useful)
+        loads[name] = {loaded_from(plan.machine, site): cycles[name] - work}
+    return EinsumTime(cycles, useful, loads)
 
 
 def _cost(plan: Plan, site: Site, piece: Piece) -> Number:

@@ -31,7 +31,8 @@ class Loop:
 @dataclass(frozen=True)
 class Epochs:
     """Loops of a task in one context, from outer to inner; how many tasks there are, and of them on the busiest
-    instance. `contexts` contend on an instance (0: none do): `split` of them share a task, the others have their own.
+    instance, as iterations of the `dealt` loops. `contexts` contend on an instance (0: none do): `split` of them share
+    a task, the others have their own.
     """
 
     loops: tuple[Loop, ...]
@@ -40,6 +41,20 @@ class Epochs:
     instances: int
     contexts: int
     split: int
+    dealt: tuple[Loop, ...] = ()
+
+    def keys(self, positions: Collection[int]) -> list[int]:
+        """For every task, a number that it shares with those at the same iteration of dealt loops at these places."""
+        strides: list[tuple[int, int]] = []  # of the loops from inner to outer: trips, and what an iteration counts
+        stride = 1
+        for loop in reversed(self.dealt):
+            mine = loop.position in positions
+            strides.append((loop.trips, stride if mine else 0))
+            stride *= loop.trips if mine else 1
+        numbers = [0]
+        for trips, each in reversed(strides):
+            numbers = [number + at * each for number in numbers for at in range(trips)]
+        return numbers
 
     @property
     def trips(self) -> int:
@@ -60,6 +75,9 @@ class Epochs:
         for number, loop in enumerate(self.loops):
             if loop.rank not in ranks and loop.trips > 1:
                 inside = self.inside(number)
+                if loop.trips * inside == self.trips:  # of all epochs: said so that it holds for tasks of any length
+                    made.append(When(0, -inside, 0) if loop.rank in late else When(0, 0, inside))
+                    continue
                 first = (loop.trips - 1) * inside if loop.rank in late else 0
                 made.append(When(loop.trips * inside, first, first + inside))
         return tuple(made)
@@ -69,17 +87,30 @@ class Epochs:
         turning = [number for number, loop in enumerate(self.loops) if loop.position < depth and loop.rank in ranks]
         return self.inside(turning[-1]) if turning else self.trips
 
+    def round(self, ranks: Collection[str], depth: int) -> int | None:
+        """After how many such tiles the first one comes again, where loops over other ranks stand outside; 0: never.
+        None where they stand between, so that tiles come again in another order.
+        """
+        turning = [number for number, loop in enumerate(self.loops) if loop.position < depth and loop.rank in ranks]
+        if not turning:
+            return 0
+        first, last = turning[0], turning[-1]
+        if any(loop.rank not in ranks and loop.trips > 1 for loop in self.loops[first:last]):
+            return None
+        outside = prod(loop.trips for loop in self.loops[:first])
+        return prod(self.loops[number].trips for number in turning) if outside > 1 else 0
+
 
 def epochs_of(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests) -> Epochs:
     """The epochs of a group's tasks. Ragged tiles count as whole ones."""
     shared = nests.below(group.shared)
     loops: list[Loop] = []
+    dealt: list[Loop] = []
     instances = 1
     for depth, loop in enumerate(group.shared):
-        if loop.over is None:
-            trips = int(ceil_div(shared.extent(loop.rank, depth), shared.extent(loop.rank, depth + 1)))
-            loops.append(Loop(depth, loop.rank, trips))
-        else:
+        trips = int(ceil_div(shared.extent(loop.rank, depth), shared.extent(loop.rank, depth + 1)))
+        (loops if loop.over is None else dealt).append(Loop(depth, loop.rank, trips))
+        if loop.over is not None:
             instances = int(plan.machine.copies(loop.over))
     contexts = int(evaluate(group.group.contexts, nests.environment))
     tied = {rank for site in group.sites.values() for rank in site.einsum.reduced}
@@ -92,4 +123,4 @@ def epochs_of(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests) -
             split = contexts
             break
     schedule = result.schedule
-    return Epochs(tuple(loops), int(schedule.tasks), int(schedule.busiest), instances, contexts, split)
+    return Epochs(tuple(loops), int(schedule.tasks), int(schedule.busiest), instances, contexts, split, tuple(dealt))

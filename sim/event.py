@@ -6,7 +6,7 @@ is the one to read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lightbound.base.errors import LightboundError
 
-from .program import KINDS, Block, System
+from .program import KINDS, Block, System, marked_trips
 
 Times = NDArray[np.float64]
 MOST_TASKS = 2_000_000_000  # run one by one: two or three minutes
@@ -40,6 +40,8 @@ class EventRun:
     """What a run took, in the system's unit of time.
 
     busy: time each numbered resource had work (of a delay: the sum over its tasks); served: demand that it did.
+    spent: by resource, and last by none of them, the time that contexts spent there (those of one worker on average):
+    until a context goes on, it is at the task whose end lets it go on. The SimPy engine leaves it empty.
     Of every worker: when it took its slot, when it gave it back, and on which instance. slices: the first tasks to end.
     """
 
@@ -52,6 +54,7 @@ class EventRun:
     worker_end: Times
     worker_instance: NDArray[np.int32]
     slices: tuple[Slice, ...] = ()
+    spent: Times = field(default_factory=lambda: np.zeros(0))
 
     @property
     def instance_end(self) -> Times:
@@ -89,6 +92,7 @@ def run_system(system: System, seed: int = 0, max_slices: int = 0, extrapolate: 
         worker_end=found["worker_end"],
         worker_instance=found["worker_instance"],
         slices=_slices(system, found),
+        spent=found["spent"],
     )
 
 
@@ -114,10 +118,16 @@ def packed(system: System) -> dict[str, NDArray[Any]]:
         "kind": ([KINDS.index(each.kind) for each in system.resources], i8),
         "rate": ([each.rate for each in system.resources], f64),
         "shared": ([each.shared for each in system.resources], i8),
+        "cache": ([each.cache for each in system.resources], f64),
         "resource": ([resource[task.resource] for task in tasks], i32),
         "demand": ([task.demand for task in tasks], f64),
         "cap": ([task.cap for task in tasks], f64),
+        "more": ([task.more for task in tasks], f64),
         "priority": ([task.priority for task in tasks], i32),
+        "key": ([-1 if task.key is None else task.key for task in tasks], i32),
+        "turn": ([task.turn for task in tasks], i64),
+        "round": ([task.round for task in tasks], i64),
+        "ahead": ([task.ahead for task in tasks], i8),
         "after_start": (_starts([len(others) for others in after]), i64),
         "after_task": ([other for others in after for other, _ in others], i32),
         "after_distance": ([distance for others in after for _, distance in others], i64),
@@ -131,6 +141,9 @@ def packed(system: System) -> dict[str, NDArray[Any]]:
         "program": ([program[worker.program] for worker in system.workers], i32),
         "trips_start": (_starts([len(worker.trips) for worker in system.workers]), i64),
         "trips": ([trips for worker in system.workers for trips in worker.trips], i64),
+        "marked": ([count for worker in system.workers for count in marked_trips(worker)], i64),
+        "keys_start": (_starts([len(worker.keys) for worker in system.workers]), i64),
+        "keys": ([key for worker in system.workers for key in worker.keys], i64),
         "instance": ([-1 if worker.instance is None else worker.instance for worker in system.workers], i32),
     }
     return {name: np.asarray(values, dtype=kind) for name, (values, kind) in columns.items()}

@@ -5,17 +5,19 @@ Traffic, energy and buffers are those of the analytical engine, which sizes the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
-from lightbound.base.formula import is_array
+from lightbound.base.formula import Number, is_array
 
+from .accounts import IMBALANCE, LAUNCH, OVERHEAD, WAITING, settled, with_loads
 from .analytical import GroupResult
+from .clock import clock_hz
 from .event import MOST_TASKS, EventRun, run_system
+from .explain import size
 from .lowering import FILLS, JITTER, Fill, lower
 from .perfetto import LONGEST, write_trace
 from .prediction import Prediction
@@ -26,34 +28,43 @@ from .traffic import Nests
 
 @dataclass(frozen=True, eq=False)
 class GroupRun:
-    """One group: the closed forms it was sized by, and its run, which starts at `begin_s`."""
+    """One group: the closed forms it was sized by, and its run, which starts at `begin_s` and goes at a clock."""
 
     result: GroupResult
     run: EventRun
     begin_s: float
+    clock_hz: float
 
     @property
     def end_s(self) -> float:
         """When the next group is launched."""
-        return self.begin_s + self.run.makespan / float(self.result.clock_hz)
+        return self.begin_s + self.run.makespan / self.clock_hz
 
 
-def systems(prediction: Prediction, fill: Fill = "counted") -> tuple[System, ...]:
-    """The programs of every group of a prediction."""
+def systems(
+    prediction: Prediction, fill: Fill = "counted", reuse: bool = True, tested: Prediction | None = None
+) -> tuple[System, ...]:
+    """The programs of every group of a prediction; `reuse` and `tested` as in lowering.lower."""
     plan = prediction.plan
     assert plan is not None
     ranks = {rank: prediction.sizes[rank.upper()] for rank in plan.cascade.ranks}
     sizes = {**prediction.sizes, **ranks}
     word_bytes = int(prediction.word_bytes)
     nests = Nests(sizes, environment(plan, sizes, word_bytes))
-    pairs = zip(plan.groups, prediction.groups, strict=True)
-    return tuple(lower(plan, group, result, nests, word_bytes, fill) for group, result in pairs)
+    more = tested.groups if tested is not None else (None,) * len(plan.groups)
+    triples = zip(plan.groups, prediction.groups, more, strict=True)
+    return tuple(lower(plan, group, result, nests, word_bytes, fill, reuse, each) for group, result, each in triples)
 
 
 def by_events(
-    prediction: Prediction, seed: int = 0, fill: str = "counted", trace: str | Path | None = None
+    prediction: Prediction,
+    seed: int = 0,
+    fill: str = "counted",
+    trace: str | Path | None = None,
+    masked: Callable[[Fill], tuple[System, ...]] | None = None,
 ) -> Prediction:
-    """What the event engine says of the same workload, machine and mapping.
+    """What the event engine says of the same workload, machine and mapping; `masked` makes the systems of a mapping
+    whose kernel skips tiles.
 
     fill: ``counted`` counts what pipelines take to fill, and waits for memory; ``amortised`` keeps to the conventions
     of the closed forms. trace: a file for the Perfetto UI.
@@ -67,16 +78,18 @@ def by_events(
         )
     made: list[GroupRun] = []
     end = 0.0
-    lowered = systems(prediction, "amortised" if fill == "amortised" else "counted")
+    kind: Fill = "amortised" if fill == "amortised" else "counted"
+    lowered = systems(prediction, kind) if masked is None else masked(kind)
+    assert prediction.plan is not None
+    machine = prediction.plan.machine
     for system, result in zip(lowered, prediction.groups, strict=True):
         _check_size(system, fill)
         left = LONGEST - sum(len(one.run.slices) for one in made) if trace is not None else 0
-        made.append(GroupRun(result, run_system(system, seed, left, extrapolate=True), end + float(result.launch_s)))
+        run = run_system(system, seed, left, extrapolate=True)
+        made.append(GroupRun(result, run, end + float(result.launch_s), _clock_hz(machine, run)))
         end = made[-1].end_s
-    assert prediction.plan is not None
-    machine = prediction.plan.machine
     if trace is not None:
-        runs = [(one.run, one.begin_s, 1 / float(one.result.clock_hz)) for one in made]
+        runs = [(one.run, one.begin_s, 1 / one.clock_hz) for one in made]
         write_trace(trace, runs, machine.name, next(iter(machine.instances), "instance"))
     scale = float(prediction.latency_s) / end
     return replace(
@@ -86,8 +99,15 @@ def by_events(
         utilization={name: value * scale for name, value in prediction.utilization.items()},
         busy_s=_busy(machine, made),
         decomposition_s=_decomposed(made),
+        counted_s=_account(made),
         assumptions=(*_assumed(made, seed, fill), *prediction.assumptions[1:]),
     )
+
+
+def _clock_hz(machine: Machine, run: EventRun) -> float:
+    """The clock that the run's own length and load allow, as the closed forms have it."""
+    busy = {name: most for name, (most, _) in _work(run).items()}
+    return float(clock_hz(machine, busy, run.makespan))
 
 
 def _check_size(system: System, fill: str) -> None:
@@ -127,7 +147,7 @@ def _busy(machine: Machine, made: list[GroupRun]) -> dict[str, float]:
     for one in made:
         for name, (most, _) in _work(one.run).items():
             if name in busy:
-                busy[name] += most / float(one.result.clock_hz)
+                busy[name] += most / one.clock_hz
     return busy
 
 
@@ -137,7 +157,7 @@ def _decomposed(made: list[GroupRun]) -> dict[str, float]:
     """
     parts: dict[str, float] = {}
     for one in made:
-        run, clock = one.run, float(one.result.clock_hz)
+        run, clock = one.run, one.clock_hz
         delays = {resource.name for resource in run.system.resources if resource.kind == "delay"}
         ends = run.instance_end[run.instance_end > 0]
         mean = float(ends.mean()) if ends.size else 0.0
@@ -159,10 +179,41 @@ def _decomposed(made: list[GroupRun]) -> dict[str, float]:
     return {name: value for name, value in parts.items() if value > least}
 
 
+def _account(made: list[GroupRun]) -> dict[str, Number]:
+    """What contexts spent the time on, as counted; what is left of all slots of all instances is imbalance."""
+    total: dict[str, Number] = {}
+    for one in made:
+        run, system = one.run, one.run.system
+        places = system.instances * system.slots
+        spent = dict(zip((resource.name for resource in system.resources), (run.spent / places).tolist(), strict=False))
+        delayed = sum(spent.pop(resource.name) for resource in system.resources if resource.kind == "delay")
+        prologue = {program.name: sum(task.demand for task in program.prologue) for program in system.programs}
+        overhead = min(delayed, sum(prologue[worker.program] for worker in system.workers) / places)
+        parts = with_loads(one.result, spent)
+        parts[OVERHEAD] = overhead
+        parts[WAITING] = delayed - overhead + float(run.spent[-1]) / places
+        parts[IMBALANCE] = max(0.0, run.makespan - sum(parts.values()))
+        for name, cycles in parts.items():
+            total[name] = total.get(name, 0.0) + cycles / one.clock_hz
+        total[LAUNCH] = total.get(LAUNCH, 0.0) + float(one.result.launch_s)
+    least = 1e-12 * sum(total.values())
+    return settled({name: seconds for name, seconds in total.items() if seconds > least})
+
+
+def _fetched(one: GroupRun) -> list[str]:
+    """What a group's run fetched where tiles are looked for behind a port, beside what closed forms count there."""
+    run, notes = one.run, []
+    for resource in run.system.resources:
+        if resource.cache:
+            served = float(run.served[run.system.first_number[resource.name]])
+            counted = float(one.result.memory_s[resource.name]) * resource.rate * float(one.result.clock_hz)
+            notes.append(f"the run moved {size(served)} at {resource.name}, closed forms count {size(counted)}")
+    return notes
+
+
 def _assumed(made: list[GroupRun], seed: int, fill: str) -> list[str]:
     notes = ["pipeline fill is counted" if fill == "counted" else "pipeline fill is amortised"]
     if any(program.jitter for one in made for program in one.run.system.programs):
         notes.append(f"service times of contending contexts vary by up to {JITTER:.0%} (seed {seed})")
-    if any(np.any(np.asarray(one.result.clock_hz) != made[0].result.clock_hz) for one in made) or fill == "counted":
-        notes.append("clocks and traffic are those of the analytical engine")
+    notes += [note for one in made for note in _fetched(one)]
     return notes

@@ -19,7 +19,7 @@ import numpy as np
 
 from .chance import uniform
 from .event import EventRun, Slice, check_seed
-from .program import Block, Program, Resource, System, Task, Worker, next_active
+from .program import Block, Program, Resource, System, Task, Worker, marked_trips, next_active
 
 DEAL = 2  # SimPy knows 0 (urgent) and 1 (normal); later in the instant: dealing, then resource after resource
 SETTLE = 3
@@ -45,6 +45,7 @@ class _Server:
     def __init__(self, simulation: _Simulation, resource: Resource, number: int) -> None:
         self.env = simulation.env
         self.rate = resource.rate
+        self.cache = resource.cache
         self.priority = SETTLE + number
         self.touched = False
         self.busy = 0.0
@@ -58,7 +59,7 @@ class _Server:
     def settle(self, _: Any) -> None:
         self.touched = False
 
-    def serve(self, order: tuple[Any, ...], demand: float, cap: float) -> Any:
+    def serve(self, order: tuple[Any, ...], demand: float, cap: float, tile: tuple[int, ...] | None) -> Any:
         """An event that is the task's end; its value is when service began. This one, a delay, serves each alone."""
         self.busy += demand / self.rate
         self.served += demand
@@ -73,7 +74,7 @@ class _Fifo(_Server):
         self.queue: list[tuple[Any, ...]] = []
         self.serving = False
 
-    def serve(self, order: tuple[Any, ...], demand: float, cap: float) -> Any:
+    def serve(self, order: tuple[Any, ...], demand: float, cap: float, tile: tuple[int, ...] | None) -> Any:
         done = self.env.event()
         heapq.heappush(self.queue, (self.env.now, *order, demand, done))
         self.touch()
@@ -112,14 +113,28 @@ class _Shared(_Server):
         super().__init__(*arguments)
         self.flows: dict[float, _Flows] = {}
         self.arriving: list[tuple[Any, ...]] = []
+        self.tiles: dict[tuple[int, ...], float] = {}  # the one used last at the end
+        self.left = self.cache
         self.since = 0.0
         self.version = 0
 
-    def serve(self, order: tuple[Any, ...], demand: float, cap: float) -> Any:
+    def serve(self, order: tuple[Any, ...], demand: float, cap: float, tile: tuple[int, ...] | None) -> Any:
         done = self.env.event()
-        self.arriving.append((cap, demand, order, done))
+        self.arriving.append((cap, demand, order, done, tile))
         self.touch()
         return done
+
+    def kept(self, tile: tuple[int, ...], size: float) -> bool:
+        """Whether a tile is kept. From now on it is, if it fits, instead of those that were not used for longest."""
+        if tile in self.tiles:
+            self.tiles[tile] = self.tiles.pop(tile)
+            return True
+        if size <= self.cache:
+            self.tiles[tile] = size
+            self.left -= size
+            while self.left < 0:
+                self.left += self.tiles.pop(next(iter(self.tiles)))
+        return False
 
     def advance(self) -> None:
         """Let the time pass that has passed."""
@@ -133,7 +148,9 @@ class _Shared(_Server):
         self.touched = False
         self.advance()
         self.flows = {cap: flows for cap, flows in self.flows.items() if flows.jobs}
-        for cap, demand, order, done in self.arriving:
+        for cap, demand, order, done, tile in sorted(self.arriving, key=lambda job: job[2]):
+            if tile is not None and self.kept(tile, demand):
+                demand = 0.0
             flows = self.flows.setdefault(cap, _Flows(cap))
             heapq.heappush(flows.jobs, (flows.virtual + demand, order, done, self.env.now))
             self.served += demand
@@ -176,10 +193,19 @@ class _Context:
     instance: int
     identity: tuple[int, int, int]  # worker, context, block
     trips: int
+    marked: int
+    keys: tuple[int, ...]
 
     def __post_init__(self) -> None:
         self.done = [next_active(task, 0, self.trips) for task in self.block.tasks]
         self.waiting: list[list[tuple[int, Any]]] = [[] for _ in self.block.tasks]
+
+    def tile(self, task: Task, iteration: int) -> tuple[int, ...] | None:
+        """What the task moves in this iteration, if others may move the same."""
+        if task.key is None:
+            return None
+        tile = iteration // task.turn
+        return task.key, self.keys[task.key], self.identity[1], tile % task.round if task.round else tile
 
     def reached(self, task: int, iteration: int) -> Any:
         """An event that comes when the task has done all its iterations up to this one."""
@@ -252,9 +278,9 @@ class _Simulation:
         program = self.system.program[worker.program]
         for phase, block in enumerate(program.blocks):
             if block.tasks:
-                trips = worker.trips if phase == 1 else (1,)
+                trips = zip(worker.trips, marked_trips(worker), strict=True) if phase == 1 else ((1, 0),)
                 common = (self.env, program, block, instance)
-                states = (_Context(*common, (number, i, phase), count) for i, count in enumerate(trips))
+                states = (_Context(*common, (number, i, phase), *counts, worker.keys) for i, counts in enumerate(trips))
                 yield self.env.all_of([self.env.process(self.context(state)) for state in states])
         self.end[number] = self.env.now
         self.freed.append(instance)
@@ -278,10 +304,13 @@ class _Simulation:
             for other, distance in state.block.after[position]:
                 yield state.reached(other, iteration - distance)
             demand, jitter = task.demand, state.program.jitter
+            if iteration < state.marked:
+                demand += task.more
             if jitter and resource.kind == "sharing":
                 u = uniform(self.seed, *state.identity, position, iteration)
                 demand = demand * (1.0 + jitter * (2.0 * u - 1.0))
-            end = self.servers[number].serve((task.priority, *state.identity[:2], position), demand, task.cap)
+            order = (task.priority, *state.identity[:2], position)
+            end = self.servers[number].serve(order, demand, task.cap, state.tile(task, iteration))
             ended = self.env.process(self.ended(end, state, position, iteration, number))
             if resource.kind == "delay":
                 ends.append(ended)

@@ -56,6 +56,7 @@ def explain(prediction: Prediction) -> str:
     lines = [
         _headline(prediction),
         _limits(prediction),
+        _spent(prediction),
         *_groups(prediction),
         *_passes(prediction),
         _traffic(prediction),
@@ -91,6 +92,13 @@ def _limits(p: Prediction) -> str:
     busy = ", ".join(f"{name} {value / p.latency_s:.1%}" for value, name in ranked)
     used = ", ".join(f"{name} {value:.1%}" for name, value in p.utilization.items() if value)
     return f"Busy: {busy}. Utilization (useful work of all lanes): {used}."
+
+
+def _spent(p: Prediction) -> str:
+    """What the latency is spent on, all of it (accounts.py)."""
+    ranked = sorted(p.account_s.items(), key=lambda item: -item[1])
+    parts = [f"{name} {value / p.latency_s:.1%}" for name, value in ranked if value >= 0.0005 * p.latency_s]
+    return f"Spent at: {', '.join(parts)}."
 
 
 def _groups(p: Prediction) -> list[str]:

@@ -15,6 +15,15 @@ from .plan import Held, Site
 from .traffic import Nests
 
 
+def loaded_from(machine: Machine, site: Site) -> str:
+    """The level that the threads of an Einsum's unit load from."""
+    for chain in site.holds.values():
+        for place, held in enumerate(chain):
+            if held.wait is not None:
+                return machine.levels[chain[place - 1].level if place else 0].name
+    return machine.levels[0].name
+
+
 def with_loading(
     machine: Machine,
     site: Site,

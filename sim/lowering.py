@@ -26,6 +26,7 @@ from lightbound.archs.machine import Machine
 from lightbound.base.formula import evaluate
 
 from .analytical import GroupResult
+from .coalescing import Chain, Stage, coalesced, einsums_of, gathered, inside
 from .epochs import Epochs, epochs_of
 from .plan import GroupPlan, Plan, Site
 from .program import Program, Resource, System, Task, When, Worker
@@ -38,9 +39,6 @@ JITTER = 0.5  # assumed; the mean over many epochs does not depend on it, only h
 WAITING = "latency"  # the delay resource
 _OPENING = ""  # stands for the end of the epoch before
 
-Chain = list[Task]  # tasks one after the other
-Stage = list[Chain]  # chains side by side
-
 
 @dataclass(frozen=True)
 class _Lowering:
@@ -51,6 +49,8 @@ class _Lowering:
     result: GroupResult
     epochs: Epochs
     amortised: bool
+    reuse: bool
+    tested: GroupResult | None
 
     @property
     def cascade_order(self) -> list[list[Site]]:
@@ -61,13 +61,30 @@ class _Lowering:
         return [[site] for slot in slots for site in slot] if self.epochs.contexts else [slot for slot in slots if slot]
 
 
-def lower(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests, word_bytes: int, fill: Fill) -> System:
-    """The system of one group, as the analytical engine sized it."""
+def lower(
+    plan: Plan,
+    group: GroupPlan,
+    result: GroupResult,
+    nests: Nests,
+    word_bytes: int,
+    fill: Fill,
+    reuse: bool = True,
+    tested: GroupResult | None = None,
+) -> System:
+    """The system of one group, as the analytical engine sized it.
+
+    reuse: what instances fetch is looked for in the level that they share, and fetched again if it is gone; otherwise
+    they fetch what the closed forms say. tested: the group where it does more, in iterations that workers mark.
+    """
     epochs = epochs_of(plan, group, result, nests)
-    this = _Lowering(plan, group, result, epochs, fill == "amortised")
+    this = _Lowering(plan, group, result, epochs, fill == "amortised", reuse and fill != "amortised", tested)
     moves = transfers(plan.machine, group, result, nests, epochs, word_bytes)
+    if epochs.contexts and not this.amortised:
+        moves = gathered(moves)
     stages = [_stage(this, sites, moves) for sites in this.cascade_order]
     drains = _add_drains(this, stages)
+    if epochs.contexts:
+        stages = coalesced(stages)
     delay = float(evaluate(group.group.delay, nests.environment)) if epochs.contexts else 0.0
     if delay:
         stages.append([[Task("delay", WAITING, delay)]])
@@ -82,19 +99,45 @@ def lower(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests, word_
         jitter=JITTER if epochs.contexts > 1 else 0.0,
         stagger=alone if epochs.contexts > 1 else 0.0,
     )
-    worker = Worker(program.name, (epochs.trips,) * epochs.split)
     slots = max(1, epochs.contexts // epochs.split)
-    resources = _resources(plan.machine, result, epochs, body)
-    return System(resources, (program,), (worker,) * epochs.tasks, epochs.instances, slots)
+    keyed = [move for move in moves if _keyed(this, move)]
+    resources = _resources(plan.machine, result, epochs, body, _kept_bytes(plan, group) if keyed else 0.0)
+    columns = [epochs.keys(move.apart) for move in keyed]
+    trips = (epochs.trips,) * epochs.split
+    workers = (
+        tuple(Worker(program.name, trips, keys=keys) for keys in zip(*columns, strict=True))
+        if keyed
+        else (Worker(program.name, trips),) * epochs.tasks
+    )
+    return System(resources, (program,), workers, epochs.instances, slots)
 
 
-def _resources(machine: Machine, result: GroupResult, epochs: Epochs, body: list[Task]) -> tuple[Resource, ...]:
+def _keyed(this: _Lowering, move: Transfer) -> bool:
+    """Whether instances look for what they fetch in a level that they share."""
+    return this.reuse and this.epochs.instances > 1 and move.tile_bytes > 0
+
+
+def _kept_bytes(plan: Plan, group: GroupPlan) -> float:
+    """What the first level behind the outermost one keeps for all instances: its capacity."""
+    held = min(held.level for held in group.holds if held.level and plan.machine.levels[held.level].scope is None)
+    return float(plan.machine.levels[held].capacity_bytes or 0.0)
+
+
+def _resources(
+    machine: Machine, result: GroupResult, epochs: Epochs, body: list[Task], kept_bytes: float
+) -> tuple[Resource, ...]:
     used = {task.resource for task in body}
     kind = "sharing" if epochs.contexts else "fifo"
     units = [Resource(unit.name, kind, 1.0, unit.scope is None) for unit in machine.units.values() if unit.name in used]
     levels = [
-        Resource(level.name, "bandwidth", float(level.rate_bytes_per_s / result.clock_hz), level.scope is None)
-        for level in machine.levels
+        Resource(
+            level.name,
+            "bandwidth",
+            float(level.rate_bytes_per_s / result.clock_hz),
+            level.scope is None,
+            0.0 if number else kept_bytes,
+        )
+        for number, level in enumerate(machine.levels)
         if level.name in used and level.rate_bytes_per_s is not None
     ]
     return (*units, *levels, Resource(WAITING, "delay"))
@@ -108,8 +151,12 @@ def _stage(this: _Lowering, sites: list[Site], moves: tuple[Transfer, ...]) -> S
         name = site.einsum.name
         when = () if this.amortised else this.epochs.when(site.ranks, late[name])
         visits = this.epochs.trips if this.amortised else this.epochs.visits(site.ranks)
-        for number, (unit, cycles) in enumerate(_demands(this, name)):
-            task = Task(name if not number else f"{name} on {unit}", unit, cycles / visits, when=when)
+        demands = _demands(this, this.result, name)
+        tested = demands if this.tested is None else _demands(this, this.tested, name)
+        for number, unit in enumerate(dict.fromkeys((*demands, *tested))):
+            cycles = demands.get(unit, 0.0)
+            more = max(0.0, tested.get(unit, 0.0) - cycles) / visits
+            task = Task(name if not number else f"{name} on {unit}", unit, cycles / visits, when=when, more=more)
             while any(task.name == other.name for chain in chains.values() for other in chain):
                 task = replace(task, name=f"{task.name}'")
             chains.setdefault(name if this.epochs.contexts else unit, []).append(task)
@@ -136,23 +183,23 @@ def _late(group: GroupPlan) -> dict[str, set[str]]:
     return late
 
 
-def _demands(this: _Lowering, name: str) -> list[tuple[str, float]]:
+def _demands(this: _Lowering, result: GroupResult, name: str) -> dict[str, float]:
     """Cycles of one Einsum in one context of a task, by unit in the order of its operations. What a unit blocks of
     another one's work counts as its own, as in the closed form.
     """
     units = this.plan.machine.units
-    busy = this.result.schedule.busy
-    made: list[tuple[str, float]] = []
-    for unit, cycles in this.result.einsums[name].cycles.items():
+    busy = result.schedule.busy
+    made: dict[str, float] = {}
+    for unit, cycles in result.einsums[name].cycles.items():
         tasks = this.epochs.tasks if units[unit].scope is None else this.epochs.busiest
         left = float(cycles) / tasks / this.epochs.split
         whole = left
         for other in units.values() if this.epochs.contexts else ():
             part = float(other.blocks.get(unit, 0)) * whole if busy.get(other.name, 0) > 0 else 0.0
-            made.append((other.name, part))
+            made[other.name] = made.get(other.name, 0.0) + part
             left -= part
-        made.append((unit, left))
-    return [(unit, cycles) for unit, cycles in made if cycles > 0]
+        made[unit] = made.get(unit, 0.0) + left
+    return {unit: cycles for unit, cycles in made.items() if cycles > 0}
 
 
 def _add_drains(this: _Lowering, stages: list[Stage]) -> list[Task]:
@@ -177,14 +224,12 @@ def _add_drains(this: _Lowering, stages: list[Stage]) -> list[Task]:
         made.append(replace(drain, after=tuple((task.name, 0) for task in mine)))
         fed = _fed(this, slot, unit.name)
         for number, stage in enumerate(stages):
-            stages[number] = [
-                [
-                    replace(task, after=(*task.after, (drain.name, depth - 1))) if _einsum(task) in fed else task
-                    for task in chain
-                ]
-                for chain in stage
-            ]
+            stages[number] = [[_after_drain(task, drain, depth - 1, fed) for task in chain] for chain in stage]
     return made
+
+
+def _after_drain(task: Task, drain: Task, distance: int, fed: set[str]) -> Task:
+    return replace(task, after=(*task.after, (drain.name, distance))) if fed.intersection(einsums_of(task)) else task
 
 
 def _fed(this: _Lowering, slot: int, unit: str) -> set[str]:
@@ -197,11 +242,6 @@ def _fed(this: _Lowering, slot: int, unit: str) -> set[str]:
         if sites[producer].slot == slot < sites[consumer].slot
         if sites[producer].unit.name == unit != sites[consumer].unit.name
     }
-
-
-def _einsum(task: Task) -> str:
-    """The Einsum of a task on a unit."""
-    return task.name.split(" ")[0].rstrip("'")
 
 
 def _sequence(stages: list[Stage]) -> list[Task]:
@@ -238,21 +278,30 @@ def _memory(this: _Lowering, moves: tuple[Transfer, ...]) -> list[Task]:
     if this.amortised:
         return [Task(move.name, move.level, move.bytes / trips, ahead=True) for move in moves]
     made = []
+    keys: list[str] = []
     for move in moves:
         if move.purpose == "post":
             site = this.group.sites[move.tensor]
             when = this.epochs.when(site.ranks, _late(this.group)[move.tensor])
             made.append(Task(move.name, move.level, move.bytes / this.epochs.visits(site.ranks), when=when, ahead=True))
         elif move.purpose != "operand":
-            first = move.period - 1 if move.purpose == "drain" else 0
-            when = (When(move.period, first, first + 1),) if move.period > 1 else ()
-            made.append(Task(move.name, move.level, move.bytes * move.period / trips, when=when, ahead=True))
+            when = _turning(move, trips)
+            task = Task(move.name, move.level, move.bytes * move.period / trips, when=when, ahead=True)
+            if _keyed(this, move):
+                task = replace(task, demand=move.tile_bytes, key=len(keys), turn=move.period, round=move.round)
+                keys.append(move.name)
+            made.append(task)
     return made
 
 
-def _inside(move: Transfer, other: Transfer) -> bool:
-    """Whether a fill takes from the hold that another one fills."""
-    return move.purpose == other.purpose == "fill" and move.tensor == other.tensor and move.rank > other.rank
+def _turning(move: Transfer, trips: int) -> tuple[When, ...]:
+    """The epochs in which a tile is filled, the first of each, or drained, the last."""
+    if move.period <= 1:
+        return ()
+    if move.period == trips:  # one tile for the whole task, whatever its trips
+        return (When(0, -1, 0) if move.purpose == "drain" else When(0, 0, 1),)
+    first = move.period - 1 if move.purpose == "drain" else 0
+    return (When(move.period, first, first + 1),)
 
 
 def _connected(this: _Lowering, body: list[Task], moves: tuple[Transfer, ...]) -> list[Task]:
@@ -260,12 +309,12 @@ def _connected(this: _Lowering, body: list[Task], moves: tuple[Transfer, ...]) -
     if this.amortised:
         return body
     after: dict[str, list[tuple[str, int]]] = {task.name: list(task.after) for task in body}
-    working = {name: [task.name for task in body if _einsum(task) == name] for name in this.group.sites}
+    working = {name: [task.name for task in body if name in einsums_of(task)] for name in this.group.sites}
     for move in moves:
         again = (move.copies - 1) * move.period + 1
         users = [task for name in move.users for task in working[name]]
         if move.purpose == "fill":
-            inner = [other.name for other in moves if _inside(other, move)]
+            inner = [other.name for other in moves if inside(other, move)]
             for task in (*inner, *users):
                 after[task].append((move.name, 0))
             for task in inner or users:  # what has been passed on needs no room

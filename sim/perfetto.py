@@ -1,7 +1,8 @@
 """A run of the event engine as a trace that the Perfetto UI and chrome://tracing open (Chrome's JSON trace format).
 
 Every instance is a process and every unit of it a thread; what all instances share is a process of its own. Tasks that
-share a unit at one time lie on tracks beside each other, since slices of one track must not overlap.
+share a unit at one time lie on tracks beside each other, since slices of one track must not overlap. Arrows lead to a
+task from the one whose end let it start. Counters tell the bandwidth in use and how many workers an instance has.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any
 from lightbound.base.errors import LightboundError
 
 from .event import EventRun, Slice
+from .trace_counters import counters
 
-LONGEST = 200_000  # slices; more make a file that no viewer opens quickly
+LONGEST = 100_000  # slices; more make a file that no viewer opens quickly
+ARROWS = 20_000  # of the first slices
 _BLOCKS = ("prologue", "body", "epilogue")
 
 
@@ -26,10 +29,11 @@ def trace_events(
 
     machine and instance are the names that tracks are given.
     """
-    shared = 1 + max((run.system.instances for run, _, _ in runs), default=1)
+    shared = shared_process(runs)
     tracks = Tracks(first=shared + 1)  # a thread with the number of a process would be taken for its main thread
     made: list[dict[str, Any]] = []
     for group, (run, begin, scale) in enumerate(runs):
+        places: dict[tuple[int, ...], tuple[int, int]] = {}
         for one in sorted(run.slices, key=lambda each: (each.start, each.end)):
             resource, owner = run.system.numbered[one.resource]
             process = shared if owner is None else owner + 1
@@ -41,12 +45,17 @@ def trace_events(
                     "name": task,
                     "cat": resource.kind,
                     "pid": process,
-                    "tid": tracks.take(process, resource.name, begin + one.start * scale, begin + one.end * scale),
+                    "tid": (
+                        track := tracks.take(process, resource.name, begin + one.start * scale, begin + one.end * scale)
+                    ),
                     "ts": 1e6 * (begin + one.start * scale),
                     "dur": 1e6 * (one.end - one.start) * scale,
                     "args": _arguments(one, group),
                 }
             )
+            places[_identity(one)] = process, track
+        made += _arrows(run, begin, scale, places, len(made))
+        made += counters(run, begin, scale, shared)
     names = [
         named("process_name", process, 0, f"{machine}: shared" if process == shared else f"{instance} {process - 1}")
         for process in sorted({process for process, _, _ in tracks.numbers})
@@ -56,6 +65,39 @@ def trace_events(
         for (process, name, lane), number in tracks.numbers.items()
     ]
     return [*names, *made]
+
+
+def shared_process(runs: Sequence[tuple[EventRun, float, float]]) -> int:
+    """The number of the process of what all instances share; instance i is process i + 1."""
+    return 1 + max((run.system.instances for run, _, _ in runs), default=1)
+
+
+def _identity(one: Slice) -> tuple[int, ...]:
+    return one.worker, one.context, one.block, one.task, one.iteration
+
+
+def _arrows(
+    run: EventRun, begin: float, scale: float, places: dict[tuple[int, ...], tuple[int, int]], first: int
+) -> list[dict[str, Any]]:
+    """From the last task that each waited for, where it is listed, to where it starts."""
+    ends = {_identity(one): one for one in run.slices}
+    made: list[dict[str, Any]] = []
+    for one in run.slices[:ARROWS]:
+        program = run.system.program[run.system.workers[one.worker].program]
+        before = [
+            ends.get((one.worker, one.context, one.block, task, one.iteration - distance))
+            for task, distance in program.blocks[one.block].after[one.task]
+        ]
+        known = [other for other in before if other is not None]
+        if not known:
+            continue
+        last = max(known, key=lambda other: other.end)
+        common = {"name": "then", "cat": "order", "id": first + len(made)}
+        for phase, at, moment in (("s", last, last.start), ("f", one, one.start)):
+            process, track = places[_identity(at)]
+            where = {"pid": process, "tid": track, "ts": 1e6 * (begin + moment * scale)}
+            made.append({**common, "ph": phase, **where, **({"bp": "e"} if phase == "f" else {})})
+    return made
 
 
 def write_trace(path: str | Path, runs: Sequence[tuple[EventRun, float, float]], machine: str, instance: str) -> None:

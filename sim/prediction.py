@@ -11,6 +11,7 @@ import numpy as np
 
 from lightbound.base.formula import Number, is_array, maximum, where
 
+from .accounts import account
 from .analytical import GroupResult
 from .plan import Plan
 from .reuse import Sizes
@@ -25,6 +26,8 @@ class Prediction:
     latency_s: of all groups, one after the other. decomposition_s: the latency by what it waits for; its parts add up
         to it. busy_s: how long each unit and level is busy; these overlap. utilization: useful work of a unit over all
         that its lanes could do in the latency.
+    account_s: the latency by what contexts spend it on: at units and levels, waiting, in the overhead of tasks, in
+        imbalance and in launches (accounts.py); its parts add up to it too.
     traffic_bytes: read and written at each level, by name; traffic_by_tensor: the same by tensor. compulsory_bytes:
         what no mapping can avoid at the outermost level. occupancy_bytes: most that is held in one copy of each level.
     energy_j: the sum of energy_by_component, or None where the machine prices nothing.
@@ -53,6 +56,12 @@ class Prediction:
     params: Mapping[str, Number] = field(default_factory=dict)
     plan: Plan | None = field(default=None, repr=False)
     groups: tuple[GroupResult, ...] = field(default=(), repr=False)
+    counted_s: Mapping[str, Number] | None = field(default=None, repr=False)  # `account_s`, where an engine counts it
+
+    @cached_property
+    def account_s(self) -> Mapping[str, Number]:
+        """Seconds by what they are spent on; they add up to the latency."""
+        return account(self.groups) if self.counted_s is None else self.counted_s
 
     @cached_property
     def bottleneck(self) -> Any:
@@ -83,6 +92,7 @@ class Prediction:
             "latency_s": _plain(self.latency_s),
             "bottleneck": _plain(self.bottleneck),
             "decomposition_s": _plain(self.decomposition_s),
+            "account_s": _plain(self.account_s),
             "busy_s": _plain(self.busy_s),
             "utilization": _plain(self.utilization),
             "traffic_bytes": _plain(self.traffic_bytes),

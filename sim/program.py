@@ -37,18 +37,24 @@ class Resource:
 
     fifo: one task at a time, in order of arrival. sharing: all at once at equal parts of the rate. bandwidth: the same,
     max-min fair where tasks have a `cap`. delay: every task alone, as if there were one for each.
-    A `shared` one is one for all instances; otherwise every instance has its own.
+    A `shared` one is one for all instances; otherwise every instance has its own. cache: of a bandwidth, how much of
+    what it moved (of tasks with a `key`) is kept behind it, the tiles used last; what is kept is not moved again.
     """
 
     name: str
     kind: Kind
     rate: float = 1.0
     shared: bool = False
+    cache: float = 0.0
 
 
 @dataclass(frozen=True)
 class When:
-    """The iterations i with ``first <= i % period < end``."""
+    """The iterations i with ``first <= i % period < end``.
+
+    A period of 0 is the whole loop, whatever its trips: `first` below 0 and `end` below 1 then count from its end, so
+    that ``When(0, -1, 0)`` is the last iteration.
+    """
 
     period: int
     first: int
@@ -62,6 +68,10 @@ class Task:
     after: ``(task, distance)``: that task must have done all its iterations up to this one less the distance.
     when: it runs only in the iterations that all conditions allow. ahead: `depth` does not hold it back.
     cap: the most of a bandwidth that it can take. priority: among tasks that arrive at one time, the least is first.
+    more: demand beside `demand` in the marked iterations of a context; not of a delay.
+    key: what it moves is a tile, of which others may move the same: that of a context of the same number, in a worker
+    whose key of this place is the same, every `turn` iterations another one, and after `round` of them (0: never) the
+    first one again.
     """
 
     name: str
@@ -72,6 +82,10 @@ class Task:
     ahead: bool = False
     cap: float = inf
     priority: int = 0
+    more: float = 0.0
+    key: int | None = None
+    turn: int = 1
+    round: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,11 +113,17 @@ class Program:
 
 @dataclass(frozen=True)
 class Worker:
-    """A program with the trips of each of its contexts. `instance` pins it; otherwise it takes any free slot."""
+    """A program with the trips of each of its contexts. `instance` pins it; otherwise it takes any free slot.
+
+    marked: so many of the first trips of each context are marked; none is where nothing is said. keys: by which tasks
+    tell whether they move the same as another worker's.
+    """
 
     program: str
     trips: tuple[int, ...] = (1,)
     instance: int | None = None
+    marked: tuple[int, ...] = ()
+    keys: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,11 +181,24 @@ def next_active(task: Task, iteration: int, trips: int) -> int:
     while moved and iteration < trips:
         moved = False
         for when in task.when:
-            phase = iteration % when.period
-            if not when.first <= phase < when.end:
-                iteration += when.first - phase + (0 if phase < when.first else when.period)
+            period, first, end = resolved(when, trips)
+            phase = iteration % period
+            if not first <= phase < end:
+                iteration += first - phase + (0 if phase < first else period)
                 moved = True
     return min(iteration, trips)
+
+
+def resolved(when: When, trips: int) -> tuple[int, int, int]:
+    """Period, first and end in a loop of so many trips."""
+    if when.period:
+        return when.period, when.first, when.end
+    return trips, when.first if when.first >= 0 else max(0, trips + when.first), when.end + trips * (when.end <= 0)
+
+
+def marked_trips(worker: Worker) -> tuple[int, ...]:
+    """Marked trips of each context of a worker."""
+    return worker.marked or (0,) * len(worker.trips)
 
 
 def _chain(tasks: tuple[Task, ...]) -> Block:
@@ -217,6 +250,13 @@ def check_system(system: System) -> None:
             )
         if any(trips < 0 for trips in worker.trips):
             raise LightboundError(f"{where}.trips", worker.trips, "goes below 0", "Count iterations from 0 up.")
+        most = max((task.key for task in system.program[worker.program].body if task.key is not None), default=-1)
+        if most >= len(worker.keys):
+            remedy = "Give a number for every key of its tasks."
+            raise LightboundError(f"{where}.keys", worker.keys, f"has no key {most}", remedy)
+        if worker.marked and len(worker.marked) != len(worker.trips):
+            remedy = "Give one number for each context, or none."
+            raise LightboundError(f"{where}.marked", worker.marked, f"is not for {len(worker.trips)} contexts", remedy)
         if worker.instance is not None and not 0 <= worker.instance < system.instances:
             raise LightboundError(
                 f"{where}.instance",
@@ -242,17 +282,23 @@ def _check_program(program: Program, resources: dict[str, Resource]) -> None:
             raise LightboundError(
                 f"{field}.resource", task.resource, "does not exist", choose_from(resources, task.resource)
             )
-        if not (task.demand >= 0 and isfinite(task.demand)):
-            raise LightboundError(
-                f"{field}.demand", task.demand, "is not an amount", "Give a finite number, 0 or more."
-            )
+        for name, amount in (("demand", task.demand), ("more", task.more)):
+            if not (amount >= 0 and isfinite(amount)):
+                raise LightboundError(f"{field}.{name}", amount, "is not an amount", "Give a finite number, 0 or more.")
         if not task.cap > 0 or (task.cap != inf and resources[task.resource].kind != "bandwidth"):
             raise LightboundError(f"{field}.cap", task.cap, "caps nothing", "Give a cap above 0, and to a bandwidth.")
+        numbers = task.key is None or (task.key >= 0 and task.turn >= 1 and task.round >= 0)
+        if not numbers or (task.key is not None and resources[task.resource].kind != "bandwidth"):
+            remedy = "Number keys from 0, let turns be 1 or more, and take a bandwidth."
+            raise LightboundError(f"{field}.key", task.key, "names no tile", remedy)
+        if task.more and resources[task.resource].kind == "delay":
+            remedy = "Give the rest to a task on a resource."
+            raise LightboundError(f"{field}.more", task.more, "cannot be of a delay: its iterations overlap", remedy)
         for when in task.when:
-            if not 0 <= when.first < when.end <= when.period:
+            if when.period < 0 or (when.period and not 0 <= when.first < when.end <= when.period):
                 raise LightboundError(f"{field}.when", when, "is never", "Let 0 <= first < end <= period.")
     for task in (*program.prologue, *program.epilogue):
-        if task.after or task.when:
+        if task.after or task.when or task.key is not None:
             raise LightboundError(
                 f"{where}: {task.name}",
                 task.after or task.when,

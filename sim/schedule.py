@@ -8,7 +8,7 @@ of tasks.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,17 +16,21 @@ from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, where
 
-from .contention import cycle_time
+from .contention import rounds
 from .plan import GroupPlan
 from .traffic import Nests
 
 
 @dataclass(frozen=True)
 class EinsumTime:
-    """Busy time of one Einsum by unit: cycles of the busiest instance, and lane-cycles of useful work in all."""
+    """Busy time of one Einsum by unit: cycles of the busiest instance, and lane-cycles of useful work in all.
+
+    loads: of the cycles of a unit those that its threads take to load, beyond what their work hides, by level.
+    """
 
     cycles: dict[str, Number]
     lane_cycles: dict[str, Number]
+    loads: dict[str, dict[str, Number]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class Schedule:
     ``overhead``).
     epochs: iterations of the shared loops in all; tasks: iterations that are dealt over instances, `busiest` of them
     to the busiest one. An epoch takes `epoch_cycles` there, a task `overhead_cycles` beside its epochs. An
-    instance has `resident` tasks at once.
+    instance has `resident` tasks at once. spent: `cycles` by what a context spends them on, at units and otherwise
+    (accounts.py). instances: among which the tasks are dealt.
     """
 
     slots: tuple[dict[str, Number], ...]
@@ -49,6 +54,8 @@ class Schedule:
     epoch_cycles: Number
     overhead_cycles: Number
     resident: Number = 1
+    spent: dict[str, Number] = field(default_factory=dict)
+    instances: Number = 1
 
     @property
     def busy(self) -> dict[str, Number]:
@@ -77,7 +84,7 @@ def make_schedule(
     shared = nests.below(plan.shared)
     ranks = frozenset().union(*(site.ranks for site in plan.sites.values()))
     epochs = shared.visits(ranks, len(plan.shared))
-    tasks, busiest = _tasks(machine, plan, nests)
+    tasks, busiest, instances = _tasks(machine, plan, nests)
     mine = epochs * busiest / tasks
     group = plan.group
     waits: dict[str, Number] = {}
@@ -98,27 +105,52 @@ def make_schedule(
     resident = evaluate(group.resident, nests.environment)
     hidden = where(resident > 1, overhead, 0)
     overhead = overhead - hidden
+    spent = _spent_in_slots(slots)
+    spent["waiting"] = sum(waits.values(), 0)
     if group.contexts != 0:
-        demands = list(_demands(machine, slots, mine).values())
-        beside: list[Number] = [0] * len(demands)
+        demands = _demands(machine, slots, mine)
+        beside: dict[str, Number] = dict.fromkeys(demands, 0)
         for level in dict.fromkeys((*group.awaits, *group.settles)):
             read = read_s.get(level, 0) * machine.clock_hz / mine
             stored = stored_s.get(level, 0) * machine.clock_hz / mine
             waited = read * evaluate(group.awaits.get(level, 0), nests.environment)
             waited = waited + stored * evaluate(group.settles.get(level, 0), nests.environment)
-            demands.append(waited)
-            beside.append(read + stored - waited)
-        delay = evaluate(group.delay, nests.environment) + hidden * tasks / epochs
-        waits["contention"] = maximum(0, mine * cycle_time(demands, contexts, delay, beside) - total)
+            demands[level] = waited
+            beside[level] = read + stored - waited
+        delay = evaluate(group.delay, nests.environment)
+        behind = hidden * tasks / epochs
+        cycle, stays = rounds(list(demands.values()), contexts, delay + behind, list(beside.values()))
+        waits["contention"] = maximum(0, mine * cycle - total)
+        at_units = sum(stays, 0.0)
+        scale = maximum(total, mine * cycle) / maximum(cycle, at_units)
+        spent = {name: stay * scale for name, stay in zip(demands, stays, strict=True)}
+        rest = maximum(0, cycle - at_units) * scale
+        spent["waiting"] = rest * where(delay + behind > 0, delay / maximum(delay + behind, 1e-30), 1)
+        spent["overhead"] = rest - spent["waiting"]
     else:
         for level, part in group.awaits.items():
             if level in read_s:
-                waits[f"{level} reads"] = read_s[level] * machine.clock_hz * evaluate(part, nests.environment)
+                reads = read_s[level] * machine.clock_hz * evaluate(part, nests.environment)
+                waits[f"{level} reads"] = spent[level] = reads
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
     if group.overhead != 0 and np.any(np.asarray(overhead) > 0):
         waits["overhead"] = busiest * overhead
+        spent["overhead"] = spent.get("overhead", 0) + busiest * overhead
     cycles = total + sum(waits.values(), 0)
-    return Schedule(slots, waits, cycles, epochs, tasks, busiest, epoch_cycles, overhead, resident)
+    return Schedule(slots, waits, cycles, epochs, tasks, busiest, epoch_cycles, overhead, resident, spent, instances)
+
+
+def _spent_in_slots(slots: tuple[dict[str, Number], ...]) -> dict[str, Number]:
+    """The cycles of slots by the unit that each waits for."""
+    spent: dict[str, Number] = {}
+    for slot in slots:
+        longest = maximum(0, *slot.values())
+        taken: Number = False
+        for unit, cycles in slot.items():
+            here = (cycles >= longest) & np.logical_not(taken)
+            spent[unit] = spent.get(unit, 0) + where(here, cycles, 0)
+            taken = taken | here
+    return spent
 
 
 def _demands(machine: Machine, slots: tuple[dict[str, Number], ...], epochs: Number) -> dict[str, Number]:
@@ -141,8 +173,8 @@ def _slots(plan: GroupPlan, einsums: dict[str, EinsumTime]) -> tuple[dict[str, N
     return tuple(slots)
 
 
-def _tasks(machine: Machine, plan: GroupPlan, nests: Nests) -> tuple[Number, Number]:
-    """Iterations that are dealt over instances, in all and for the busiest instance."""
+def _tasks(machine: Machine, plan: GroupPlan, nests: Nests) -> tuple[Number, Number, Number]:
+    """Iterations that are dealt over instances, in all and for the busiest one, and how many instances there are."""
     shared = nests.below(plan.shared)
     tasks: Number = 1
     instances: Number = 1
@@ -150,4 +182,4 @@ def _tasks(machine: Machine, plan: GroupPlan, nests: Nests) -> tuple[Number, Num
         if loop.over is not None:
             tasks = tasks * ceil_div(shared.extent(loop.rank, depth), shared.extent(loop.rank, depth + 1))
             instances = machine.copies(loop.over)
-    return tasks, ceil_div(tasks, instances)
+    return tasks, ceil_div(tasks, instances), instances

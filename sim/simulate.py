@@ -54,21 +54,28 @@ def simulate(
         raise LightboundError("engine", engine, "does not exist", choose_from(ENGINES, engine))
     work = as_workload(workload)
     hardware = as_machine(machine)
-    if work.mask is not None and len(work.mask.grid) == 1 and engine == "analytical":
-        from .masked_prediction import predict_masked, some_masked
+    if work.mask is not None:
+        from .masked_prediction import kernel, masked_by_events, predict_masked
 
-        work, chosen = resolve_mapping(work, hardware, mapping or some_masked(work, hardware))
-        if chosen.masked is not None:
-            return predict_masked(work, hardware, chosen)
+        masked = kernel(work, hardware, mapping, strict=engine == "event")
+        if masked is not None:
+            if engine == "event":
+                return masked_by_events(masked[0], hardware, masked[1], seed, fill, trace)
+            _without_trace(trace)
+            return predict_masked(masked[0], hardware, masked[1])
     work, chosen = resolve_mapping(work, hardware, mapping)
     prediction = predict(work, hardware, chosen)
     if engine == "event":
         from .event_prediction import by_events
 
         return by_events(prediction, seed, fill, trace)
+    _without_trace(trace)
+    return prediction
+
+
+def _without_trace(trace: str | Path | None) -> None:
     if trace is not None:
         raise LightboundError("trace", str(trace), "needs a run of events to draw", "Ask for engine='event'.")
-    return prediction
 
 
 def as_workload(workload: Workload | Cascade | str) -> Workload:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from math import prod
+from typing import Any, Literal
 
 from lightbound.archs.machine import Machine
 from lightbound.base.formula import evaluate
@@ -29,7 +30,9 @@ class Transfer:
     fill: into a hold before it is used, every `period` epochs. drain: out of a hold when its tile is done. post:
     results that leave from the unit. operand: between the level and the units, with their work. `copies` tiles have
     room in the hold. `users` are the Einsums that take from it or write to it. `rank` orders the fills of a tensor from
-    the outermost hold inwards.
+    the outermost hold inwards. Of what all instances fetch from the outermost level into one they share: `tile_bytes`
+    of one fetch if nobody else has fetched it, the places of the dealt loops that tell tiles `apart`, and after how
+    many tiles the first comes again.
     """
 
     name: str
@@ -41,6 +44,9 @@ class Transfer:
     copies: int = 1
     users: frozenset[str] = frozenset()
     rank: int = 0
+    tile_bytes: float = 0.0
+    apart: frozenset[int] = frozenset()
+    round: int = 0
 
 
 def transfers(
@@ -67,7 +73,17 @@ def transfers(
         ranks = _ranks(group, tensor)
         period = epochs.period(ranks, len(held.loops))
         copies = max(1, int(evaluate(held.copies, nests.environment)))
-        made.append(Transfer(way, tensor, level.name, count, purpose, period, copies, held.users & users, held.level))
+        own: dict[str, Any] = {}
+        shares_it = machine.levels[held.level].scope is None and machine.levels[held.level].capacity_bytes is not None
+        again = epochs.round(ranks, len(held.loops))
+        dealt = [loop for loop in epochs.dealt if loop.position < len(held.loops)]
+        if purpose == "fill" and number == 0 and action == READ and shares_it and dealt and again is not None:
+            tile_bytes = _tile_words(flows[tensor], held, nests) * word_bytes / epochs.split
+            apart = frozenset(loop.position for loop in dealt if loop.rank in ranks)
+            own = {"tile_bytes": tile_bytes, "apart": apart, "round": again}
+        made.append(
+            Transfer(way, tensor, level.name, count, purpose, period, copies, held.users & users, held.level, **own)
+        )
     return tuple(made)
 
 
@@ -102,6 +118,14 @@ def _purpose(group: GroupPlan, flow: Flow, level: int, action: str) -> tuple[Pur
         leaves = flow.leaves and level == 0
         return "drain", inner if leaves else None
     return "drain", inner if inner is not None else (own if action == READ and not flow.readers else None)
+
+
+def _tile_words(flow: Flow, held: Held, nests: Nests) -> float:
+    """Words of a tile of a hold, on average over ragged ones."""
+    nest, depth = nests.below(held.loops), len(held.loops)
+    (_, access), *_ = flow.readers
+    tiles = prod(float(nest.count(rank, depth)) for rank in access.ranks)
+    return float(nest.footprint(access, 0)) / tiles
 
 
 def _touches(einsum: object, tensor: str) -> bool:

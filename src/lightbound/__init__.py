@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from lightbound.sim.radio.link import link as link
     from lightbound.sim.search import default_mapping as default_mapping
     from lightbound.sim.simulate import simulate as simulate
+    from lightbound.sim.what_if import WhatIf as WhatIf
+    from lightbound.sim.what_if import what_if as what_if
     from lightbound.validate.host.compare import compare as compare
     from lightbound.validate.suite import run_suite as run_suite
     from lightbound.validate.suite import suite_names as suite_names
@@ -63,6 +65,7 @@ _HOME = {
     "Prediction": "sim.prediction",
     "Setting": "sim.agents.setting",
     "Study": "sim.agents.study",
+    "WhatIf": "sim.what_if",
     "Workload": "workloads.registry",
     "bound": "sim.bound",
     "bound_search": "sim.designs",
@@ -82,6 +85,7 @@ _HOME = {
     "suite_names": "validate.suite",
     "trace": "workloads.trace",
     "v2x": "sim.agents.study",
+    "what_if": "sim.what_if",
     "workload": "workloads.registry",
     "workload_names": "workloads.registry",
 }
@@ -97,6 +101,7 @@ __all__ = [
     "Prediction",
     "Setting",
     "Study",
+    "WhatIf",
     "Workload",
     "bound",
     "bound_search",
@@ -116,6 +121,7 @@ __all__ = [
     "suite_names",
     "trace",
     "v2x",
+    "what_if",
     "workload",
     "workload_names",
 ]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lightbound.sim.program import KINDS, Program, Resource, System, Task, When, Worker
 
 AMOUNTS = st.one_of(st.integers(0, 4).map(float), st.floats(0, 9, allow_subnormal=False), st.just(1 / 3))
+CACHES = st.sampled_from([0.0, 3.0, 8.0])
 RATES = st.sampled_from([1.0, 1.0, 0.5, 3.0, 0.7])
 
 
@@ -16,6 +17,9 @@ RATES = st.sampled_from([1.0, 1.0, 0.5, 3.0, 0.7])
 def conditions(draw: st.DrawFn) -> tuple[When, ...]:
     made = []
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
+        if draw(st.integers(0, 3)) == 0:  # of the whole loop
+            made.append(draw(st.sampled_from([When(0, 0, 1), When(0, -1, 0), When(0, -2, 0), When(0, 1, -1)])))
+            continue
         period = draw(st.integers(1, 4))
         first = draw(st.integers(0, period - 1))
         made.append(When(period, first, draw(st.integers(first + 1, period))))
@@ -42,6 +46,10 @@ def tasks(draw: st.DrawFn, resources: tuple[Resource, ...], count: int, looped: 
                 ahead=draw(st.booleans()),
                 cap=cap,
                 priority=draw(st.integers(0, 1)),
+                key=draw(st.sampled_from([None, 0, 1])) if looped and resource.kind == "bandwidth" else None,
+                turn=draw(st.integers(1, 3)),
+                round=draw(st.sampled_from([0, 0, 2])),
+                more=draw(st.sampled_from([0.0, 0.0, 1.0, 2.5])) if looped and resource.kind != "delay" else 0.0,
             )
         )
     return tuple(made)
@@ -51,7 +59,7 @@ def tasks(draw: st.DrawFn, resources: tuple[Resource, ...], count: int, looped: 
 def systems(draw: st.DrawFn) -> System:
     """A system that always comes to an end."""
     resources = tuple(
-        Resource(f"r{number}", draw(st.sampled_from(KINDS)), draw(RATES), draw(st.booleans()))
+        Resource(f"r{number}", draw(st.sampled_from(KINDS)), draw(RATES), draw(st.booleans()), draw(CACHES))
         for number in range(draw(st.integers(1, 4)))
     )
     programs = tuple(
@@ -67,12 +75,15 @@ def systems(draw: st.DrawFn) -> System:
         for number in range(draw(st.integers(1, 2)))
     )
     instances = draw(st.integers(1, 3))
+    trips = [tuple(draw(st.lists(st.integers(0, 6), max_size=3))) for _ in range(draw(st.integers(0, 5)))]
     workers = tuple(
         Worker(
             draw(st.sampled_from(programs)).name,
-            tuple(draw(st.lists(st.integers(0, 6), max_size=3))),
+            each,
             draw(st.one_of(st.none(), st.integers(0, instances - 1))),
+            tuple(draw(st.integers(0, 4)) for _ in each) if draw(st.booleans()) else (),
+            (draw(st.integers(0, 1)), draw(st.integers(0, 1))),
         )
-        for _ in range(draw(st.integers(0, 5)))
+        for each in trips
     )
     return System(resources, programs, workers, instances, draw(st.integers(1, 2)))

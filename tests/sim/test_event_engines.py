@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lightbound.base.errors import LightboundError
 from lightbound.sim import event, event_simpy
 from lightbound.sim.event import EventRun, Slice
-from lightbound.sim.program import Program, Resource, System, Task, When, Worker, next_active
+from lightbound.sim.program import Program, Resource, System, Task, When, Worker, next_active, resolved
 
 from .event_systems import systems
 
@@ -24,6 +24,11 @@ SEEDS = st.integers(0, 2**64 - 1)
 RANDOM = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 UNIT = Resource("unit", "fifo")
 SHARED = Resource("unit", "sharing")
+
+
+def runs(when: When, iteration: int, trips: int) -> bool:
+    period, first, end = resolved(when, trips)
+    return first <= iteration % period < end
 
 
 def ordered(run: EventRun) -> list[Slice]:
@@ -56,7 +61,7 @@ def test_every_task_is_done_as_often_as_its_loop_says(system: System, seed: int)
             for context, trips in enumerate(worker.trips if phase == 1 else (1,)):
                 for position, task in enumerate(block.tasks):
                     for iteration in range(trips):
-                        if all(when.first <= iteration % when.period < when.end for when in task.when):
+                        if all(runs(when, iteration, trips) for when in task.when):
                             expected[number, context, phase, position, iteration] = 1
     assert done == expected
     assert run.tasks == expected.total()
@@ -217,7 +222,7 @@ def test_a_system_that_cannot_run_is_refused_with_the_field(make: object, field:
 def test_leaping_over_periods_changes_nothing_but_rounding(system: System, trips: int) -> None:
     """One context, nothing left to chance: periods that repeat may be counted instead of run."""
     program = replace(system.programs[0], jitter=0.0)
-    alone = System(system.resources, (program,), (Worker(program.name, (trips,)),), system.instances)
+    alone = System(system.resources, (program,), (Worker(program.name, (trips,), keys=(0, 1)),), system.instances)
     run, leapt = event.run_system(alone), event.run_system(alone, extrapolate=True)
     assert leapt.tasks == run.tasks
     assert leapt.makespan == pytest.approx(run.makespan, rel=1e-9)

@@ -156,6 +156,10 @@ def simulate(
         Path | None,
         typer.Option("--trace", metavar="FILE.json", help="Write the event engine's run, for the Perfetto UI."),
     ] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option("--what-if", metavar="NAME=VALUE", help="And with another machine: exp=2x, dram=inf; or all."),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain/--no-explain", help="Say in words why it takes so long.")] = True,
     form: Format = "table",
 ) -> None:
@@ -173,7 +177,7 @@ def simulate(
     hardware = given.machine(machine, set_machine or ())
     values = kernel.values(param or (), stages, warps)
     meant = kernel.mapping_of(work, hardware, given.mapping(mapping), tiles, values)
-    publish(answer(work, hardware, meant, engine, explain, seed, fill, trace), form)
+    publish(answer(work, hardware, meant, engine, explain, seed, fill, trace, what_if or ()), form)
 
 
 @app.command()

@@ -81,7 +81,10 @@ def mapping_of(
     from lightbound.sim.overrides import with_values
     from lightbound.sim.simulate import resolve_mapping
 
-    masked = work.mask is not None and len(work.mask.grid) == 1
+    masked = work.mask is not None
+    if tiles is not None and work.mask is not None and len(work.mask.grid) > 1:
+        remedy = "Leave it out: the best tiles that kernels offer are taken; `bound` takes others."
+        raise LightboundError("--tiles", tiles, f"are not tiles of a grid of {len(work.mask.grid)} axes", remedy)
     if not changed and tiles is None and (mapping is not None or not masked):
         return mapping
     kernel = some_masked(work, machine) if mapping is None else None

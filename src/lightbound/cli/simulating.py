@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ from lightbound.archs.machine import Machine
 from lightbound.sim.explain import joules, seconds, size
 from lightbound.sim.mapping import Mapping
 from lightbound.sim.prediction import Prediction
-from lightbound.sim.simulate import resolve_mapping, simulate
+from lightbound.sim.simulate import simulate
+from lightbound.sim.what_if import WhatIf, kept, what_if
 from lightbound.workloads.registry import Workload
 
 from .answer import Answer, Block, Table, Text, flat
 from .progress import progress
+
+ALL = "all"  # the changes that are of interest for most kernels
 
 
 def answer(
@@ -25,17 +29,32 @@ def answer(
     seed: int = 0,
     fill: str = "counted",
     trace: Path | None = None,
+    changes: Sequence[str] = (),
 ) -> Answer:
-    """The prediction, with its explanation in words where that is wanted. The last three are the event engine's."""
+    """The prediction, with its explanation in words where that is wanted. Seed, fill and trace are the event engine's;
+    `changes` are of the machine, and what each would gain is told beside.
+    """
     with progress(f"Simulating {work.name} on {machine.name}"):
-        work, chosen = resolve_mapping(work, machine, mapping)
+        work, chosen = kept(work, machine, mapping, engine)
         prediction = simulate(work, machine, chosen, engine, seed, fill, trace)
+        named = () if tuple(changes) == (ALL,) else changes
+        options: dict[str, Any] = {"engine": engine, "seed": seed, "fill": fill}
+        gains = what_if(work, machine, chosen, named, **options) if changes else None
     words = prediction.explain() if explained else None
     data = {"preset": work.preset, "variant": work.variant, **prediction.to_dict(), "lacks": list(machine.lacks)}
     record = dict(flat({name: value for name, value in data.items() if name not in ("assumptions", "lacks")}))
     if words is not None:
         data["explanation"] = words
-    blocks = [_summary(prediction, work), _resources(prediction), _levels(prediction, machine), _tensors(prediction)]
+    if gains is not None:
+        data["what_if"] = gains.to_dict()
+    blocks = [
+        _summary(prediction, work),
+        _resources(prediction),
+        _accounts(prediction),
+        _changes(gains) if gains is not None else None,
+        _levels(prediction, machine),
+        _tensors(prediction),
+    ]
     if words is not None:
         blocks.append(Text("\n".join((words, *machine.lacks)), title="Why"))
     return Answer([block for block in blocks if block is not None], data, [record])
@@ -75,6 +94,23 @@ def _resources(p: Prediction) -> Block:
     ]
     columns = ("resource", "busy", "busy of latency", "utilization", "binds")
     return Table(columns, rows, title="Where the time goes", right=frozenset(columns[1:]))
+
+
+def _accounts(p: Prediction) -> Block:
+    """What contexts spend the latency on: these parts add up, whatever overlaps."""
+    rows = [(name, seconds(part), _share(part, p.latency_s)) for name, part in p.account_s.items()]
+    columns = ("spent at", "time", "share")
+    return Table(columns, rows, title="What the time is spent on", right=frozenset(columns[1:]))
+
+
+def _changes(gains: WhatIf) -> Block:
+    rows = [
+        (one.name, seconds(one.latency_s), f"{one.speedup:.3f}x", one.prediction.bottleneck, ", ".join(one.unread))
+        for one in gains.changes
+    ]
+    rows.append(("as it is", seconds(gains.base.latency_s), "1.000x", gains.base.bottleneck, ""))
+    columns = ("what if", "latency", "speedup", "then binds", "not read")
+    return Table(columns, rows, title="What if", right=frozenset(("latency", "speedup")))
 
 
 def _levels(p: Prediction, machine: Machine) -> Block:
