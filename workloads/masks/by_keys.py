@@ -29,6 +29,6 @@ def visits_by_keys(mask: Mask, count: TileCount) -> tuple[NDArray[np.float64], N
     listed = mask.visits(count.q_tile, count.kv_tile)
     each = np.diff(listed.offsets)
     share = mask.tested_visits(count) / np.maximum(each, 1)
-    visits = np.bincount(listed.kv_tile, minlength=count.dense_kv_tiles).astype(float)
+    visits = np.bincount(listed.kv_tile, minlength=count.dense_kv_tiles).astype(np.float64)
     tested = np.bincount(listed.kv_tile, weights=np.repeat(share, each), minlength=count.dense_kv_tiles)
-    return visits, tested
+    return visits, tested.astype(np.float64)
