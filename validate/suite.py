@@ -95,8 +95,8 @@ class SuiteReport:
 class Suite:
     """A suite: `run` scores the figures that ship with lightbound, `score` those of a user's file, where it can.
 
-    `columns` are those that such a file has, for help texts. A suite that `measures` this machine takes its time, and
-    answers by what the machine is: it runs where it is named, and not among all others.
+    `columns` are those that such a file has, for help texts. A suite that measures this machine, or takes minutes, runs
+    where it is named (`by_name`), and not among all others.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Suite:
     run: Callable[[], SuiteReport]
     score: Callable[[Path], SuiteReport] | None = None
     columns: tuple[str, ...] = ()
-    measures: bool = False
+    by_name: bool = False
 
     def report(self, checks: Iterable[Check], scores: Sequence[Score], notes: tuple[str, ...]) -> SuiteReport:
         """What a run of the suite found: its checks, its scores and their statistics by group."""

@@ -79,4 +79,5 @@ SUITE = Suite(
     title="Claims of papers about speed, operations, parameters and memory",
     source="the papers of the methods; each claim names its own",
     run=run,
+    by_name=True,
 )

@@ -68,5 +68,5 @@ SUITE = Suite(
     title="The host's kernels, predicted and measured on this machine",
     source="lightbound probe host; csrc/host_*",
     run=run,
-    measures=True,
+    by_name=True,
 )

@@ -60,5 +60,5 @@ SUITE = Suite(
     title="A real link: TCP and UDP between two processes over a shaped cable",
     source="measured here and now, in network namespaces joined by veth and shaped by tc tbf",
     run=run,
-    measures=True,
+    by_name=True,
 )

@@ -18,7 +18,7 @@ def answer(names: Sequence[str], cases: Path | None) -> tuple[Answer, bool]:
     for name in names:
         if name not in known:
             raise LightboundError("suite", name, "does not exist", choose_from(known, name))
-    chosen = list(dict.fromkeys(names)) or [name for name in known if not find_suite(name).measures]
+    chosen = list(dict.fromkeys(names)) or [name for name in known if not find_suite(name).by_name]
     if cases is not None and len(chosen) > 1:
         remedy = f"Name one: lightbound validate {chosen[0]} --cases {cases}."
         raise LightboundError("--cases", str(cases), "scores one suite", remedy)
