@@ -218,7 +218,10 @@ def size(
 def validate(
     suites: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SUITE]...", help="Suites to run; by default all but those that measure this machine."),
+        typer.Argument(
+            metavar="[SUITE]...",
+            help="Suites to run; by default all but those that measure this machine or take minutes.",
+        ),
     ] = None,
     cases: Annotated[
         Path | None, typer.Option("--cases", metavar="FILE.csv", help="Score a suite on your own reference.")
