@@ -22,7 +22,8 @@ from lightbound.workloads.expression import Access, Affine, family_of
 from lightbound.workloads.passes import passes
 
 MOST_PERMUTED = 3  # ranks whose orders are all tried; beyond, each one is tried innermost
-MANY = 8  # Einsums of which all bindings are tried; beyond, the fastest and the one that is balanced best
+MANY = 8  # Einsums of which all bindings are tried; beyond, the fastest and so many that are balanced best
+BALANCED = 3
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,7 @@ class _Shape:
     def binds(self) -> Iterator[tuple[dict[str, Any], ...]]:
         """Every operation on its fastest unit; then, where that is the unit of the products, some Einsums off it: those
         over the same ranks, alone and with all that have fewer ranks, and in the end all. Somewhere on the way the
-        units are balanced: of many Einsums, only that binding is tried beside the fastest.
+        units are balanced: of many Einsums, only the bindings around there are tried beside the fastest.
         """
         fastest = self._bind(None, frozenset())
         yield fastest
@@ -259,8 +260,7 @@ class _Shape:
             moves += [names, fewer | names, no_more]
         avoided = next(iter(products))
         if len(self.segment) > MANY:
-            balanced = min(dict.fromkeys(moves), key=lambda moved: self._busiest(avoided, moved))
-            moves = [balanced] if self._busiest(avoided, balanced) < self._busiest(None, frozenset()) else []
+            moves = sorted(dict.fromkeys(moves), key=lambda moved: self._busiest(avoided, moved))[:BALANCED]
         seen = [fastest]
         for moved in dict.fromkeys(moves):
             bind = self._bind(avoided, moved)
