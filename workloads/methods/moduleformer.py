@@ -139,14 +139,15 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
     for b, row in enumerate(xn):
         for i, x in enumerate(row):
             y = t[b, i]
-            for gate, expert in zip(gates[b, i], experts[b, i], strict=True):
-                q = torch.einsum("c,che->he", x, g["WIN"][expert])
+            into, out_of = (g[name][experts[b, i]] for name in ("WIN", "WOUT"))
+            for gate, w_in, w_out in zip(gates[b, i], into, out_of, strict=True):
+                q = torch.einsum("c,che->he", x, w_in)
                 stick, mixed = torch.ones(sizes["H"], dtype=x.dtype), torch.zeros_like(q)
                 for j in range(i, -1, -1):
                     broken = torch.sigmoid((q * k[b, j]).sum(-1) / sizes["E"] ** 0.5)
                     mixed = mixed + (stick * broken)[:, None] * v[b, j]
                     stick = stick * (1 - broken)
-                y = y + gate * torch.einsum("he,hec->c", mixed, g["WOUT"][expert])
+                y = y + gate * torch.einsum("he,hec->c", mixed, w_out)
             rows.append(y)
     a = torch.stack(rows).view_as(t)
     an = norm(a, "GF", "BF")

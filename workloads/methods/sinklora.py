@@ -183,16 +183,16 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         if form == "dense":
             mixed = scaled_dot_product_attention(q, k, v, is_causal=True)
             return mixed.transpose(1, 2).reshape(shape)
-        group, shifts = sizes["N0"], g["SH"].flatten().long().tolist()
+        group, shifts = sizes["N0"], g["SH"].flatten().long()
         if form == "s2":
             rolled = []
-            for head, shift in enumerate(shifts):
+            for head, shift in enumerate(shifts.tolist()):
                 qs, ks, vs = (one[:, head].roll(-shift, 1).unflatten(1, (-1, group)) for one in (q, k, v))
                 mixed = scaled_dot_product_attention(qs, ks, vs, is_causal=True)
                 rolled.append(mixed.flatten(1, 2).roll(shift, 1))
             return torch.stack(rolled, 2).reshape(shape)
         token = torch.arange(sizes["N"])
-        home = torch.stack([torch.div(token - shift, group, rounding_mode="floor") for shift in shifts])
+        home = torch.div(token - shifts[:, None], group, rounding_mode="floor")
         allowed = (home[:, :, None] == home[:, None]) | (token < sizes["S"])
         allowed &= token[:, None] >= token
         return scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2).reshape(shape)

@@ -189,10 +189,10 @@ def _sparse(given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> torc
         kept = bucket.argsort(dim=-1, descending=True, stable=True)[..., : sizes["J"], None].expand(
             -1, -1, -1, q.shape[3]
         )
-        scores = (q[:, :, p, None] * k.gather(2, kept)).sum(-1) / q.shape[3] ** 0.5
+        scores = torch.einsum("bhe,bhje->bhj", q[:, :, p], k.gather(2, kept)) / q.shape[3] ** 0.5
         weights = scores.clamp(-10, 10).exp()
         weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-9)
-        rows.append((weights[..., None] * v.gather(2, kept)).sum(2))
+        rows.append(torch.einsum("bhj,bhje->bhe", weights, v.gather(2, kept)))
     return torch.stack(rows, 2)
 
 

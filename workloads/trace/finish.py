@@ -41,6 +41,7 @@ def finish(
     results = {
         label: Result(naming.expr(exprs[label]), naming.dims(outputs[label].dims), shapes[label]) for label in outputs
     }
+    over = {size_symbol(rank) for einsum in (*einsums, *initial) for rank in einsum.ranks}
     stored = {tensor: tuple(naming.formula(size) for size in dims) for tensor, dims in declared.items()}
     return TracedCascade(
         name=name,
@@ -48,6 +49,7 @@ def finish(
         initial=tuple(initial),
         sizes=sizes,
         declared=stored,
+        parameters=tuple(symbol for symbol in sizes if symbol not in over),  # strides of what was read in part
         origins={line.name: line.origin for line in lines if not line.first},
         sources={
             tensor: sources.get(tensor, "random" if tensor.startswith("Random") else "constant") for tensor in declared
