@@ -92,4 +92,12 @@ METHOD = Method(
     },
     mappings=MAPPINGS,
     reference=reference,
+    counted_apart={
+        **dict.fromkeys(
+            ("exp", "sub", "max", "mul"),
+            "RM, PRM, SPD and SPNV carry and rescale what tiles before have summed; softmax in one piece has none",
+        ),
+        "add": "RD and RNV add a tile's sums to those before; softmax in one piece adds exponentials only",
+        "div": "AV divides F sums a query; softmax each of M weights",
+    },
 )

@@ -191,4 +191,21 @@ METHOD = Method(
               not_derivable="accuracy"),
     ),
     assumed={"scene": "16 or 64 agents, 128 lane segments of which each agent sees 64"},
+    counted_apart={
+        "mac": (
+            "the reference sums values over all pairs of node and edge; O scatters those of an edge (mul, and scatter "
+            "adds)"
+        ),
+        "mul": "O multiplies values by weights and adds them in A; in the reference that is mac",
+        **dict.fromkeys(("div", "exp", "max"),
+            "softmax of the reference over all pairs of node and edge; GM, SN and A once an edge"
+        ),
+        **dict.fromkeys(("compare", "select"),
+            "the reference masks edges of other nodes and nodes without edges; the cascade scatters by index"
+        ),
+        "sub": (
+            "softmax subtracts for all pairs of node and edge, SN once an edge; LayerNorm: VND, ND, VNE, NE, VNF, NF "
+            "subtract the mean in the variance and again in the result; native_layer_norm keeps x - mean"
+        ),
+    },
 )  # fmt: skip

@@ -205,4 +205,27 @@ METHOD = Method(
             not_derivable="accuracy",
         ),
     ),
+    counted_apart={
+        "mac": (
+            "QT1, QT2, QF1, QF2 are sums of squares and YT1, YT2, YF1, YF2 of state times C; the reference multiplies "
+            "and adds (mul, add)"
+        ),
+        "add": (
+            "sums of squares and of state times C (mac in QT1 and YT1 and theirs); MID and OUT add two products, the "
+            "reference multiplies joined halves once"
+        ),
+        "mul": (
+            "squares and state times C (mac in QT1 and YT1 and theirs); attention scales Q and K, SXT and SXF the "
+            "scores"
+        ),
+        **dict.fromkeys(
+            ("compare", "select"),
+            "softplus has a threshold above which it is the identity, and _safe_softmax guards rows; TT1 and AXT have "
+            "neither",
+        ),
+        "sub": (
+            "LayerNorm: VLXT, LXT, VLXF, LXF subtract the mean in the variance and again in the result; "
+            "native_layer_norm keeps x - mean"
+        ),
+    },
 )

@@ -313,4 +313,27 @@ METHOD = Method(
         "history": "none; the released configuration carries 512 tokens over",
         "balance": "the balancing loss, two sums over tokens, is left out",
     },
+    counted_apart={
+        "mac": (
+            "the reference runs all Y experts of the network (FX, FY: the L chosen); LG, O, A, Z are sums of products "
+            "that it adds key by key (mul, add)"
+        ),
+        "gelu": "the reference runs all Y experts of the network, FX the L chosen",
+        "compare": "the reference compares each choice with each expert; FX gathers by index",
+        "sigmoid": "SG is of all pairs of tokens; the reference stops at a token's own",
+        **dict.fromkeys(
+            ("softplus", "exp"),
+            "LB and AT take the stick's rest as the exponential of a sum of logarithms; the reference multiplies it up",
+        ),
+        "select": "LB and AT mask later keys; the reference never visits them",
+        **dict.fromkeys(
+            ("add", "mul"),
+            "the reference adds products key by key and expert by expert (mac in LG, O, A, Z), and multiplies the "
+            "stick's rest up (LS, LT add logarithms)",
+        ),
+        "sub": (
+            "LB and AT subtract for all pairs, the reference once a visited key; LayerNorm: VRXN, XN, VRAN, AN "
+            "subtract the mean in the variance and again in the result; native_layer_norm keeps x - mean"
+        ),
+    },
 )

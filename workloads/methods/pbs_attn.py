@@ -305,4 +305,31 @@ METHOD = Method(
         "threshold never reached": "all blocks of earlier segments are taken, as the paper says; the code takes none",
         "blocks of a row": "the mean of the paper for each block of queries, K1 in the variant `whole`",
     },
+    counted_apart={
+        "mac": (
+            "PQ scores all N keys, the reference those of whole segments; QK and LO multiply K1*K0 keys with the "
+            "padding of the last block, the reference N"
+        ),
+        **dict.fromkeys(("exp", "max", "sub"),
+            "PN and PG run over all N keys, BN over padded rows, SN and LM over K1*K0 keys, and CR, RM once a chosen "
+            "block; the reference has one softmax over N keys"
+        ),
+        "add": (
+            "LD, RD and RO carry sums from block to block, FB and RK add up places; softmax in one piece has none of "
+            "these, but attention adds its mask"
+        ),
+        "mul": (
+            "RD and RO rescale what was summed before, QK scales scores where attention scales Q and K, POS "
+            "multiplies places"
+        ),
+        "div": "Y divides sums, the reference's softmax each of N weights",
+        **dict.fromkeys(("min", "opaque"),
+            "the first block that reaches the threshold is a minimum in KN, the first token's block an argmax "
+            "(opaque) in the reference"
+        ),
+        **dict.fromkeys(("compare", "select"),
+            "the reference compares and joins masks of all tokens and guards rows; KN, FB, SEL, OK and S compare "
+            "chosen blocks only"
+        ),
+    },
 )  # fmt: skip

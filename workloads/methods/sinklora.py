@@ -386,4 +386,14 @@ METHOD = Method(
         "cache": "half heavy hitters and half recent keys, 2048 in all",
         "ends": "shifted heads have half a group at both ends and no wrap, as in LongLoRA's FlashAttention path",
     },
+    counted_apart={
+        "mac": (
+            "the reference attends N x N pairs (S, SS, OG: a group and sinks); MX and MY square (rms_norm: mul, add)"
+        ),
+        "mul": "rms_norm squares (mac in MX and MY), and attention scales Q and K; S and SS scale scores",
+        **dict.fromkeys(
+            ("add", "compare", "div", "exp", "max", "select", "sub"),
+            "masks and softmax of the reference run over N x N pairs; S, SS, G, P, PS, DN, OG over a group and sinks",
+        ),
+    },
 )

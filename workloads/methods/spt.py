@@ -323,4 +323,26 @@ METHOD = Method(
         "tokens of a block": "half of all in each block of four; in the data they are uneven",
         "low rank": "on every projection and both layers of the network",
     },
+    counted_apart={
+        **dict.fromkeys(("mac", "exp", "max"),
+            "the first J - 1 queries of the reference attend fewer than J keys; RS, SV, EX, SD and O cover J for each "
+            "query"
+        ),
+        "div": (
+            "the reference divides for keys up to the query (buckets) and for those it attends; IX for all keys, A "
+            "for J"
+        ),
+        "mul": (
+            "the reference multiplies equal codes by four, and the product with a single key's value is no sum; IX "
+            "divides by M / 4"
+        ),
+        "add": "the reference sums equal codes of keys up to the query, IX of all keys",
+        **dict.fromkeys(("compare", "min"),
+            "the reference compares codes of, and clamps buckets of, keys up to the query; IX those of all keys"
+        ),
+        "select": (
+            "CQ and CK select codes, IX equal ones and keys up to the query; the reference has argmin and sorts what "
+            "it has cut"
+        ),
+    },
 )  # fmt: skip

@@ -138,4 +138,7 @@ METHOD = Method(
         "spatial angle": "a linear projection of a learned embedding of the sensor, of width 64",
         "memory": "64 slots, 5 of them looked up, added through a gate of the token and of what was found",
     },
+    counted_apart={
+        "add": "S adds the products of two halves; the reference joins halves and multiplies once",
+    },
 )

@@ -342,4 +342,16 @@ METHOD = Method(
         "gate": "attention times the sigmoid of the memory's reading",
         "training": "the outer gradient through the memory is not part of the cascades",
     },
+    counted_apart={
+        "mac": (
+            "gradients of one token are outer products (mul) in the reference; M1, M2, S1, S2 sum a chunk's, and QK, "
+            "UQ, ZZ, Y apply them without the weights after each token"
+        ),
+        **dict.fromkeys(
+            ("mul", "add", "sub"),
+            "the reference updates all weights and momenta at every token; RA, RP, KA, KP, AQ, AZ and the sums of a "
+            "chunk weigh tokens instead",
+        ),
+        "select": "PP starts a token's decay at its own place; the reference's loop does",
+    },
 )
