@@ -192,11 +192,8 @@ METHOD = Method(
     ),
     assumed={"scene": "16 or 64 agents, 128 lane segments of which each agent sees 64"},
     counted_apart={
-        "mac": (
-            "the reference sums values over all pairs of node and edge; O scatters those of an edge (mul, and scatter "
-            "adds)"
-        ),
-        "mul": "O multiplies values by weights and adds them in A; in the reference that is mac",
+        "mac": "the reference sums values over all pairs of node and edge; O scatters an edge's (mul, add)",
+        "mul": "O multiplies an edge's values by weights before it scatters them; the reference's einsum has mac",
         **dict.fromkeys(("div", "exp", "max"),
             "softmax of the reference over all pairs of node and edge; GM, SN and A once an edge"
         ),

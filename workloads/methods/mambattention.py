@@ -103,7 +103,7 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         taps = given[f"WC{n}"]
         flat = u.flatten(0, -3).transpose(1, 2)
         filtered = conv1d(pad(flat, (taps.shape[1] - 1, 0)), taps[:, None], given[f"CC{n}"], groups=len(taps))
-        u = silu(filtered[..., : x.shape[-2]]).transpose(1, 2).reshape(u.shape)
+        u = silu(filtered).transpose(1, 2).reshape(u.shape)
         step = softplus(u @ given[f"WR{n}"] @ given[f"WT{n}"] + given[f"CT{n}"])
         into, out = u @ given[f"WB{n}"], u @ given[f"WS{n}"]
         decay = -given[f"AL{n}"].exp()

@@ -41,8 +41,9 @@ def finish(
     results = {
         label: Result(naming.expr(exprs[label]), naming.dims(outputs[label].dims), shapes[label]) for label in outputs
     }
-    over = {size_symbol(rank) for einsum in (*einsums, *initial) for rank in einsum.ranks}
     stored = {tensor: tuple(naming.formula(size) for size in dims) for tensor, dims in declared.items()}
+    over = {size_symbol(rank) for einsum in (*einsums, *initial) for rank in einsum.ranks}
+    over |= {str(size) for dims in stored.values() for size in dims}
     return TracedCascade(
         name=name,
         einsums=tuple(einsums),
