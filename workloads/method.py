@@ -59,6 +59,10 @@ class Method:
     `inputs` draws. `claims` are what the papers say of hardware; `assumed` is what no source states, by what it is
     about. `dense` is what the method replaces: another variant at the same sizes, or another method whose sizes are
     formulas of this one's (``{"M": "L", "P": "L"}``).
+
+    `counted_apart` is where the default variant at ``tiny`` and a trace of `reference` (`trace.compare_counts`) count
+    differently: a kind of operation to the reason, which names the Einsum or the call and says what each side counts;
+    or ``trace`` to why the reference cannot be traced. What is not named there agrees.
     """
 
     name: str
@@ -81,6 +85,7 @@ class Method:
     inputs: Inputs | None = None
     claims: tuple[Claim, ...] = ()
     dense: Run | None = None
+    counted_apart: Mapping[str, str] = field(default_factory=dict)
     assumed: Mapping[str, str] = field(default_factory=dict)
     interchangeable: bool | tuple[str, ...] = True
     backward: str | None = None

@@ -108,7 +108,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all() -> None:
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest_and_all() -> None:
-    with pytest.raises(LightboundError, match=r"preset = brt: .*'bert'\? Choose from: bert, t5, trxl, xlm"):
+    with pytest.raises(LightboundError, match=r"preset = brt: .*'bert'\? Choose from: bert, t5, tiny, trxl, xlm"):
         workload("fusemax", preset="brt")
 
 

@@ -226,4 +226,29 @@ METHOD = Method(
         "levels": "maps already brought to one size: what resizes them is left out",
         "weights of levels": "a GELU after each filter but the last of the small network that gives them",
     },
+    counted_apart={
+        "mac": (
+            "R and F are sums of products; the reference multiplies samples by strengths, and maps by weights, and "
+            "adds (mul, add)"
+        ),
+        "mul": (
+            "grid_sample scales coordinates and weighs four corners, and the reference multiplies by strengths and "
+            "weights (mac in R and F); WT has three factors a corner"
+        ),
+        "add": (
+            "grid_sample adds to coordinates and adds four corners, and the reference adds taps (mac in R); PY, PX, "
+            "IY, IX only place them"
+        ),
+        **dict.fromkeys(
+            ("compare", "select"), "grid_sample checks each corner of each sample for bounds; BY, BX and M only select"
+        ),
+        "div": (
+            "grid_sample counts floor and casts of indices; IY, IX, BY, BX take floor and remainder, and RE divides "
+            "at each pixel by GS where the reference does once a channel"
+        ),
+        "sub": (
+            "grid_sample's corner weights are differences for each corner; BY and BX are once per axis, and VR, RS, "
+            "VG, N, VE, E subtract a mean twice where native norms do once"
+        ),
+    },
 )

@@ -307,4 +307,23 @@ METHOD = Method(
         "block": "normalization after each sum and ReLU, as PyTorch's encoder layer has them: the parameters agree",
         "lengths": "those of the presets forecasting and long",
     },
+    counted_apart={
+        "mac": (
+            "scaled_dot_product_attention sums values over N x N pairs of tokens; W carries the sum along them (mul, "
+            "add)"
+        ),
+        **dict.fromkeys(
+            ("exp", "max", "div", "select"),
+            "causal softmax over N x N pairs; M, C, P are once a token, O divides a token's sum, and a scan masks "
+            "nothing",
+        ),
+        "mul": "U and W rescale what was summed before; attention over all pairs has no rescaling",
+        "add": (
+            "softmax adds N x N exponentials; U and W add one term a token (the sum of values is mac in the trace)"
+        ),
+        "sub": (
+            "softmax subtracts for N x N pairs, C and P once a token; LayerNorm: VR, ZN, VY, YN subtract the mean in "
+            "the variance and again in the result; native_layer_norm keeps x - mean"
+        ),
+    },
 )

@@ -148,4 +148,7 @@ METHOD = Method(
         "base model": "Stable Diffusion 1.5, with the layers that IP-Adapter adapts",
         "adapter": "1 or 4 tokens, 20 attributes, 64 latent values, 768 hidden units, 768 image features",
     },
+    counted_apart={
+        "div": "softmax divides each weight; O1 and O2 divide the sums of values",
+    },
 )  # fmt: skip

@@ -84,4 +84,13 @@ METHOD = Method(
     mappings=MAPPINGS,
     reference=reference,
     backward="attention_backward",
+    counted_apart={
+        "mul": (
+            "with F unlike E, scaled_dot_product_attention scales Q and K by the root of the scale; S scales scores"
+        ),
+        **dict.fromkeys(
+            ("compare", "select"),
+            "scaled_dot_product_attention guards rows that are masked as a whole (_safe_softmax); no line does",
+        ),
+    },
 )

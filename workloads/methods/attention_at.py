@@ -324,4 +324,7 @@ METHOD = Method(
         ),
     ),
     assumed={**ASSUMED, "differences": "as the paper has them; the code takes them between texts of a batch"},
+    counted_apart={
+        "trace": "the LSTM of the reference runs on pack_padded_sequence, whose lengths are values",
+    },
 )

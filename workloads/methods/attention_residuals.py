@@ -289,4 +289,20 @@ METHOD = Method(
         "layers": "a gated feed-forward network stands for attention and experts alike",
         "epsilon": "1e-6 in every normalization",
     },
+    counted_apart={
+        "mac": (
+            "RK and RP are sums of squares (rms_norm: pow, mean); M2 covers layer 0, which has no partial sum; HI "
+            "merges the partial sum by mul and add where einsum has mac"
+        ),
+        "add": "rms_norm adds squares (mac in RK and RP) of all sources at every layer anew",
+        "mul": "rms_norm squares and scales all sources at every layer anew; LG and M2 scale a logit instead",
+        "rsqrt": "RK is once a source, RP once a layer; rms_norm once a source and layer",
+        "div": "HI divides the merged sums; softmax each weight",
+        **dict.fromkeys(
+            ("exp", "sub", "max"),
+            "A1, A2 and MM merge the softmax of the sources with that of the partial sum; the reference has one "
+            "softmax",
+        ),
+        "select": "M2 masks layer 0; the reference leaves the partial sum out of its list",
+    },
 )

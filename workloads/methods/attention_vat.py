@@ -89,4 +89,7 @@ METHOD = Method(
         **ASSUMED,
         "perturbation": "one power iteration, the standard recipe; every text of a batch is labelled and used for both",
     },
+    counted_apart={
+        "trace": "the LSTM of the reference runs on pack_padded_sequence, whose lengths are values",
+    },
 )

@@ -248,4 +248,11 @@ METHOD = Method(
         Claim("FID", "0.15 lower for SiT-XL/2 with all attention replaced", 0.15, "FID", f"{PAPER}, abstract",
               "abstract", not_derivable="accuracy"),
     ),
+    counted_apart={
+        "mac": "KQ sums pixels times AVG; adaptive_avg_pool2d is opaque to the trace",
+        "opaque": "adaptive_avg_pool2d with bins of unequal size: elements read and written; KQ in the cascade",
+        **dict.fromkeys(("compare", "div", "select"),
+            "AVG, the weights of bins, is computed by the cascade and part of adaptive_avg_pool2d in the trace"
+        ),
+    },
 )  # fmt: skip

@@ -247,4 +247,27 @@ METHOD = Method(
         "passages": "about 100 tokens each",
         "prompts": "200 tokens before and behind the context, 50 of an answer",
     },
+    counted_apart={
+        "mac": (
+            "the reference scores all rows for its weights, RS the last T; MX and MA are sums of squares (rms_norm: "
+            "pow, mean)"
+        ),
+        **dict.fromkeys(
+            ("exp", "max", "sub"),
+            "the reference's second softmax runs over all rows and keys; RG and RP over the last T rows",
+        ),
+        "add": (
+            "rms_norm adds squares (mac in MX and MA), attention adds its mask (P masks in S), the second softmax "
+            "adds over all rows (RD: T rows)"
+        ),
+        "mul": (
+            "rms_norm multiplies squares (mac in MX and MA), attention scales Q and K (S: scores), and scores of all "
+            "rows are scaled (RS: T rows)"
+        ),
+        "div": "softmax divides each weight of all rows; O divides sums, RA the rows it keeps",
+        "select": "masks of all rows as tensors and the guard of _safe_softmax; S and RS select scores",
+        "compare": (
+            "scaled_dot_product_attention guards rows that are masked as a whole (_safe_softmax); no line does"
+        ),
+    },
 )

@@ -243,4 +243,24 @@ METHOD = Method(
               468 / 266, "x", PAPER, "recalled", not_derivable="recalled, and what it counts is not known"),
     ),
     assumed={"branches of the heat map": "a ReLU between their two convolutions"},
+    counted_apart={
+        "compare": (
+            "grid_sample checks each corner for bounds and _safe_softmax guards rows; samples of the cascade are "
+            "clamped (AT, HI)"
+        ),
+        "select": "grid_sample selects corners within bounds and _safe_softmax guards rows; no line selects",
+        "div": (
+            "grid_sample counts floor and casts of indices, softmax divides each weight; LO is one floor a sample, AV "
+            "divides sums"
+        ),
+        "min": "grid_sample clamps a coordinate (border); AT does, and HI clamps the neighbour's index",
+        **dict.fromkeys(("add", "mul"),
+            "grid_sample scales coordinates and weighs four corners; AT and HI place samples, ROW0, ROW1 and RB "
+            "interpolate along one axis, then the other"
+        ),
+        "sub": (
+            "grid_sample takes differences for each corner's weight; AT, FR and the interpolations of ROW0, ROW1, RB "
+            "do for each step"
+        ),
+    },
 )  # fmt: skip

@@ -149,4 +149,10 @@ METHOD = Method(
         "attention's layers": "the channel branch as in squeeze-and-excitation with a 16th of the channels, the other "
                               "one convolution of three taps, their results added: the text does not say",
     },
+    counted_apart={
+        "mac": (
+            "the reference multiplies by a dense matrix of samples over all T times; BM reads the X times of a sample"
+        ),
+        "opaque": "scatter_add_ fills the matrix of samples of the reference; the cascade has no such matrix",
+    },
 )  # fmt: skip

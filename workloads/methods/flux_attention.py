@@ -343,4 +343,17 @@ METHOD = Method(
         ),
     ),
     assumed={"lengths": "the paper's longest prompts are taken to be 256K tokens; its figure could not be read"},
+    counted_apart={
+        "mac": "MQ and MK are sums of squares; the reference's norm squares (mul) and takes the mean (add)",
+        "add": (
+            "the reference's mean adds squares (mac in MQ and MK), and turns halves with one add (RQ1, RK1: sub); "
+            "attention adds its mask where U adds two halves"
+        ),
+        "rsqrt": "NQ1, NQ2, NK1, NK2 take it for each half; the reference once a head",
+        "sub": "RQ1 and RK1 subtract; the reference adds the negated half",
+        "compare": (
+            "scaled_dot_product_attention guards rows that are masked as a whole (_safe_softmax); no line does"
+        ),
+        "select": "the mask becomes numbers (N x N), beside the guard of _safe_softmax; S selects scores",
+    },
 )

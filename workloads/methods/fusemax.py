@@ -6,8 +6,14 @@ of V. The scale 1/sqrt(E) is left out, as the paper leaves it out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from ..mappings.fusemax import MAPPINGS
 from ..method import Method
+
+if TYPE_CHECKING:
+    import torch
 
 ONE_PASS = """
 RM[b,h,0,p]      = -inf
@@ -48,6 +54,14 @@ A[b,h,m,p]  = SN[b,h,m,p] / SD[b,h,p]
 AV[b,h,p,f] = sum(A[b,h,m,p] * V[b,h,m,f], m)
 """
 
+
+def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> Mapping[str, torch.Tensor]:
+    """Every variant computes the same: PyTorch's own attention, without its scale."""
+    from torch.nn.functional import scaled_dot_product_attention
+
+    return {"AV": scaled_dot_product_attention(given["Q"], given["K"], given["V"], scale=1.0)}
+
+
 _SHARED = {
     "B": 64,
     "M": 4096,
@@ -63,16 +77,27 @@ METHOD = Method(
     cascades={"1-pass": ONE_PASS, "2-pass": TWO_PASS, "3-pass": THREE_PASS},
     sizes={**_SHARED, "H": 12, "E": 64, "F": 64},
     presets={
+        "tiny": {"B": 2, "H": 3, "E": 4, "F": 4, "M": 8, "P": 6, "M0": 4},
         "bert": {**_SHARED, "H": 12, "E": 64, "F": 64},
         "trxl": {**_SHARED, "H": 16, "E": 64, "F": 64},
         "t5": {**_SHARED, "H": 8, "E": 64, "F": 64},
         "xlm": {**_SHARED, "H": 16, "E": 128, "F": 128},
     },
     preset_sources={
+        "tiny": "our choice, for tests",
         "bert": f"BERT-Base; {_PAPER}",
         "trxl": f"Transformer-XL, wt103; {_PAPER}",
         "t5": f"T5-small encoder; {_PAPER}",
         "xlm": f"XLM; {_PAPER}",
     },
     mappings=MAPPINGS,
+    reference=reference,
+    counted_apart={
+        **dict.fromkeys(
+            ("exp", "sub", "max", "mul"),
+            "RM, PRM, SPD and SPNV carry and rescale what tiles before have summed; softmax in one piece has none",
+        ),
+        "add": "RD and RNV add a tile's sums to those before; softmax in one piece adds exponentials only",
+        "div": "AV divides F sums a query; softmax each of M weights",
+    },
 )

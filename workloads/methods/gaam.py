@@ -159,4 +159,9 @@ METHOD = Method(
               f"{PAPER}, abstract", "abstract", not_derivable="accuracy"),
     ),
     assumed={"mean over frames": "the mathematical mean; the released view of the array takes it over mixed frames"},
+    counted_apart={
+        "mac": "VR is a sum of squares; the reference squares (mul) and takes the mean (add)",
+        "add": "mean adds the squares that are mac in VR",
+        **dict.fromkeys(("div", "sqrt", "rsqrt"), "Z multiplies by a reciprocal root; the reference divides by sqrt"),
+    },
 )  # fmt: skip

@@ -200,4 +200,7 @@ METHOD = Method(
             "paper", not_derivable="accuracy",
         ),
     ),
+    counted_apart={
+        "select": "X joins two tensors by selection; torch.cat is a copy, which does not count",
+    },
 )  # fmt: skip

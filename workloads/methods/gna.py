@@ -29,6 +29,7 @@ METHOD = Method(
     cascades=ATTENTION.cascades,
     sizes={"B": 1, "H": 24, "E": 128, "F": 128},
     presets={
+        "tiny": {"B": 2, "H": 2, "E": 4, "F": 4, "M0": 4, "grid": (4, 4), "window": (2, 2), "stride": (2, 2)},
         "hunyuan_video": {**_HUNYUAN, "window": (18, 24, 24), "stride": (16, 8, 8)},
         "hunyuan_video_58": {**_HUNYUAN, "window": (30, 40, 40), "stride": (1, 32, 8)},
         "flux_4k": {"H": 24, "grid": (256, 256), "window": (80, 80), "stride": (16, 16)},
@@ -44,6 +45,7 @@ METHOD = Method(
         "sta_58": {**_HUNYUAN, "window": (30, 40, 40), "stride": (6, 8, 8)},
     },
     preset_sources={
+        "tiny": "our choice, for tests",
         "hunyuan_video": f"{PAPER}: HunyuanVideo, 5 s at 720p, 24 heads of 128, 91 % sparse, the block-sparse stride",
         "hunyuan_video_58": f"{PAPER}: HunyuanVideo, 58 % sparse, the block-sparse stride for Q tiles of 2 x 16 x 8",
         "flux_4k": f"{PAPER}: FLUX.1-dev at 4K, 24 heads of 128, 90 % sparse, the block-sparse stride",
@@ -59,6 +61,7 @@ METHOD = Method(
         "sta_58": f"{STA}; HunyuanVideo, a window of 5 x 5 x 5 tiles",
     },
     mappings=ATTENTION.mappings,
+    reference=ATTENTION.reference,  # as the cascades: over all keys, the mask beside
     mask=GNA,
     options={
         "grid": (30, 48, 80),

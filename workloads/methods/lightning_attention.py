@@ -282,4 +282,15 @@ METHOD = Method(
         "phase": "the rotation that the first layer applies to queries and keys is left out",
         "gated unit": "a product without activation; normalizations without a gain",
     },
+    counted_apart={
+        "mac": "the reference multiplies all N x N pairs; QK and OI the pairs of a block, KV and OX keep a state",
+        **dict.fromkeys(
+            ("exp", "select"),
+            "the reference decays all N x N distances and masks; DK, DI, DE and DB those within a block",
+        ),
+        "mul": (
+            "the reference multiplies distances and scores of all pairs; P those of a block, and KD, KV, OX the state"
+        ),
+        "add": "KV and O add the state's part; the reference has no state",
+    },
 )

@@ -88,7 +88,7 @@ BLOCK = _axis("t", "X", "MID") + _axis("f", "MID", "OUT")
 def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> Mapping[str, torch.Tensor]:
     """After NikolaiKyhne/MambAttention: sequences along one axis, the recurrence of mamba-ssm step by step."""
     import torch
-    from torch.nn.functional import conv1d, layer_norm, scaled_dot_product_attention, silu, softplus
+    from torch.nn.functional import conv1d, layer_norm, pad, scaled_dot_product_attention, silu, softplus
 
     def attend(x: torch.Tensor) -> torch.Tensor:
         """Over the second last axis of [..., steps, channels]."""
@@ -102,8 +102,8 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         u, z = normal @ given[f"WU{n}"], normal @ given[f"WZ{n}"]
         taps = given[f"WC{n}"]
         flat = u.flatten(0, -3).transpose(1, 2)
-        filtered = conv1d(flat, taps[:, None], given[f"CC{n}"], padding=taps.shape[1] - 1, groups=len(taps))
-        u = silu(filtered[..., : x.shape[-2]]).transpose(1, 2).reshape(u.shape)
+        filtered = conv1d(pad(flat, (taps.shape[1] - 1, 0)), taps[:, None], given[f"CC{n}"], groups=len(taps))
+        u = silu(filtered).transpose(1, 2).reshape(u.shape)
         step = softplus(u @ given[f"WR{n}"] @ given[f"WT{n}"] + given[f"CT{n}"])
         into, out = u @ given[f"WB{n}"], u @ given[f"WS{n}"]
         decay = -given[f"AL{n}"].exp()
@@ -205,4 +205,27 @@ METHOD = Method(
             not_derivable="accuracy",
         ),
     ),
+    counted_apart={
+        "mac": (
+            "QT1, QT2, QF1, QF2 are sums of squares and YT1, YT2, YF1, YF2 of state times C; the reference multiplies "
+            "and adds (mul, add)"
+        ),
+        "add": (
+            "sums of squares and of state times C (mac in QT1 and YT1 and theirs); MID and OUT add two products, the "
+            "reference multiplies joined halves once"
+        ),
+        "mul": (
+            "squares and state times C (mac in QT1 and YT1 and theirs); attention scales Q and K, SXT and SXF the "
+            "scores"
+        ),
+        **dict.fromkeys(
+            ("compare", "select"),
+            "softplus has a threshold above which it is the identity, and _safe_softmax guards rows; TT1 and AXT have "
+            "neither",
+        ),
+        "sub": (
+            "LayerNorm: VLXT, LXT, VLXF, LXF subtract the mean in the variance and again in the result; "
+            "native_layer_norm keeps x - mean"
+        ),
+    },
 )

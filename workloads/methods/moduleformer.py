@@ -139,14 +139,15 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
     for b, row in enumerate(xn):
         for i, x in enumerate(row):
             y = t[b, i]
-            for gate, expert in zip(gates[b, i], experts[b, i], strict=True):
-                q = torch.einsum("c,che->he", x, g["WIN"][expert])
+            into, out_of = (g[name][experts[b, i]] for name in ("WIN", "WOUT"))
+            for gate, w_in, w_out in zip(gates[b, i], into, out_of, strict=True):
+                q = torch.einsum("c,che->he", x, w_in)
                 stick, mixed = torch.ones(sizes["H"], dtype=x.dtype), torch.zeros_like(q)
                 for j in range(i, -1, -1):
                     broken = torch.sigmoid((q * k[b, j]).sum(-1) / sizes["E"] ** 0.5)
                     mixed = mixed + (stick * broken)[:, None] * v[b, j]
                     stick = stick * (1 - broken)
-                y = y + gate * torch.einsum("he,hec->c", mixed, g["WOUT"][expert])
+                y = y + gate * torch.einsum("he,hec->c", mixed, w_out)
             rows.append(y)
     a = torch.stack(rows).view_as(t)
     an = norm(a, "GF", "BF")
@@ -311,5 +312,28 @@ METHOD = Method(
         "timing": "32 sequences of 1024 tokens; recalled",
         "history": "none; the released configuration carries 512 tokens over",
         "balance": "the balancing loss, two sums over tokens, is left out",
+    },
+    counted_apart={
+        "mac": (
+            "the reference runs all Y experts of the network (FX, FY: the L chosen); LG, O, A, Z are sums of products "
+            "that it adds key by key (mul, add)"
+        ),
+        "gelu": "the reference runs all Y experts of the network, FX the L chosen",
+        "compare": "the reference compares each choice with each expert; FX gathers by index",
+        "sigmoid": "SG is of all pairs of tokens; the reference stops at a token's own",
+        **dict.fromkeys(
+            ("softplus", "exp"),
+            "LB and AT take the stick's rest as the exponential of a sum of logarithms; the reference multiplies it up",
+        ),
+        "select": "LB and AT mask later keys; the reference never visits them",
+        **dict.fromkeys(
+            ("add", "mul"),
+            "the reference adds products key by key and expert by expert (mac in LG, O, A, Z), and multiplies the "
+            "stick's rest up (LS, LT add logarithms)",
+        ),
+        "sub": (
+            "LB and AT subtract for all pairs, the reference once a visited key; LayerNorm: VRXN, XN, VRAN, AN "
+            "subtract the mean in the variance and again in the result; native_layer_norm keeps x - mean"
+        ),
     },
 )

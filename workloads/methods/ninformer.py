@@ -151,4 +151,10 @@ METHOD = Method(
         ),
     ),
     assumed={"transformer": "8 heads of 32, its feed-forward network that of the block", "img224": "its sizes"},
+    counted_apart={
+        "sub": (
+            "LayerNorm: VN, N, VN1, N1, VN2, N2, VN3, N3 subtract the mean in the variance and again in the result; "
+            "native_layer_norm keeps x - mean"
+        ),
+    },
 )

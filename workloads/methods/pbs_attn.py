@@ -135,7 +135,7 @@ def _permuted(q: torch.Tensor, k: torch.Tensor, block: int, segment: int) -> tor
 
 
 def _chosen(
-    q: torch.Tensor, k: torch.Tensor, first: int, block: int, segment: int, share: torch.Tensor
+    q: torch.Tensor, k: torch.Tensor, first: torch.Tensor, block: int, segment: int, share: torch.Tensor
 ) -> torch.Tensor:
     """Which blocks of keys (in their new order) each block of queries reads; `first` is the first token's place."""
     import torch
@@ -147,8 +147,8 @@ def _chosen(
     scores = (means_q @ means_k.T / q.shape[1] ** 0.5).masked_fill(~earlier, float("-inf"))
     ranked, places = scores.softmax(-1).nan_to_num(0.0).sort(dim=-1, descending=True, stable=True)
     keep = torch.zeros_like(earlier).scatter(1, places, ranked.cumsum(-1) - ranked < share) & earlier
-    keep[:, first // block] |= earlier[:, first // block]
-    return keep | (home[None] == home[:, None])
+    sink = earlier & (torch.arange(count) == first // block)
+    return keep | sink | (home[None] == home[:, None])
 
 
 def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> Mapping[str, torch.Tensor]:
@@ -173,10 +173,10 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         made = {"KP": k, "VP": v}
         if variant != "permutation":
             tail = (0, 0, 0, -len(q) % block)
-            first = int((order == 0).nonzero())
+            first = (order == 0).long().argmax()
             keep = _chosen(pad(q, tail), pad(k, tail), first, block, segment, given["TAU"])
             tokens = keep.repeat_interleave(block, 0).repeat_interleave(block, 1)[:, : len(k)]
-            tokens &= order[None] <= torch.arange(len(tokens))[:, None]
+            tokens = tokens & (order[None] <= torch.arange(len(tokens))[:, None])
             out = scaled_dot_product_attention(pad(q, tail), k, v, attn_mask=tokens)
             made |= {"Y": out, "SEL": keep.to(q)}
         found.append(made)
@@ -304,5 +304,32 @@ METHOD = Method(
     assumed={
         "threshold never reached": "all blocks of earlier segments are taken, as the paper says; the code takes none",
         "blocks of a row": "the mean of the paper for each block of queries, K1 in the variant `whole`",
+    },
+    counted_apart={
+        "mac": (
+            "PQ scores all N keys, the reference those of whole segments; QK and LO multiply K1*K0 keys with the "
+            "padding of the last block, the reference N"
+        ),
+        **dict.fromkeys(("exp", "max", "sub"),
+            "PN and PG run over all N keys, BN over padded rows, SN and LM over K1*K0 keys, and CR, RM once a chosen "
+            "block; the reference has one softmax over N keys"
+        ),
+        "add": (
+            "LD, RD and RO carry sums from block to block, FB and RK add up places; softmax in one piece has none of "
+            "these, but attention adds its mask"
+        ),
+        "mul": (
+            "RD and RO rescale what was summed before, QK scales scores where attention scales Q and K, POS "
+            "multiplies places"
+        ),
+        "div": "Y divides sums, the reference's softmax each of N weights",
+        **dict.fromkeys(("min", "opaque"),
+            "the first block that reaches the threshold is a minimum in KN, the first token's block an argmax "
+            "(opaque) in the reference"
+        ),
+        **dict.fromkeys(("compare", "select"),
+            "the reference compares and joins masks of all tokens and guards rows; KN, FB, SEL, OK and S compare "
+            "chosen blocks only"
+        ),
     },
 )  # fmt: skip

@@ -199,4 +199,11 @@ METHOD = Method(
         "class": "the one of the abstract and the repository's attention file; its main script imports plain attention",
         "feed-forward": "normalized before, as the attention is",
     },
+    counted_apart={
+        "div": "softmax divides each weight; O divides the sums of values",
+        "sub": (
+            "LayerNorm: VX, ZN, VA, AN subtract the mean in the variance and again in the result; native_layer_norm "
+            "keeps x - mean"
+        ),
+    },
 )

@@ -11,7 +11,14 @@ none does). A camera takes one run; several take one after the other, each on wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from ..method import Method
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 _SAMPLE = """
 RAY[w,i,a]   = sum(BEV[a,ROW[w,i,q],COLUMN[w,i,q]] * TAP[w,i,q], q) + PA[i,a]   # cells of the ray, with positions
@@ -46,6 +53,36 @@ KH[w,h,j,e]  = sum(COL[w,j,d] * WKU[d,h,e], d) + CKU[h,e]
 VH[w,h,j,e]  = sum(COL[w,j,d] * WVU[d,h,e], d) + CVU[h,e]
 {_ATTEND}"""
 
+
+def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> Mapping[str, torch.Tensor]:
+    """After LantaoLi/RG-Attn: sampling by indexing, projections, PyTorch's own attention, sums per cell."""
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention
+
+    def place(row: str, column: str) -> tuple[torch.Tensor, torch.Tensor]:
+        return given[row].long(), given[column].long()
+
+    def heads(x: torch.Tensor, name: str) -> torch.Tensor:
+        if variant == "published":
+            x = x @ given[f"W{name}"] + given[f"B{name}"]
+            return torch.einsum("wnc,che->whne", x, given[f"U{name}"]) + given[f"C{name}"][:, None]
+        return torch.einsum("wnc,che->whne", x, given[f"W{name}U"]) + given[f"C{name}U"][:, None]
+
+    cells = given["BEV"].permute(1, 2, 0)
+    ray = torch.einsum("wiqa,wiq->wia", cells[place("ROW", "COLUMN")], given["TAP"]) + given["PA"]
+    column = given["IMG"].permute(2, 1, 0) + given["PB"]
+    mixed = scaled_dot_product_attention(heads(ray, "Q"), heads(column, "K"), heads(column, "V"))
+    painted = torch.einsum("whie,hea->wia", mixed, given["UO"]) + given["BO"]
+    hit = torch.zeros_like(cells).index_put(place("ROWN", "COLUMNN"), painted, accumulate=True)
+    return {"OUT": given["BEV"] + hit.permute(2, 0, 1) * given["SHARE"]}
+
+
+def inputs(generator: np.random.Generator, shapes: Mapping[str, Any], sizes: Mapping[str, int]) -> Mapping[str, Any]:
+    """Cells of the map that samples read and write."""
+    rows = {name: generator.integers(0, sizes["Y"], shapes[name]) for name in ("ROW", "ROWN")}
+    return rows | {name: generator.integers(0, sizes["X"], shapes[name]) for name in ("COLUMN", "COLUMNN")}
+
+
 PAPER = "Li et al. 2025, RG-Attn, arXiv 2501.16803, and LantaoLi/RG-Attn at 092628c"
 _DAIR = {"W": 256, "I": 128, "J": 144, "D": 8, "Q": 4, "Y": 128, "X": 256}
 _OPV2V = {"W": 256, "I": 256, "J": 192, "D": 8, "Q": 4, "Y": 256, "X": 256}
@@ -77,5 +114,7 @@ METHOD = Method(
         "PA", "PB", "WQ", "BQ", "WK", "BK", "WV", "BV", "UQ", "CQ", "UK", "CK", "UV", "CV", "UO", "BO",
         "WQU", "CQU", "WKU", "CKU", "WVU", "CVU",
     ),
+    reference=reference,
+    inputs=inputs,
     assumed={"opv2v": "The released code has no configuration for OPV2V: its image rows are scaled as on DAIR-V2X."},
 )  # fmt: skip

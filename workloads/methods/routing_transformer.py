@@ -279,4 +279,14 @@ METHOD = Method(
         "epsilon": "1e-6 in normalizations, 1e-5 in the smoothing of counts",
         "feed-forward": "ReLU with no biases; PG-19 and arXiv use a gated GELU",
     },
+    counted_apart={
+        "add": (
+            "index_add_ of the reference adds a cluster's sums to all tokens of a head, cluster by cluster; NUM and "
+            "CNT scatter all clusters at once"
+        ),
+        "sub": (
+            "LayerNorm: VQ, QN subtract the mean in the variance and again in the result; native_layer_norm keeps x - "
+            "mean"
+        ),
+    },
 )  # fmt: skip

@@ -202,4 +202,16 @@ METHOD = Method(
         ),
     ),
     assumed={"batch normalization": "folded into a scale and a shift, as at inference"},
+    counted_apart={
+        "add": (
+            "U, FC and X add five maps by four additions; sum over a stacked rank counts five, and FC and X apart one "
+            "more"
+        ),
+        "div": "CT divides a sum over pixels; the reference's softmax each pixel's weight",
+        "select": "T selects mean or maximum; the reference stacks them (a copy) and selects places of interpolate",
+        "sub": (
+            "LayerNorm: VH, R subtract the mean in the variance and again in the result; native_layer_norm keeps x - "
+            "mean"
+        ),
+    },
 )

@@ -168,4 +168,12 @@ METHOD = Method(
         "shared network": "256 hidden units, 4 head dimensions",
         "tokens": "128, as is usual for GLUE",
     },
+    counted_apart={
+        "add": "SE adds the denominators of the heads it joins; softmax has them apart",
+        "div": "SE divides the sums of values; softmax each weight",
+        "sub": (
+            "LayerNorm: VN1, Y subtract the mean in the variance and again in the result; native_layer_norm keeps x - "
+            "mean"
+        ),
+    },
 )  # fmt: skip

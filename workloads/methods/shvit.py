@@ -267,4 +267,8 @@ METHOD = Method(
             f"{PAPER}, abstract", "abstract", not_derivable="accuracy",
         ),
     ),
+    counted_apart={
+        "add": "Y adds the products of attended and passed channels; the reference joins them and multiplies once",
+        "sub": "VR and XN both subtract the mean; native_group_norm keeps x - mean",
+    },
 )  # fmt: skip

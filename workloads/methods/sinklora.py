@@ -183,16 +183,16 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
         if form == "dense":
             mixed = scaled_dot_product_attention(q, k, v, is_causal=True)
             return mixed.transpose(1, 2).reshape(shape)
-        group, shifts = sizes["N0"], g["SH"].flatten().long().tolist()
+        group, shifts = sizes["N0"], g["SH"].flatten().long()
         if form == "s2":
             rolled = []
-            for head, shift in enumerate(shifts):
+            for head, shift in enumerate(shifts.tolist()):
                 qs, ks, vs = (one[:, head].roll(-shift, 1).unflatten(1, (-1, group)) for one in (q, k, v))
                 mixed = scaled_dot_product_attention(qs, ks, vs, is_causal=True)
                 rolled.append(mixed.flatten(1, 2).roll(shift, 1))
             return torch.stack(rolled, 2).reshape(shape)
         token = torch.arange(sizes["N"])
-        home = torch.stack([torch.div(token - shift, group, rounding_mode="floor") for shift in shifts])
+        home = torch.div(token - shifts[:, None], group, rounding_mode="floor")
         allowed = (home[:, :, None] == home[:, None]) | (token < sizes["S"])
         allowed &= token[:, None] >= token
         return scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2).reshape(shape)
@@ -385,5 +385,15 @@ METHOD = Method(
         "LoRA": "rank 8 on queries, keys, values and outputs, LongLoRA's default (recalled)",
         "cache": "half heavy hitters and half recent keys, 2048 in all",
         "ends": "shifted heads have half a group at both ends and no wrap, as in LongLoRA's FlashAttention path",
+    },
+    counted_apart={
+        "mac": (
+            "the reference attends N x N pairs (S, SS, OG: a group and sinks); MX and MY square (rms_norm: mul, add)"
+        ),
+        "mul": "rms_norm squares (mac in MX and MY), and attention scales Q and K; S and SS scale scores",
+        **dict.fromkeys(
+            ("add", "compare", "div", "exp", "max", "select", "sub"),
+            "masks and softmax of the reference run over N x N pairs; S, SS, G, P, PS, DN, OG over a group and sinks",
+        ),
     },
 )

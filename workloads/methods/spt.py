@@ -189,10 +189,10 @@ def _sparse(given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> torc
         kept = bucket.argsort(dim=-1, descending=True, stable=True)[..., : sizes["J"], None].expand(
             -1, -1, -1, q.shape[3]
         )
-        scores = (q[:, :, p, None] * k.gather(2, kept)).sum(-1) / q.shape[3] ** 0.5
+        scores = torch.einsum("bhe,bhje->bhj", q[:, :, p], k.gather(2, kept)) / q.shape[3] ** 0.5
         weights = scores.clamp(-10, 10).exp()
         weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-9)
-        rows.append((weights[..., None] * v.gather(2, kept)).sum(2))
+        rows.append(torch.einsum("bhj,bhje->bhe", weights, v.gather(2, kept)))
     return torch.stack(rows, 2)
 
 
@@ -322,5 +322,27 @@ METHOD = Method(
         "slots without a key": "masked; the code repeats key 0",
         "tokens of a block": "half of all in each block of four; in the data they are uneven",
         "low rank": "on every projection and both layers of the network",
+    },
+    counted_apart={
+        **dict.fromkeys(("mac", "exp", "max"),
+            "the first J - 1 queries of the reference attend fewer than J keys; RS, SV, EX, SD and O cover J for each "
+            "query"
+        ),
+        "div": (
+            "the reference divides for keys up to the query (buckets) and for those it attends; IX for all keys, A "
+            "for J"
+        ),
+        "mul": (
+            "the reference multiplies equal codes by four, and the product with a single key's value is no sum; IX "
+            "divides by M / 4"
+        ),
+        "add": "the reference sums equal codes of keys up to the query, IX of all keys",
+        **dict.fromkeys(("compare", "min"),
+            "the reference compares codes of, and clamps buckets of, keys up to the query; IX those of all keys"
+        ),
+        "select": (
+            "CQ and CK select codes, IX equal ones and keys up to the query; the reference has argmin and sorts what "
+            "it has cut"
+        ),
     },
 )  # fmt: skip

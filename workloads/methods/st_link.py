@@ -22,21 +22,23 @@ if TYPE_CHECKING:
     import torch
 
 
-def _rotated(name: str, token: str, angle: str) -> str:
-    """Pairs of dimensions of queries or keys, turned by an angle of the token."""
+def _rotated(name: str, token: str, of: str) -> str:
+    """Pairs of dimensions of queries or keys, turned by an angle of the token; `of` are the ranks of angles."""
     lines = f"""
 {name}1[b,{token},h,i] = sum(X[b,{token},d] * W{name}1[d,h,i], d)
 {name}2[b,{token},h,i] = sum(X[b,{token},d] * W{name}2[d,h,i], d)
-R{name}1[b,{token},h,i] = {name}1[b,{token},h,i] * cos({angle}) - {name}2[b,{token},h,i] * sin({angle})
-R{name}2[b,{token},h,i] = {name}1[b,{token},h,i] * sin({angle}) + {name}2[b,{token},h,i] * cos({angle})
+R{name}1[b,{token},h,i] = {name}1[b,{token},h,i] * CA[{of}] - {name}2[b,{token},h,i] * SA[{of}]
+R{name}2[b,{token},h,i] = {name}1[b,{token},h,i] * SA[{of}] + {name}2[b,{token},h,i] * CA[{of}]
 """
     return lines.lstrip()
 
 
-def _attention(query_angle: str, key_angle: str) -> str:
+def _attention(each: str) -> str:
     return f"""
-{_rotated("Q", "n", query_angle)}
-{_rotated("K", "m", key_angle)}
+CA[n,{each}] = cos(AN[n,{each}])
+SA[n,{each}] = sin(AN[n,{each}])
+{_rotated("Q", "n", f"n,{each}")}
+{_rotated("K", "m", f"m,{each}")}
 V[b,m,h,e] = sum(X[b,m,d] * WV[d,h,e], d)
 S[b,h,n,m] = (sum(RQ1[b,n,h,i] * RK1[b,m,h,i], i) + sum(RQ2[b,n,h,i] * RK2[b,m,h,i], i)) / sqrt(E)
 {softmax("S", "A", "b,h,n", "m")}
@@ -61,18 +63,16 @@ Y[b,n,d]   = F2[b,n,d] + GT[b,n,d] * RET[b,n,d] + X1[b,n,d]
 """
 LAYER = f"""
 AN[n,h,i]  = n * FREQ[i] + sum(SE[n,c] * WS[c,h,i], c)            # a position's angle and a place's
-AM[m,h,i]  = m * FREQ[i] + sum(SE[m,c] * WS[c,h,i], c)
-{_attention("AN[n,h,i]", "AM[m,h,i]")}{_FEED_FORWARD}{_MEMORY}"""
+{_attention("h,i")}{_FEED_FORWARD}{_MEMORY}"""
 PLAIN = f"""
 AN[n,i]    = n * FREQ[i]
-AM[m,i]    = m * FREQ[i]
-{_attention("AN[n,i]", "AM[m,i]")}{_FEED_FORWARD}
+{_attention("i")}{_FEED_FORWARD}
 Y[b,n,d]   = F2[b,n,d] + X1[b,n,d]
 """
 
 
 def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> Mapping[str, torch.Tensor]:
-    """Rotation as multiplication by complex numbers; the memory by `topk` and indexing."""
+    """Rotation of a head's two halves against each other; the memory by `topk` and indexing."""
     import torch
     from torch.nn.functional import gelu, linear, scaled_dot_product_attention
 
@@ -80,11 +80,12 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
     angles = torch.arange(sizes["N"])[:, None, None] * given["FREQ"] + torch.zeros(sizes["H"], 1)
     if variant == "layer":
         angles = angles + torch.einsum("nc,chi->nhi", given["SE"], given["WS"])
+    cos, sin = angles.cos(), angles.sin()
 
     def rotated(one: str) -> torch.Tensor:
         parts = [torch.einsum("bnd,dhi->bnhi", x, given[f"W{one}{half}"]) for half in (1, 2)]
-        turned = torch.complex(*parts) * torch.polar(torch.ones_like(angles), angles)
-        return torch.cat([turned.real, turned.imag], -1).transpose(1, 2)
+        x1, x2 = parts
+        return torch.cat([x1 * cos - x2 * sin, x1 * sin + x2 * cos], -1).transpose(1, 2)
 
     v = torch.einsum("bnd,dhe->bhne", x, given["WV"])
     heads = scaled_dot_product_attention(rotated("Q"), rotated("K"), v).transpose(1, 2).flatten(2)
@@ -92,7 +93,7 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
     y = linear(gelu(linear(x1, given["W1"].T, given["C1"])), given["W2"].T, given["C2"]) + x1
     if variant == "layer":
         values, slots = (x1 @ given["MK"].T / sizes["D"] ** 0.5).topk(sizes["J"])
-        found = (values.softmax(-1)[..., None] * given["MV"][slots]).sum(-2)
+        found = torch.einsum("bnj,bnjd->bnd", values.softmax(-1), given["MV"][slots])
         y = y + (x1 @ given["WG"] + found @ given["WR"]).sigmoid() * found
     return {"Y": y}
 
@@ -136,5 +137,8 @@ METHOD = Method(
         "backbone": "GPT-2's width of 768 in 12 heads, one token a sensor, no mask over sensors",
         "spatial angle": "a linear projection of a learned embedding of the sensor, of width 64",
         "memory": "64 slots, 5 of them looked up, added through a gate of the token and of what was found",
+    },
+    counted_apart={
+        "add": "S adds the products of two halves; the reference joins halves and multiplies once",
     },
 )

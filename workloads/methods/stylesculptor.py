@@ -256,4 +256,28 @@ METHOD = Method(
         "tokens of the texture stage": "a quarter of the voxels that TRELLIS trains with",
         "activation": "the exact GELU, where TRELLIS approximates it by tanh",
     },
+    counted_apart={
+        **dict.fromkeys(
+            ("mac", "exp"), "the reference attends for all S streams and replaces one; S and HY for the three that stay"
+        ),
+        "add": "the denominators D of the replaced stream, which only the reference computes",
+        "max": (
+            "normalize clamps norms (Q, K do not), and the replaced stream has a maximum; MASK is a maximum over "
+            "chosen channels"
+        ),
+        "mul": (
+            "Q and K multiply by a reciprocal root where normalize divides; the reference scales also the replaced "
+            "stream's scores, and Q and K where SX and SC scale scores"
+        ),
+        "div": "normalize and softmax divide each element; HY, HX, HC, HI divide sums",
+        **dict.fromkeys(("rsqrt", "sqrt"), "Q and K multiply by a reciprocal root; normalize divides by the norm"),
+        "select": (
+            "OF, AT and HO pick streams and MASK channels; the reference stacks and writes ones (copies), and "
+            "_safe_softmax guards rows"
+        ),
+        "sub": (
+            "the replaced stream's softmax; LayerNorm: VRLX, LX, VRLS, LS, VRLF, LF subtract the mean in the variance "
+            "and again in the result; native_layer_norm keeps x - mean"
+        ),
+    },
 )

@@ -342,4 +342,19 @@ METHOD = Method(
         "gate": "attention times the sigmoid of the memory's reading",
         "training": "the outer gradient through the memory is not part of the cascades",
     },
+    counted_apart={
+        "mac": (
+            "gradients of one token are outer products (mul) in the reference; M1, M2, S1, S2 sum a chunk's, QK, UQ, "
+            "ZZ, Y apply them without the weights after each token, and MX, NQ, NK are sums of squares"
+        ),
+        **dict.fromkeys(
+            ("mul", "add", "sub"),
+            "the reference updates all weights and momenta at every token, and adds squares (mac in MX, NQ, NK); RA, "
+            "RP, KA, KP, AQ, AZ and the sums of a chunk weigh tokens instead",
+        ),
+        **dict.fromkeys(
+            ("div", "sqrt", "rsqrt"), "Q and K multiply by a reciprocal root; the reference divides by sqrt"
+        ),
+        "select": "PP starts a token's decay at its own place; the reference's loop does",
+    },
 )

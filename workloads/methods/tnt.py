@@ -295,4 +295,20 @@ METHOD = Method(
         "updates": "the retrieval's projection is carried across the chunks of a shard, as in the paper's appendix",
         "training": "the outer gradient through the memories is not part of the cascades",
     },
+    counted_apart={
+        "mac": (
+            "gradients of one token are outer products (mul) in the reference; GV1, GV2, M1, M2, PJ sum a chunk's, "
+            "QW, UQ, ZW, YL apply them without the weights after each token, and MX, NQ, NK are sums of squares"
+        ),
+        **dict.fromkeys(
+            ("gelu", "exp", "erf"),
+            "GDU, GZ, DU, Z cover every token; the reference's last writes have no reader and are left out",
+        ),
+        **dict.fromkeys(
+            ("mul", "add", "sub"), "the reference updates all weights at every token; M1, M2, GV1, GV2 once a chunk"
+        ),
+        "select": (
+            "QK, QW, ZW mask later tokens of a chunk and M1, M2, GV1, GV2 start anew; the reference's loop does"
+        ),
+    },
 )

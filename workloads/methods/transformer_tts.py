@@ -325,4 +325,11 @@ METHOD = Method(
         "padding": "none: all utterances of a batch are as long",
         "Tacotron 2": "its decoder of two LSTMs of 1024 and location-sensitive attention; encoder without its LSTM",
     },
+    counted_apart={
+        "div": "softmax divides each weight; O2 and O3 divide the sums of values",
+        "sub": (
+            "LayerNorm: V2, DA, V3, DX, V5, Y subtract the mean in the variance and again in the result; "
+            "native_layer_norm keeps x - mean"
+        ),
+    },
 )

@@ -26,13 +26,12 @@ class Memory:
         """Learn a chunk; the weights after every token. `gates` holds decay, momentum and rate, token by token."""
         import torch
 
-        def loss(w1: torch.Tensor, w2: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-            return (self.recall([w1, w2], key) - value).square().sum()
-
-        gradients = torch.func.vmap(torch.func.grad(loss, (0, 1)), (None, None, 0, 0))(*self.weights, k, v)
-        after = []
-        for t, (decay, momentum, rate) in enumerate(gates):
-            self.momentum = [momentum * s - rate * g[t] for s, g in zip(self.momentum, gradients, strict=True)]
+        start, after = [one.detach().requires_grad_() for one in self.weights], []
+        for key, value, (decay, momentum, rate) in zip(k, v, gates, strict=True):
+            with torch.enable_grad():
+                loss = (self.recall(start, key) - value).square().sum()
+            gradients = torch.autograd.grad(loss, start)
+            self.momentum = [momentum * s - rate * g for s, g in zip(self.momentum, gradients, strict=True)]
             self.weights = [(1 - decay) * w + s for w, s in zip(self.weights, self.momentum, strict=True)]
             after.append(self.weights)
         return after

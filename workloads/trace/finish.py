@@ -42,12 +42,15 @@ def finish(
         label: Result(naming.expr(exprs[label]), naming.dims(outputs[label].dims), shapes[label]) for label in outputs
     }
     stored = {tensor: tuple(naming.formula(size) for size in dims) for tensor, dims in declared.items()}
+    over = {size_symbol(rank) for einsum in (*einsums, *initial) for rank in einsum.ranks}
+    over |= {str(size) for dims in stored.values() for size in dims}
     return TracedCascade(
         name=name,
         einsums=tuple(einsums),
         initial=tuple(initial),
         sizes=sizes,
         declared=stored,
+        parameters=tuple(symbol for symbol in sizes if symbol not in over),  # strides of what was read in part
         origins={line.name: line.origin for line in lines if not line.first},
         sources={
             tensor: sources.get(tensor, "random" if tensor.startswith("Random") else "constant") for tensor in declared

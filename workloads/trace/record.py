@@ -174,6 +174,9 @@ class Recorder:
             written = _functional(func, name)
             if written is not None:
                 made = self._lower(written, call, values)
+                if torch.Tag.inplace_view in func.tags:  # another view of the same storage, such as squeeze_
+                    self.bind(args[0], _first(made))
+                    return
                 assign(build, values[0][0], _first(made), is_copy=name == "aten.copy_")
                 return
             made = self._lower(name, call, values)
