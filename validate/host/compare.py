@@ -133,7 +133,7 @@ def compare(
     threads: int = 1,
     repeats: int = 20,
     budget_s: float = 60.0,
-    step: Callable[[int], None] = lambda count: None,
+    step: Callable[[int], None] | None = None,
 ) -> Comparison:
     """Predict kernels on the probed machine, run them there, and show both.
 
@@ -152,7 +152,7 @@ def compare_cases(
     threads: int = 1,
     repeats: int = 20,
     budget_s: float = 60.0,
-    step: Callable[[int], None] = lambda count: None,
+    step: Callable[[int], None] | None = None,
 ) -> Comparison:
     """The comparison of given cases with a machine of `host_machine`."""
     predicted = [predict_host(case, machine) for case in cases]

@@ -54,7 +54,7 @@ class Measurement:
 
 
 def measure(
-    calls: Sequence[Call], repeats: int = 20, budget_s: float = 60.0, step: Callable[[int], None] = lambda count: None
+    calls: Sequence[Call], repeats: int = 20, budget_s: float = 60.0, step: Callable[[int], None] | None = None
 ) -> list[Measurement]:
     """Measurements of calls that take turns, each until it has so many undisturbed samples or the time is up.
 
@@ -76,9 +76,11 @@ def measure(
                     kept[number].append(seconds)
             if len(kept[number]) >= repeats:
                 waiting.remove(number)
-                step(1)
+                if step is not None:
+                    step(1)
         first = False
-    step(len(waiting))
+    if step is not None:
+        step(len(waiting))
     return [
         Measurement(
             tuple(clean if len(clean) >= LEAST else all_),
