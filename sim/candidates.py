@@ -16,14 +16,11 @@ from typing import Any
 from lightbound.archs.machine import Machine, Unit
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.workloads.cascade import Cascade
-from lightbound.workloads.counts import points
 from lightbound.workloads.einsum import Einsum
 from lightbound.workloads.expression import Access, Affine, family_of
 from lightbound.workloads.passes import passes
 
 MOST_PERMUTED = 3  # ranks whose orders are all tried; beyond, each one is tried innermost
-MANY = 8  # Einsums of which all bindings are tried; beyond, the fastest and so many that are balanced best
-BALANCED = 3
 
 
 @dataclass(frozen=True)
@@ -242,7 +239,7 @@ class _Shape:
     def binds(self) -> Iterator[tuple[dict[str, Any], ...]]:
         """Every operation on its fastest unit; then, where that is the unit of the products, some Einsums off it: those
         over the same ranks, alone and with all that have fewer ranks, and in the end all. Somewhere on the way the
-        units are balanced: of many Einsums, only the bindings around there are tried beside the fastest.
+        units are balanced.
         """
         fastest = self._bind(None, frozenset())
         yield fastest
@@ -258,25 +255,12 @@ class _Shape:
             fewer = frozenset(e.name for e in self.einsums if len(e.ranks) < len(ranks))
             no_more = frozenset(e.name for e in self.einsums if len(e.ranks) <= len(ranks))
             moves += [names, fewer | names, no_more]
-        avoided = next(iter(products))
-        if len(self.segment) > MANY:
-            moves = sorted(dict.fromkeys(moves), key=lambda moved: self._busiest(avoided, moved))[:BALANCED]
         seen = [fastest]
         for moved in dict.fromkeys(moves):
-            bind = self._bind(avoided, moved)
+            bind = self._bind(next(iter(products)), moved)
             if bind not in seen:
                 seen.append(bind)
                 yield bind
-
-    def _busiest(self, avoid: str | None, moved: frozenset[str]) -> float:
-        """Cycles of the unit with most to do, where all lanes are full."""
-        busy: dict[str, float] = {}
-        for einsum in self.einsums:
-            for work in einsum.work:
-                count = float(points(self.cascade, work.ranks))
-                for unit, ops in self._split(work.ops, avoid if einsum.name in moved else None):
-                    busy[unit.name] = busy.get(unit.name, 0.0) + count * self._time(unit, ops)
-        return max(busy.values(), default=0.0)
 
     def _work(self, name: str) -> tuple[Any, ...]:
         return self.cascade.einsum(name).work
