@@ -1,6 +1,7 @@
 """The host's own kernels, predicted and measured here and now. It is run on request: its figures are of this machine.
 
-Nothing is fitted, so shapes that are held out should be predicted as well as the others. Bars are wide, for machines
+No number is fitted, so shapes that are held out should be predicted as well as the others; but which mechanisms are
+modelled was chosen with such timings in view. Bars are wide, for machines
 that others use at the same time; benchmarks/host.py reports the figures against those one would want.
 """
 
