@@ -40,8 +40,8 @@ def _blocks(found: Comparison) -> list[Block]:
         blocks.append(Table(names, rows, title="Errors of the predicted times", right=frozenset(names[1:])))
     notes = [
         "Times are of the busiest thread, medians of undisturbed samples with half their 95 % interval. Tensors lie in "
-        "the innermost cache that has room. No number is fitted to these timings; which mechanisms are modelled was chosen with such "
-        "timings in view."
+        "the innermost cache that has room. No number is fitted to these timings; which mechanisms are modelled was "
+        "chosen with such timings in view."
     ]
     faster = [one for one in found.cases if one.violates]
     if faster:
