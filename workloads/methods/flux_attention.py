@@ -203,8 +203,8 @@ def _model(tokens: int, width: int, hidden: int, batch: int = 1) -> dict[str, An
 def _prefill(tokens: int, full: int, sparse: int) -> tuple[Run, ...]:
     size = {"tokens": tokens, "B": 1, "H": 32, "E": 128, "F": 128}
     return (
-        Run("1-pass", sizes={**size, "kind": "full"}, times=full),
-        Run("1-pass", sizes={**size, "kind": "sparse"}, times=sparse),
+        Run("1-pass", sizes={**size, "kind": "full"}, times=full, mapping="flash_sync"),
+        Run("1-pass", sizes={**size, "kind": "sparse"}, times=sparse, mapping="flash_sync"),
         Run("linear", "qwen3_8b_128k", sizes={"N": tokens}, times=full + sparse),
         Run("router", "qwen3_8b_128k", sizes={"N": tokens}, times=full + sparse if sparse else 0),
     )
