@@ -15,7 +15,7 @@ from pathlib import Path
 
 import lightbound as lb
 from lightbound.sim.explain import seconds, size, times
-from lightbound.validate.catalogue import Entry, catalogue
+from lightbound.validate.catalogue import Entry, catalogue, jobs_of
 from lightbound.validate.claims import VERDICTS, Judged
 from lightbound.validate.suites.claims import judged
 from lightbound.workloads.passes import pass_of
@@ -116,9 +116,8 @@ def main(check: bool) -> int:
     if check:
         return 0 if PAGE.read_text(encoding="utf-8") == text else 1
     PICTURES.mkdir(exist_ok=True)
-    for name in lb.workload_names():
-        one = method(name)
-        lb.draw(lb.workload(name, variant=one.default_variant).cascade, PICTURES / f"{name}.svg")
+    for name in dict.fromkeys(name for name, _ in jobs_of(None, False)):
+        lb.draw(lb.workload(name).cascade, PICTURES / f"{name}.svg")
     PAGE.write_text(text, encoding="utf-8")
     return 0
 

@@ -116,7 +116,9 @@ def _entry(work: Workload, machine: Machine, events: bool) -> Entry:
         found = simulate(work, machine)
     except LightboundError as error:
         return replace(bare, error=str(error))
-    work = replace(work, cascade=work.cascade.with_sizes(**{name: int(size) for name, size in found.sizes.items()}))
+    known = work.cascade.structure.symbols  # a kernel may be of another variant, with tiles of its own
+    sizes = {name: int(size) for name, size in found.sizes.items() if name in known}
+    work = replace(work, cascade=work.cascade.with_sizes(**sizes))
     kept = kept_operations(work)
     walks = {rank: one.count for rank, one in pass_of(work.cascade).items()}
     most = max(walks, key=lambda rank: walks[rank]) if walks else ""
