@@ -26,11 +26,15 @@ def masks(length: int) -> tuple[Mask, ...]:
     return Dense((length,), (length,)), Causal(length), SlidingWindow(length, 500)
 
 
-@given(GPUS, TILES, st.integers(0, 2), st.sampled_from([64, 128]))
+@given(GPUS, TILES, st.booleans(), st.sampled_from([64, 128]))
 @settings(deadline=None, max_examples=20)
-def test_a_longer_sequence_is_never_faster(gpu: str, tiles: int, which: int, head: int) -> None:
+def test_a_longer_sequence_is_never_faster_where_blocks_are_equal(
+    gpu: str, tiles: int, masked: bool, head: int
+) -> None:
+    """Blocks of unequal length (causal, windows) are dealt greedily in a kernel's order, which is not monotone."""
     short, long = (
-        simulate(attention(128 * count, head, masks(128 * count)[which]), gpu).latency_s for count in (tiles, tiles + 1)
+        simulate(attention(128 * count, head, masks(128 * count)[0] if masked else None), gpu).latency_s
+        for count in (tiles, tiles + 1)
     )
     assert short <= long * (1 + 1e-9)
 
