@@ -18,7 +18,7 @@ def floats(name: str, given: Any, rank: int, axes: str) -> Floats:
     """The array `name` with `rank` axes (`axes` in words); LightboundError unless in fp32 and row-major order."""
     try:
         array = np.asarray(given)
-    except Exception as error:
+    except Exception as error:  # what an array on another device raises is its own affair
         raise LightboundError(
             name, type(given).__name__, "is not an array on the CPU", "Give a numpy array of float32."
         ) from error

@@ -16,6 +16,12 @@ class Table:
     title: str = ""
     right: frozenset[str] = frozenset()
 
+    def filled(self) -> Table:
+        """The table without the columns that hold nothing."""
+        places = [place for place in range(len(self.columns)) if any(row[place] for row in self.rows)]
+        rows = [tuple(row[place] for place in places) for row in self.rows]
+        return Table(tuple(self.columns[place] for place in places), rows, self.title, self.right)
+
 
 @dataclass(frozen=True)
 class Text:

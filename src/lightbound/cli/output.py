@@ -76,13 +76,12 @@ def _draw_table(screen: Console, table: Table) -> None:
     from rich.table import Table as Drawn
 
     drawn = Drawn(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    filled = [place for place in range(len(table.columns)) if any(row[place] for row in table.rows)]
-    for place in filled:
-        name = table.columns[place]
+    filled = table.filled()
+    for name in filled.columns:
         number = name in table.right  # a number is never broken over lines
         drawn.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*(row[place] for place in filled))
+    for row in filled.rows:
+        drawn.add_row(*row)
     screen.print(drawn)
 
 

@@ -43,14 +43,15 @@ def _page(answer: Answer, title: str) -> str:
     source = files("lightbound.cli").joinpath("pages", "answer.html").read_text(encoding="utf-8")
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     command = shlex.join(["lightbound", *sys.argv[1:]])
-    return page.render(title=title, blocks=answer.blocks, version=__version__, command=command)
+    blocks = [block.filled() if isinstance(block, Table) else block for block in answer.blocks]
+    return page.render(title=title, blocks=blocks, version=__version__, command=command)
 
 
 def _markdown(answer: Answer, title: str) -> str:
     parts = [f"# {title}"]
     for block in answer.blocks:
         parts += [f"## {block.title}"] if block.title else []
-        parts.append(markdown_table(block) if isinstance(block, Table) else block.text)
+        parts.append(markdown_table(block.filled()) if isinstance(block, Table) else block.text)
     return "\n\n".join(parts) + "\n"
 
 
