@@ -8,6 +8,7 @@ amortised. Sizes may be arrays: then every number of the result is one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,11 +19,12 @@ from .binding import Piece
 from .clock import clock_hz
 from .loading import loaded_from, with_loading
 from .mapping import For
+from .nests import Nests
 from .plan import GroupPlan, Plan, Site
 from .reuse import Nest, Sizes, tiles
 from .schedule import EinsumTime, Schedule, make_schedule
 from .sizing import environment
-from .traffic import READ, WRITE, Nests, Traffic, footprints, group_traffic
+from .traffic import READ, WRITE, Traffic, footprints, group_traffic
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,12 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
     traffic = group_traffic(group, nests, spilled)
     shared = nests.below(group.shared)
     arrived: set[int] = set()
-    einsums = {
-        name: _einsum_time(plan, site, nests, shared.visits(site.ranks, len(group.shared)), word_bytes, arrived)
+
+    def time(site: Site) -> EinsumTime:
+        return _einsum_time(plan, site, nests, shared.visits(site.ranks, len(group.shared)), word_bytes, arrived)
+
+    einsums = {  # what a unit's threads load depends on what others of them loaded before
+        name: time(site) if site.loads else nests.once(("time", site.key or site), partial(time, site))
         for name, site in group.sites.items()
     }
     memory_s = _memory_time(plan, traffic, word_bytes)

@@ -11,7 +11,7 @@ from lightbound.base.errors import LightboundError, choose_from
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.einsum import Einsum
 
-from .mapping import Bind, Mapping
+from .mapping import Bind
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +26,12 @@ class Piece:
 
 
 def bindings(
-    where: str, cascade: Cascade, mapping: Mapping, machine: Machine, wanted: list[str]
+    where: str, cascade: Cascade, binds: Iterable[Bind], machine: Machine, wanted: Iterable[str]
 ) -> dict[str, tuple[Bind, ...]]:
     """The binds of every Einsum that is wanted, those of single operations first."""
     names = [einsum.name for einsum in cascade.einsums]
     found: dict[str, list[Bind]] = {name: [] for name in names}
-    for number, bind in enumerate(mapping.bind):
+    for number, bind in enumerate(binds):
         here = f"{where}: bind.{number}"
         check_known(f"{here}.unit", bind.unit, machine.units)
         for axis, ranks in bind.space.items():

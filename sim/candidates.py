@@ -74,6 +74,9 @@ class _Shape:
         self.near = scoped[-2] if len(scoped) > 1 else self.inner  # where operands are brought
         self.outer = [number for number in on_chip if levels[number].scope is None and number != self.near]
         self.scope = next((unit.scope for unit in machine.units.values() if unit.scope is not None), None)
+        # Candidates that differ in binds alone share their group, and binds of an Einsum that are alike are one.
+        self._groups: dict[Any, tuple[dict[str, Any], tuple[str, ...], frozenset[str]]] = {}
+        self._bound: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
 
     def _ranks(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(rank for einsum in self.einsums for rank in einsum.ranks))
@@ -159,6 +162,15 @@ class _Shape:
     def candidate(
         self, order: tuple[str, ...], outer: int | None, bind: tuple[dict[str, Any], ...], spilled: frozenset[str]
     ) -> Candidate:
+        key = order, outer, spilled
+        if key not in self._groups:
+            self._groups[key] = self._group(*key)
+        group, tiled, coarse = self._groups[key]
+        return Candidate(group, bind, tiled, coarse)
+
+    def _group(
+        self, order: tuple[str, ...], outer: int | None, spilled: frozenset[str]
+    ) -> tuple[dict[str, Any], tuple[str, ...], frozenset[str]]:
         loops: list[dict[str, Any]] = [self._loop(rank, 1) for rank in self.batch]
         loops += [self._loop(rank, 1 if rank in self.carried else tile_name(rank)) for rank in order]
         holds: dict[int, list[dict[str, Any]]] = {}
@@ -179,7 +191,7 @@ class _Shape:
         group = {"einsums": list(self.segment), "nest": nest + [branch for branch, _ in branches]}
         if spilled:
             group["spill"] = [tensor for tensor in self.kept if tensor in spilled]
-        return Candidate(group, bind, tuple(dict.fromkeys((*tiled, *private))), frozenset(private) - set(tiled))
+        return group, tuple(dict.fromkeys((*tiled, *private))), frozenset(private) - set(tiled)
 
     def _loop(self, rank: str, tile: int | str) -> dict[str, Any]:
         dealt = {"over": self.scope} if self.scope is not None and self.parallel(rank) else {}
@@ -266,23 +278,31 @@ class _Shape:
         return self.cascade.einsum(name).work
 
     def _bind(self, avoid: str | None, moved: frozenset[str]) -> tuple[dict[str, Any], ...]:
-        made = []
+        made: list[dict[str, Any]] = []
         for einsum in self.einsums:
-            units: dict[str, list[str]] = {}
-            for work in einsum.work:
-                for unit, ops in self._split(work.ops, avoid if einsum.name in moved else None):
-                    units.setdefault(unit.name, []).extend(ops)
-            ordered = sorted(units, key=lambda name: "mac" in units[name])
-            for position, name in enumerate(ordered):
-                unit = self.machine.units[name]
-                entry: dict[str, Any] = {"einsums": [einsum.name], "unit": name, "space": self._space(einsum, unit)}
-                if position < len(ordered) - 1:
-                    entry["ops"] = list(dict.fromkeys(units[name]))
-                made.append(entry)
-            if not ordered:
-                unit = next(iter(self.machine.units.values()))
-                made.append({"einsums": [einsum.name], "unit": unit.name, "space": self._space(einsum, unit)})
+            key = einsum.name, avoid if einsum.name in moved else None
+            if key not in self._bound:
+                self._bound[key] = self._bind_one(einsum, key[1])
+            made += self._bound[key]
         return tuple(made)
+
+    def _bind_one(self, einsum: Einsum, avoid: str | None) -> list[dict[str, Any]]:
+        units: dict[str, list[str]] = {}
+        for work in einsum.work:
+            for unit, ops in self._split(work.ops, avoid):
+                units.setdefault(unit.name, []).extend(ops)
+        if not units:
+            unit = next(iter(self.machine.units.values()))
+            return [{"einsums": [einsum.name], "unit": unit.name, "space": self._space(einsum, unit)}]
+        made = []
+        ordered = sorted(units, key=lambda name: "mac" in units[name])
+        for position, name in enumerate(ordered):
+            unit = self.machine.units[name]
+            entry: dict[str, Any] = {"einsums": [einsum.name], "unit": name, "space": self._space(einsum, unit)}
+            if position < len(ordered) - 1:
+                entry["ops"] = list(dict.fromkeys(units[name]))
+            made.append(entry)
+        return made
 
     def _split(self, ops: tuple[str, ...], avoid: str | None) -> Iterator[tuple[Unit, tuple[str, ...]]]:
         """The longest run of operations that one unit can do, on the unit that is fastest at it, and so on."""

@@ -19,9 +19,9 @@ from lightbound.workloads.cascade import Cascade
 
 from .analytical import run_group
 from .mapping import Fit, Mapping, Quantity
+from .nests import Nests
 from .plan import make_plan
 from .sizing import environment
-from .traffic import Nests
 
 
 def settings(mapping: Mapping) -> tuple[dict[str, Quantity], ...]:

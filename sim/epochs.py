@@ -14,9 +14,9 @@ from math import prod
 from lightbound.base.formula import ceil_div, evaluate
 
 from .analytical import GroupResult
+from .nests import Nests
 from .plan import GroupPlan, Plan
 from .program import When
-from .traffic import Nests
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from .clock import clock_hz
 from .event import MOST_TASKS, EventRun, run_system
 from .explain import size
 from .lowering import FILLS, JITTER, Fill, lower
+from .nests import Nests
 from .perfetto import LONGEST, write_trace
 from .prediction import Prediction
 from .program import System
 from .sizing import environment
-from .traffic import Nests
 
 
 @dataclass(frozen=True, eq=False)

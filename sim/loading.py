@@ -11,8 +11,8 @@ from __future__ import annotations
 from lightbound.archs.machine import Machine
 from lightbound.base.formula import Number, ceil_div, evaluate, maximum
 
+from .nests import Nests
 from .plan import Held, Site
-from .traffic import Nests
 
 
 def loaded_from(machine: Machine, site: Site) -> str:

@@ -28,9 +28,9 @@ from lightbound.base.formula import evaluate
 from .analytical import GroupResult
 from .coalescing import Chain, Stage, coalesced, einsums_of, gathered, inside
 from .epochs import Epochs, epochs_of
+from .nests import Nests
 from .plan import GroupPlan, Plan, Site
 from .program import Program, Resource, System, Task, When, Worker
-from .traffic import Nests
 from .transfers import Transfer, transfers
 
 Fill = Literal["counted", "amortised"]

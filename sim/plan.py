@@ -7,9 +7,8 @@ time or traffic; reuse.py and analytical.py do the arithmetic.
 from __future__ import annotations
 
 from collections.abc import Mapping as Dictionary
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import takewhile
 
 from lightbound.archs.machine import Machine, Unit
 from lightbound.base.errors import LightboundError, choose_from
@@ -60,6 +59,7 @@ class Site:
     passes: PassVector
     slot: int
     instances: Number = 1
+    key: tuple[object, ...] = ()  # two sites of one search with one key are alike but for what is held
 
     @cached_property
     def ranks(self) -> frozenset[str]:
@@ -147,33 +147,7 @@ def make_plan(cascade: Cascade, mapping: Mapping, machine: Machine) -> Plan:
             "Add it to a group" + (f", or use the cascade {mapping.variant!r}." if mapping.variant else "."),
         )
     _check_order(where, cascade, group_of)
-    return _planned(cascade, mapping, machine, group_of, range(len(mapping.groups)), where)
-
-
-def plan_groups(cascade: Cascade, mapping: Mapping, machine: Machine, only: int) -> Plan:
-    """One group of a mapping alone, for a search that tries many; the others need only name their Einsums."""
-    group_of = {name: number for number, group in enumerate(mapping.groups) for name in group.einsums}
-    return _planned(cascade, mapping, machine, group_of, range(only, only + 1), f"mapping {mapping.name!r}")
-
-
-def _planned(
-    cascade: Cascade, mapping: Mapping, machine: Machine, group_of: dict[str, int], wanted: range, where: str
-) -> Plan:
-    names = [name for number in wanted for name in mapping.groups[number].einsums]
-    bound = bindings(where, cascade, mapping, machine, names)
-    for tensor in mapping.widths:
-        check_known(f"{where}: widths", tensor, cascade.tensors)
-    vectors = _pass_vectors(cascade)
-    groups = tuple(
-        replace(
-            _plan_group(
-                f"{where}: groups.{number}", cascade, machine, mapping.groups[number], number, group_of, bound, vectors
-            ),
-            widths=mapping.widths,
-        )
-        for number in wanted
-    )
-    return Plan(cascade, mapping, machine, groups, group_of)
+    return _planned(cascade, mapping, machine, group_of, where)
 
 
 def _check_order(where: str, cascade: Cascade, group_of: Dictionary[str, int]) -> None:
@@ -192,28 +166,45 @@ def _pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
     return {einsum.name: tuple(one.einsum[einsum.name] for one in analyses) for einsum in cascade.einsums}
 
 
+class Loops:
+    """Loops from outermost to innermost, each run of them made once: those of several nests that are equal are one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, For], tuple[For, ...]] = {}
+
+    def below(self, loops: tuple[For, ...], inner: For) -> tuple[For, ...]:
+        """These loops and one more inside them."""
+        return self._known.setdefault((id(loops), inner), (*loops, inner))
+
+
 class _Walk:
     """Reads a nest from top to bottom and notes the loops and holds above every Einsum."""
 
-    def __init__(self, where: str, cascade: Cascade, machine: Machine, group: Group) -> None:
+    def __init__(self, where: str, cascade: Cascade, machine: Machine, group: Group, loops: Loops) -> None:
+        self.known = loops
         self.where = where
         self.cascade = cascade
         self.machine = machine
         self.levels = {level.name: number for number, level in enumerate(machine.levels)}
         self.holds: list[Held] = []
         self.stages: list[tuple[int, Stage]] = []
-        self.leaf: dict[str, tuple[tuple[For, ...], tuple[Held, ...]]] = {}
+        self.leaf: dict[str, tuple[tuple[For, ...], tuple[Held, ...], int]] = {}  # and how many of the loops are shared
         self.buffers = 0
-        self.nest(group.nest, frozenset(group.einsums), (), ())
-        self.shared = tuple(node for node in group.nest if isinstance(node, For))
+        self.shared = self.nest(group.nest, frozenset(group.einsums), (), (), None)
 
     def level(self, name: str) -> int:
         check_known(f"{self.where}.nest: in", name, self.levels)
         return self.levels[name]
 
     def nest(
-        self, nodes: tuple[Node, ...], einsums: frozenset[str], loops: tuple[For, ...], holds: tuple[Held, ...]
-    ) -> None:
+        self,
+        nodes: tuple[Node, ...],
+        einsums: frozenset[str],
+        loops: tuple[For, ...],
+        holds: tuple[Held, ...],
+        shared: int | None,
+    ) -> tuple[For, ...]:
+        """The loops at the end of a nest, which are those of the group where none are `shared` so far."""
         waiting = set(einsums)
         for node in nodes:
             match node:
@@ -221,7 +212,7 @@ class _Walk:
                     check_known(f"{self.where}.nest: for", node.rank, self.cascade.ranks)
                     if node.over is not None:
                         check_known(f"{self.where}.nest: over", node.over, self.machine.instances)
-                    loops = (*loops, node)
+                    loops = self.known.below(loops, node)
                 case Hold():
                     holds = (*holds, *self.hold(node, loops, frozenset(waiting)))
                 case Stage():
@@ -237,9 +228,10 @@ class _Walk:
                             choose_from(waiting, sorted(stray)[0]),
                         )
                     waiting -= branch
-                    self.nest(node.nest, branch, loops, holds)
+                    self.nest(node.nest, branch, loops, holds, len(loops) if shared is None else shared)
         for name in waiting:
-            self.leaf[name] = (loops, holds)
+            self.leaf[name] = (loops, holds, len(loops) if shared is None else shared)
+        return loops
 
     def hold(self, node: Hold, loops: tuple[For, ...], einsums: frozenset[str]) -> list[Held]:
         level = self.level(node.level)
@@ -278,79 +270,106 @@ def _touched(einsum: Einsum) -> tuple[Access, ...]:
     return (einsum.output, *einsum.reads)
 
 
-def _plan_group(
-    where: str,
-    cascade: Cascade,
-    machine: Machine,
-    group: Group,
-    number: int,
-    group_of: Dictionary[str, int],
-    bound: Dictionary[str, tuple[Bind, ...]],
-    vectors: Dictionary[str, PassVector],
-) -> GroupPlan:
-    walk = _Walk(where, cascade, machine, group)
-    slots = group.slots or (group.einsums,)
-    slot_of = {name: position for position, slot in enumerate(slots) for name in slot}
-    sites: dict[str, Site] = {}
-    for einsum in cascade.einsums:
-        if einsum.name in group.einsums:
-            loops, holds = walk.leaf[einsum.name]
+class Frame:
+    """A group but for its binding: its nest walked, its neighbours known. A search that tries many binds of one nest
+    walks it once, and Einsums that are bound alike share a site. `loops` may be those of other frames too.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        cascade: Cascade,
+        machine: Machine,
+        group: Group,
+        number: int,
+        group_of: Dictionary[str, int],
+        loops: Loops | None = None,
+    ) -> None:
+        self.where = where
+        self.cascade = cascade
+        self.machine = machine
+        self.group = group
+        self.walk = _Walk(where, cascade, machine, group, loops or Loops())
+        self.einsums = tuple(einsum for einsum in cascade.einsums if einsum.name in group.einsums)
+        self.vectors = _pass_vectors(cascade)
+        inside = {einsum.name for einsum in self.einsums}
+        self.edges = [edge for edge in cascade.graph.edges if inside.issuperset(edge)]
+        self.read_elsewhere = {
+            name for name in inside if any(group_of[reader.name] != number for reader in cascade.readers(name))
+        }
+        slots = group.slots or (group.einsums,)
+        self.slot_of = {name: position for position, slot in enumerate(slots) for name in slot}
+        self._sites: dict[tuple[str, tuple[int, ...]], tuple[tuple[Bind, ...], Site]] = {}
+
+    def bound(self, binds: Dictionary[str, tuple[Bind, ...]], widths: Dictionary[str, Quantity]) -> GroupPlan:
+        """The group under the binds of its Einsums, those of single operations first (`binding.bindings`)."""
+        sites = {einsum.name: self._site(einsum, binds[einsum.name]) for einsum in self.einsums}
+        walk = self.walk
+        stages, draining = tuple(walk.stages), self._draining(sites)
+        return GroupPlan(
+            self.group, walk.shared, sites, self._flows(sites), tuple(walk.holds), stages, draining, widths
+        )
+
+    def _site(self, einsum: Einsum, binds: tuple[Bind, ...]) -> Site:
+        key = einsum.name, tuple(map(id, binds))
+        if key not in self._sites:
+            loops, holds, shared = self.walk.leaf[einsum.name]
             chain: dict[str, tuple[Held, ...]] = {}
             for held in holds:
                 if einsum.name in held.users:
                     chain[held.tensor] = (*chain.get(held.tensor, ()), held)
-            pieces = pieces_of(einsum, bound[einsum.name], machine)
-            unit, space = operand_lanes(einsum, bound[einsum.name], machine, pieces)
-            shared = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(loops, walk.shared, strict=False)))
-            instances = machine.copies(unit.scope)
-            sites[einsum.name] = Site(
-                einsum, unit, space, pieces, shared, loops, chain, vectors[einsum.name], slot_of[einsum.name], instances
-            )
-    flows = _flows(where, cascade, group, number, group_of, sites)
-    return GroupPlan(group, walk.shared, sites, flows, tuple(walk.holds), tuple(walk.stages), _draining(cascade, sites))
+            pieces = pieces_of(einsum, binds, self.machine)
+            unit, space = operand_lanes(einsum, binds, self.machine, pieces)
+            alike = (einsum.name, key[1], id(loops), shared)
+            copies = self.machine.copies(unit.scope)
+            passes_, slot = self.vectors[einsum.name], self.slot_of[einsum.name]
+            site = Site(einsum, unit, space, pieces, shared, loops, chain, passes_, slot, copies, alike)
+            self._sites[key] = binds, site
+        return self._sites[key][1]
 
+    def _flows(self, sites: Dictionary[str, Site]) -> tuple[Flow, ...]:
+        tensors: dict[str, list[tuple[Site, Access]]] = {}
+        for site in sites.values():
+            for access in site.einsum.reads:
+                tensors.setdefault(access.tensor, []).append((site, access))
+            tensors.setdefault(site.einsum.output.tensor, [])
+        for tensor in self.group.spill:
+            check_known(f"{self.where}.spill", tensor, (name for name in tensors if name in sites))
+        flows = []
+        for tensor, readers in tensors.items():
+            writer = sites.get(tensor)
+            home: int | None = None
+            if writer is not None:
+                kept = [held.level for held in writer.holds.get(tensor, ())]
+                if tensor in self.group.spill:
+                    home = 0
+                elif kept and any(
+                    held in site.holds.get(tensor, ()) for held in writer.holds[tensor] for site, _ in readers
+                ):
+                    home = kept[0]
+            outside = tensor in self.read_elsewhere or tensor in self.cascade.outputs or home == 0
+            running = self.cascade.iterative.get(tensor, frozenset())
+            flows.append(Flow(tensor, writer, tuple(readers), home, writer is not None and outside, running))
+        return tuple(flows)
 
-def _flows(
-    where: str,
-    cascade: Cascade,
-    group: Group,
-    number: int,
-    group_of: Dictionary[str, int],
-    sites: Dictionary[str, Site],
-) -> tuple[Flow, ...]:
-    tensors: dict[str, None] = {}
-    for site in sites.values():
-        for access in (*site.einsum.reads, site.einsum.output):
-            tensors.setdefault(access.tensor)
-    for tensor in group.spill:
-        check_known(f"{where}.spill", tensor, (name for name in tensors if name in sites))
-    flows = []
-    for tensor in tensors:
-        writer = sites.get(tensor)
-        readers = tuple(
-            (site, access) for site in sites.values() for access in site.einsum.reads if access.tensor == tensor
-        )
-        elsewhere = any(group_of[reader.name] != number for reader in cascade.readers(tensor))
-        home: int | None = None
-        if writer is not None:
-            kept = [held.level for held in writer.holds.get(tensor, ())]
-            if tensor in group.spill:
-                home = 0
-            elif kept and any(
-                held in site.holds.get(tensor, ()) for held in writer.holds[tensor] for site, _ in readers
-            ):
-                home = kept[0]
-        leaves = writer is not None and (elsewhere or tensor in cascade.outputs or home == 0)
-        flows.append(Flow(tensor, writer, readers, home, leaves, cascade.iterative.get(tensor, frozenset())))
-    return tuple(flows)
-
-
-def _draining(cascade: Cascade, sites: Dictionary[str, Site]) -> tuple[tuple[int, Unit], ...]:
-    """Slots whose unit feeds a later slot on another unit. A value read in an earlier slot is one epoch old: free."""
-    found: dict[tuple[int, str], Unit] = {}
-    for producer, consumer in cascade.graph.edges:
-        if producer in sites and consumer in sites:
+    def _draining(self, sites: Dictionary[str, Site]) -> tuple[tuple[int, Unit], ...]:
+        """Slots whose unit feeds a later slot on another unit. A value read in an earlier slot is one epoch old:
+        free.
+        """
+        found: dict[tuple[int, str], Unit] = {}
+        for producer, consumer in self.edges:
             a, b = sites[producer], sites[consumer]
             if a.unit.name != b.unit.name and a.slot < b.slot:
                 found[(a.slot, a.unit.name)] = a.unit
-    return tuple((slot, unit) for (slot, _), unit in found.items())
+        return tuple((slot, unit) for (slot, _), unit in found.items())
+
+
+def _planned(cascade: Cascade, mapping: Mapping, machine: Machine, group_of: dict[str, int], where: str) -> Plan:
+    bound = bindings(where, cascade, mapping.bind, machine, list(group_of))
+    for tensor in mapping.widths:
+        check_known(f"{where}: widths", tensor, cascade.tensors)
+    groups = tuple(
+        Frame(f"{where}: groups.{number}", cascade, machine, group, number, group_of).bound(bound, mapping.widths)
+        for number, group in enumerate(mapping.groups)
+    )
+    return Plan(cascade, mapping, machine, groups, group_of)

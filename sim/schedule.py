@@ -17,8 +17,8 @@ from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, where
 
 from .contention import rounds
+from .nests import Nests
 from .plan import GroupPlan
-from .traffic import Nests
 
 
 @dataclass(frozen=True)

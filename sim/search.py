@@ -23,17 +23,19 @@ import numpy as np
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.base.formula import Number, evaluate, is_array
+from lightbound.base.schema import check
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.passes import pass_of
 from lightbound.workloads.registry import Workload
 
 from .analytical import GroupResult, run_group
+from .binding import bindings
 from .candidates import Candidate, candidates, tile_name
 from .energy import energy
 from .kernel_choice import fastest_kernel
-from .mapping import Mapping
-from .plan import Plan, plan_groups
-from .traffic import Nests
+from .mapping import Bind, Group, Mapping
+from .nests import Nests
+from .plan import Frame, Loops, Plan
 
 Objective = Literal["latency", "traffic", "energy"]
 LONGEST = 16  # Einsums in one group at most
@@ -234,30 +236,39 @@ def _explore(
     cascade: Cascade, machine: Machine, segment: tuple[str, ...], word_bytes: int, fine: bool
 ) -> tuple[Tried, ...]:
     sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
+    group_of = {einsum.name: 0 if einsum.name in segment else 1 for einsum in cascade.einsums}
+    loops = Loops()
+    frames: dict[int, Frame] = {}  # by group, which candidates that differ in binds alone share
+    known: dict[tuple[str, ...], Nests] = {}  # by what is tiled
+    binds: dict[int, Bind] = {}
     made = []
     for candidate in candidates(cascade, machine, segment):
-        tiles = _grid(cascade, candidate, fine)
-        plan = _plan(cascade, machine, candidate)
-        names = {**machine.quantities, **sizes, "word_bytes": word_bytes, **tiles}
-        result = run_group(plan, plan.groups[0], Nests(sizes, names), word_bytes, strict=False)
-        made.append(_tried(plan, candidate, tiles, names, result, word_bytes))
+        tiled = (*candidate.tiled, *sorted(candidate.coarse))
+        if tiled not in known:
+            names = {**machine.quantities, **sizes, "word_bytes": word_bytes, **_grid(cascade, candidate, fine)}
+            known[tiled] = Nests(sizes, names)
+        nests = known[tiled]
+        if id(candidate.group) not in frames:
+            group = check(Group, candidate.group, "group")
+            frames[id(candidate.group)] = Frame("group", cascade, machine, group, 0, group_of, loops)
+        frame = frames[id(candidate.group)]
+        for one in candidate.bind:
+            if id(one) not in binds:
+                binds[id(one)] = check(Bind, one, "bind")
+        bind = tuple(binds[id(one)] for one in candidate.bind)
+        bound = frame.bound(bindings("search", cascade, bind, machine, segment), {})
+        plan = Plan(cascade, Mapping(bind=bind, groups=(frame.group,)), machine, (bound,), group_of)
+        result = run_group(plan, bound, nests, word_bytes, strict=False)
+        made.append(_tried(plan, candidate, nests, result, word_bytes))
     return tuple(made)
 
 
-def _plan(cascade: Cascade, machine: Machine, candidate: Candidate) -> Plan:
-    inside = candidate.group["einsums"]
-    rest = [{"einsums": [einsum.name], "nest": []} for einsum in cascade.einsums if einsum.name not in inside]
-    mapping = Mapping.from_data({"bind": list(candidate.bind), "groups": [candidate.group, *rest]})
-    return plan_groups(cascade, mapping, machine, only=0)
-
-
-def _tried(
-    plan: Plan, candidate: Candidate, tiles: dict[str, Any], sizes: dict[str, Number], result: GroupResult,
-    word_bytes: int,
-) -> Tried:  # fmt: skip
+def _tried(plan: Plan, candidate: Candidate, nests: Nests, result: GroupResult, word_bytes: int) -> Tried:
+    names = dict(nests.environment)
+    tiles = {name: np.asarray(names[name]) for name in map(tile_name, candidate.tiled)}
     points = np.broadcast_shapes(*(values.shape for values in tiles.values())) or (1,)
     words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
-    parts, _ = energy(plan, sizes, sizes, (result,), word_bytes)
+    parts, _ = energy(plan, names, names, (result,), word_bytes)
 
     def spread(value: Number) -> np.ndarray:
         return np.broadcast_to(np.asarray(value, dtype=float), points).reshape(-1)

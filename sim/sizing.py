@@ -17,9 +17,10 @@ from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, evaluate, is_array, minimum, where
 
 from .mapping import Fit
+from .nests import Nests
 from .plan import GroupPlan, Plan
 from .reuse import Sizes
-from .traffic import Nests, footprints
+from .traffic import footprints
 
 LARGEST = 1 << 40  # no tile is longer
 

@@ -11,76 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, divide, evaluate, maximum, minimum, where
 from lightbound.workloads.expression import Access, Affine
 
-from .mapping import For
+from .nests import Nests
 from .plan import Flow, GroupPlan, Held, Site
-from .reuse import Nest, Sizes, Step, together, windows
+from .reuse import Nest, together, windows
 
 READ, WRITE = "read", "write"
 Action = tuple[int, str, str]  # level, READ or WRITE, tensor
-
-
-class Nests:
-    """The nests of a group at one environment, made once each: tile sizes as numbers."""
-
-    def __init__(self, sizes: Sizes, environment: Mapping[str, Number], whole: Nests | None = None) -> None:
-        self.sizes = sizes
-        self.environment = environment
-        self._whole = whole
-        self._shared: dict[int, tuple[tuple[For, ...], Nest]] = {}  # by the identity of the loops, kept alive here
-        self._site: dict[str, Nest] = {}
-
-    def below(self, loops: tuple[For, ...]) -> Nest:
-        known = self._shared.get(id(loops))
-        if known is None:
-            steps = tuple(Step(loop.rank, self._tile(loop), loop.if_split or self._is_done(loop)) for loop in loops)
-            known = self._shared[id(loops)] = loops, Nest(steps, self._sizes(loops))
-        return known[1]
-
-    def one_task(self) -> Nests:
-        """The nests of one iteration of the loops that are dealt over instances, at their full length."""
-        return Nests(self.sizes, self.environment, self)
-
-    def _is_done(self, loop: For) -> bool:
-        return self._whole is not None and loop.over is not None
-
-    def _sizes(self, loops: tuple[For, ...]) -> Sizes:
-        if self._whole is None:
-            return self.sizes
-        nest = self._whole.below(loops)
-        tasks = {loop.rank: nest.extent(loop.rank, at + 1) for at, loop in enumerate(loops) if self._is_done(loop)}
-        return {**self.sizes, **tasks}
-
-    def _tile(self, loop: For) -> Number:
-        tile = evaluate(loop.tile, self.environment)
-        if np.any(tile < 1):
-            where = f"tile of {loop.rank}"
-            raise LightboundError(where, loop.tile, "is below 1", "Choose a larger tile or a larger rank.")
-        return tile
-
-    def inside(self, site: Site) -> Nest:
-        """The nest down to single words at the unit: written loops, then lanes, then what is left in time."""
-        nest = self._site.get(site.einsum.name)
-        if nest is None:
-            outer = self.below(site.loops)
-            depth = len(outer.steps)
-            inner: list[Step] = []
-            for axis, ranks in site.space.items():
-                free: Number = site.unit.shape[axis]
-                for rank in ranks:
-                    inner.append(Step(rank, maximum(1, free), if_split=True))
-                    free = maximum(1, free // minimum(free, outer.extent(rank, depth)))
-            inner += [Step(rank, 1, if_split=True) for rank in site.temporal]
-            reduced = set(site.einsum.reduced)
-            inner.sort(key=lambda step: step.rank in reduced)  # innermost, so that sums stay in the unit
-            steps = (*outer.steps, *inner)
-            nest = self._site[site.einsum.name] = Nest(steps, outer.sizes)
-        return nest
 
 
 @dataclass
@@ -163,9 +102,14 @@ def _taken(reads: list[tuple[Site, Access]], nests: Nests) -> Number:
 
 def _at_unit(site: Site, access: Access, nests: Nests, also: tuple[Access, ...] = ()) -> Number:
     """Words that pass between an Einsum's unit, all copies of it, and what is nearest."""
-    nest = nests.inside(site)
-    dealt = _side_by_side(site.instances, site, site.ranks, nests)
-    return nest.moved(access, len(nest.steps), site.ranks, also, apart={at: once for at, (_, once) in dealt.items()})
+
+    def words() -> Number:
+        nest = nests.inside(site)
+        dealt = _side_by_side(site.instances, site, site.ranks, nests)
+        apart = {at: once for at, (_, once) in dealt.items()}
+        return nest.moved(access, len(nest.steps), site.ranks, also, apart=apart)
+
+    return nests.once(("at unit", site.key or site, access, also), words)
 
 
 def _at_hold(
@@ -176,15 +120,19 @@ def _at_hold(
     Instances that run side by side fill a copy each where every instance has its own. Where they share one, those at
     the same tile are taken to be near each other in time, so that one fetch serves them all.
     """
-    dealt = _side_by_side(held.instances, site, ranks, nests)
-    rounds = {} if held.apart else {at: divide(ceil_div(trips, once), trips) for at, (trips, once) in dealt.items()}
-    apart = {at: once for at, (_, once) in dealt.items()} if held.apart else {}
-    depth = len(held.loops)
-    moved = nests.below(held.loops).moved(access, depth, ranks, also, rounds, apart)
-    for at, once in apart.items():
-        if at >= depth and site.loops[at].rank not in access.ranks:
-            moved = moved * once
-    return moved
+
+    def words() -> Number:
+        dealt = _side_by_side(held.instances, site, ranks, nests)
+        rounds = {} if held.apart else {at: divide(ceil_div(trips, once), trips) for at, (trips, once) in dealt.items()}
+        apart = {at: once for at, (_, once) in dealt.items()} if held.apart else {}
+        depth = len(held.loops)
+        moved = nests.below(held.loops).moved(access, depth, ranks, also, rounds, apart)
+        for at, once in apart.items():
+            if at >= depth and site.loops[at].rank not in access.ranks:
+                moved = moved * once
+        return moved
+
+    return nests.once(("at hold", id(held.loops), held.level, id(site.loops), ranks, access, also), words)
 
 
 def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traffic: Traffic) -> None:
@@ -209,6 +157,12 @@ def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], 
 def _filled(flow: Flow, held: Held, nests: Nests) -> Number:
     """Words brought into a hold: by the loops that run for any reader below it, for all that they read."""
     below = [(site, access) for site, access in flow.readers if site.einsum.name in held.users]
+    sites = tuple(dict.fromkeys(id(site.loops) for site, _ in below))
+    key = ("filled", flow.tensor, held.users, id(held.loops), held.level, sites)
+    return nests.once(key, lambda: _brought(flow, held, nests, below))
+
+
+def _brought(flow: Flow, held: Held, nests: Nests, below: list[tuple[Site, Access]]) -> Number:
     ranks = frozenset().union(*(site.ranks for site, _ in below))
     nest = nests.below(held.loops)
     depth = len(held.loops)
@@ -313,18 +267,31 @@ def _revisited(words: Number, once: Number) -> Number:
 
 def footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
     """Words that each buffer of each level takes in one copy of it: level -> buffer -> (words, tensors)."""
+    return nests.once(("footprints", plan.holds), lambda: _footprints(plan, nests))
+
+
+def _footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
     found: dict[int, dict[int, tuple[Number, tuple[str, ...]]]] = {}
     running = {flow.tensor: flow.running for flow in plan.flows}
     widths = relative_widths(plan, nests)
     for held in plan.holds:
-        nest = nests.below(held.loops)
-        words = _room(held, nest, running.get(held.tensor, frozenset()))
-        words = words * evaluate(held.copies, nests.environment)
-        words = words * _tiles_at_once(plan, held, nests) * widths.get(held.tensor, 1)
+        site = next(plan.sites[name] for name in sorted(held.users))
+        words = _held_words(held, site, running.get(held.tensor, frozenset()), nests) * widths.get(held.tensor, 1)
         buffers = found.setdefault(held.level, {})
         known, tensors = buffers.get(held.buffer, (0, ()))
         buffers[held.buffer] = (maximum(known, words), (*tensors, held.tensor))
     return found
+
+
+def _held_words(held: Held, site: Site, live: frozenset[str], nests: Nests) -> Number:
+    """Words of all copies of what is held, and of all tiles of it that are held at once; `site` is one of its users."""
+
+    def words() -> Number:
+        room = _room(held, nests.below(held.loops), live)
+        return room * evaluate(held.copies, nests.environment) * _tiles_at_once(site, held, nests)
+
+    place = id(held.loops), id(site.loops), held.level
+    return nests.once(("held", held.tensor, held.users, held.copies, live, *place), words)
 
 
 def _room(held: Held, nest: Nest, live: frozenset[str]) -> Number:
@@ -341,9 +308,8 @@ def _room(held: Held, nest: Nest, live: frozenset[str]) -> Number:
     return maximum(*written, room)
 
 
-def _tiles_at_once(plan: GroupPlan, held: Held, nests: Nests) -> Number:
+def _tiles_at_once(site: Site, held: Held, nests: Nests) -> Number:
     """How many tiles of a tensor a shared level holds at once, for instances that work on different iterations."""
-    site = next(plan.sites[name] for name in sorted(held.users))
     accesses = (*site.einsum.reads, site.einsum.output)
     own = {rank for access in accesses if access.tensor == held.tensor for rank in access.ranks}
     result: Number = 1

@@ -17,8 +17,9 @@ from lightbound.base.formula import evaluate
 from .analytical import GroupResult
 from .epochs import Epochs
 from .mapping import Do, Hold
+from .nests import Nests
 from .plan import Flow, GroupPlan, Held
-from .traffic import READ, WRITE, Nests
+from .traffic import READ, WRITE
 
 Purpose = Literal["fill", "drain", "post", "operand"]
 

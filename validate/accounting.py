@@ -15,9 +15,10 @@ from lightbound.archs.machine import Level
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, evaluate, is_array
 from lightbound.sim.analytical import GroupResult
+from lightbound.sim.nests import Nests
 from lightbound.sim.plan import Flow, GroupPlan, Held, Plan
 from lightbound.sim.prediction import Prediction
-from lightbound.sim.traffic import READ, WRITE, Nests
+from lightbound.sim.traffic import READ, WRITE
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,17 @@ class Access:
     tensor: str
     indices: tuple[Index, ...]
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.tensor, self.indices))
+
+    def __reduce__(self) -> tuple[type[Access], tuple[str, tuple[Index, ...]]]:
+        """Without the hash, which differs from process to process."""
+        return type(self), (self.tensor, self.indices)
+
     @cached_property
     def ranks(self) -> tuple[str, ...]:
         """Ranks of the indices, through gathers too, in order and without repeats."""

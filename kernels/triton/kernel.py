@@ -69,7 +69,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Work:
-    """The least that a case takes: multiply-accumulates of matrix products, exponentials, bytes read and written once."""
+    """The least that a case takes: multiply-accumulates of products, exponentials, bytes read and written once."""
 
     macs: float
     exps: float
@@ -114,9 +114,9 @@ class Compiled:
 class Launch:
     """One launch of a case as the simulator is told of it: a mapping of a cascade, in plain data.
 
-    workload: the name of a workload that ships with lightbound, or lines of a cascade. sizes: of its ranks. mapping: the
-    name of one of the workload's mappings, or a mapping as data. set: params and tile sizes that differ from it. mask:
-    `kind` and its fields, None where everything sees everything. order: in which blocks start where they differ.
+    workload: the name of a workload that ships with lightbound, or lines of a cascade. sizes: of its ranks. mapping:
+    the name of one of the workload's mappings, or a mapping as data. set: params and tile sizes that differ from it.
+    mask: `kind` and its fields, None where everything sees everything. order: in which blocks start where they differ.
     """
 
     workload: str
@@ -132,8 +132,9 @@ class Launch:
 class TritonKernel:
     """A kernel: its campaign's cases, and for each case tile, call, work, compiler inputs and mapping.
 
-    tile: the default tile for a case on a compute capability (90 for sm_90; 942 for gfx942), a fixed rule. tiles: others
-    worth trying. prepare: makes random inputs of a case on a device ("cuda", "cpu" under the interpreter) from a seed.
+    tile: the default tile for a case on a compute capability (90 for sm_90; 942 for gfx942), a fixed rule. tiles:
+    others worth trying. prepare: makes random inputs of a case on a device ("cuda", "cpu" under the interpreter) from a
+    seed.
     peers: other implementations of the same case, by name, each a function like `prepare` that returns what to run.
     tolerance: the largest error against float64, relative to the largest value, by dtype.
     """
