@@ -15,7 +15,7 @@ from typing import Any
 from lightbound.base.errors import LightboundError
 
 
-class MissingPackage(LightboundError):
+class MissingPackage(LightboundError):  # noqa: N818 (LightboundError is one)
     """torch or triton is not installed, or there is no GPU: the message says what to do."""
 
 
