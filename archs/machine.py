@@ -9,8 +9,8 @@ overrides (library.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from math import prod
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from math import inf, prod
 from typing import Any, NoReturn
 
 import numpy as np
@@ -280,6 +280,17 @@ class Machine:
             bounds = {"max_blocks": most, "max_warps": self.occupancy.warps}
             names.update({name: bound for name, bound in bounds.items() if bound is not None})
         return names
+
+    def in_run_of(self, run_s: float | None) -> Machine:
+        """The machine while it does one kind of work for so many seconds, such as one kernel after the other.
+
+        In a run that is long enough for power to limit it (`SustainedLoad.after_s`) the clock follows the load from the
+        first kernel on, however short each is; in a shorter one it does not. None: every kernel is a run of its own.
+        """
+        load = self.sustained_load
+        if run_s is None or load is None:
+            return self
+        return replace(self, sustained_load=replace(load, after_s=0.0 if run_s > load.after_s else inf))
 
     def fields(self) -> dict[str, Number]:
         """Every number the machine states, in SI units, by its path (``levels.dram.bandwidth``)."""

@@ -29,11 +29,13 @@ from .simulate import MappingLike, predict, resolve_mapping
 from .tile_choice import choose_tiles
 
 
-def predict_masked(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
-    """The prediction; LightboundError where the mapping does not say how its kernel skips tiles (`masked`)."""
+def predict_masked(work: Workload, machine: Machine, mapping: Mapping, count: TileCount | None = None) -> Prediction:
+    """The prediction, with the tiles of a `count` where one is given; LightboundError where the mapping does not say how
+    its kernel skips tiles (`masked`).
+    """
     assert work.mask is not None
     problem = as_problem(work, None, None, None)
-    count = counted(work, machine, mapping)
+    count = counted(work, machine, mapping) if count is None else count
     q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
     found = estimate(problem, machine, count, mapping)
     blocks = blocks_of(work.mask, count, mapping, work.method.mask_ranks)

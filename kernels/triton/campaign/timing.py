@@ -1,0 +1,169 @@
+"""How a call is timed on a GPU: CUDA graphs of many calls over rotating inputs, between events, one after the other.
+
+A sample is one replay of a graph. The graph holds so many calls that starting it does not count, and each call has
+inputs of its own; together they exceed the L2 cache twice, so that every call finds its inputs in memory. The device
+works on for some milliseconds before the first sample, so that its clock is that of a long run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import ceil
+from typing import Any, Protocol
+
+from .telemetry import Telemetry
+
+Run = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How long to measure. Seconds: of a sample, at least; of all samples together; of the warm-up before them."""
+
+    sample_s: float = 1.5e-3
+    total_s: float = 45e-3
+    warm_s: float = 12e-3
+    fewest: int = 3
+    most: int = 40
+    calls: int = 1024  # in one graph, at most
+
+    def samples(self, sample_s: float) -> int:
+        """How many samples of this length."""
+        return min(max(ceil(self.total_s / max(sample_s, 1e-9)), self.fewest), self.most)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one call, sample by sample. A sample is `calls` calls; `graph` says whether they were one CUDA graph;
+    `run_s` is how long the device did this and nothing else, warm-up included. telemetry: clocks and power meanwhile.
+    """
+
+    samples_s: tuple[float, ...]
+    calls: int
+    graph: bool
+    run_s: float
+    telemetry: dict[str, Any] = field(default_factory=dict)
+
+
+class Timer(Protocol):
+    """Anything that times calls which do the same with different inputs."""
+
+    def time(self, runs: Sequence[Run], goal: Goal) -> Timing:
+        """The timing of one call."""
+        ...
+
+
+class HostTimer:
+    """Calls that return when they are done, such as those of the interpreter, by a clock."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+
+    def time(self, runs: Sequence[Run], goal: Goal) -> Timing:
+        """Every sample is one call; the first is the warm-up."""
+        start = self._clock()
+        runs[0]()
+        first = self._clock()
+        samples = [self._one(runs[number % len(runs)]) for number in range(goal.samples(first - start))]
+        return Timing(tuple(samples), 1, False, self._clock() - start)
+
+    def _one(self, run: Run) -> float:
+        start = self._clock()
+        run()
+        return self._clock() - start
+
+
+class CudaTimer:
+    """Calls that only put work into the current stream."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def time(self, runs: Sequence[Run], goal: Goal) -> Timing:
+        """As the module says; calls that cannot be captured run one by one (`graph` is then False)."""
+        import torch
+
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for run in runs:  # code is loaded, workspaces are made
+                run()
+            stream.synchronize()
+            roughly = _seconds(lambda: [run() for run in runs]) / len(runs)
+            try:
+                replays, calls, each = _graphs(stream, runs, roughly, goal)
+                graph = True
+            except RuntimeError as error:
+                if "out of memory" in str(error):
+                    raise
+                stream.synchronize()
+                replays, calls, each, graph = list(runs), 1, roughly, False
+            timing = self._measure(replays, calls, each * calls, graph, goal)
+            stream.synchronize()
+        torch.cuda.current_stream().wait_stream(stream)
+        return timing
+
+    def _measure(self, replays: Sequence[Run], calls: int, sample_s: float, graph: bool, goal: Goal) -> Timing:
+        """Queue warm-up and samples without a pause, then ask for clocks until the last one is done."""
+        import torch
+
+        warm, samples = ceil(goal.warm_s / max(sample_s, 1e-9)), goal.samples(sample_s)
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(samples + 2)]
+        events[0].record()
+        for number in range(min(warm, 200)):
+            replays[number % len(replays)]()
+        events[1].record()
+        for number in range(samples):
+            replays[number % len(replays)]()
+            events[number + 2].record()
+        self._telemetry.take()
+        while not events[-1].query():
+            self._telemetry.sample()
+            time.sleep(1e-3)
+        seconds = [one.elapsed_time(after) / 1e3 for one, after in pairwise(events[1:])]
+        run_s = events[0].elapsed_time(events[-1]) / 1e3
+        return Timing(tuple(one / calls for one in seconds), calls, graph, run_s, self._telemetry.take())
+
+
+def _graphs(stream: Any, runs: Sequence[Run], roughly: float, goal: Goal) -> tuple[list[Run], int, float]:
+    """Graphs to replay in turn, the calls in each, and seconds of a call: one graph a call where that is long enough,
+    else one of as many rounds over all inputs as a sample needs.
+    """
+    if roughly >= goal.sample_s:
+        return [_captured(stream, [run]) for run in runs], 1, roughly
+    graph = _captured(stream, runs)
+    graph()
+    each = _seconds(graph) / len(runs)
+    rounds = min(ceil(goal.sample_s / (each * len(runs))), max(goal.calls // len(runs), 1))
+    if rounds > 1:
+        graph = _captured(stream, [run for _ in range(rounds) for run in runs])
+    return [graph], rounds * len(runs), each
+
+
+def _captured(stream: Any, runs: Sequence[Run]) -> Run:
+    import torch
+
+    graph = torch.cuda.CUDAGraph()
+    stream.synchronize()
+    graph.capture_begin(capture_error_mode="relaxed")
+    try:
+        for run in runs:
+            run()
+    finally:
+        graph.capture_end()
+    return graph.replay
+
+
+def _seconds(run: Run) -> float:
+    """One run between events."""
+    import torch
+
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    run()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end) / 1e3
