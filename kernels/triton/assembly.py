@@ -201,7 +201,9 @@ def sass_program(text: str, function: str) -> list[Instruction]:
     section = re.search(rf"Function : {re.escape(function)}\n(.*?)(?=\n\s*Function : |\Z)", text, re.DOTALL)
     lines = [match for line in (section[1] if section else "").splitlines() if (match := _SASS_LINE.match(line))]
     if not lines:
-        raise LightboundError("sass", function, "is not a function of this code", "Name one that cuobjdump -sass shows.")
+        raise LightboundError(
+            "sass", function, "is not a function of this code", "Name one that cuobjdump -sass shows."
+        )
     at = {int(match[1], 16): place for place, match in enumerate(lines)}
     joins: dict[str, int] = {}  # where threads that part meet again, by convergence barrier
     program = []

@@ -25,7 +25,7 @@ from lightbound.base.errors import LightboundError, choose_from
 
 from .assembly import Instruction, amdgcn_program, counted, loops, sass_program
 from .kernel import Compiled, require
-from .resources import Resources
+from .footprint import Resources
 
 TARGETS: dict[str, tuple[str, int | str, int]] = {
     "sm_80": ("cuda", 80, 32),
@@ -140,7 +140,9 @@ def _cubin(kernel: Any, name: str) -> tuple[list[Instruction], dict[str, int]]:
 def _amdgcn(kernel: Any, name: str) -> tuple[list[Instruction], dict[str, int]]:
     text = kernel.asm["amdgcn"]
     program = amdgcn_program(text, name)
-    spilled = 4 * _number(text, r"\.vgpr_spill_count") + sum(_bytes(one.mnemonic) for one in program if one.kind == "local")
+    spilled = 4 * _number(text, r"\.vgpr_spill_count") + sum(
+        _bytes(one.mnemonic) for one in program if one.kind == "local"
+    )
     stack = _number(text, r"\.private_segment_fixed_size")
     return program, {"registers": _number(text, r"\.vgpr_count"), "stack_bytes": stack, "spill_bytes": spilled}
 
@@ -148,7 +150,12 @@ def _amdgcn(kernel: Any, name: str) -> tuple[list[Instruction], dict[str, int]]:
 def _number(text: str, name: str) -> int:
     match = re.search(rf"{name}:\s*(\d+)", text)
     if match is None:
-        raise LightboundError("assembly", name, "is not stated in the compiler's output", "Use the version of triton that lightbound's extra names.")
+        raise LightboundError(
+            "assembly",
+            name,
+            "is not stated in the compiler's output",
+            "Use the version of triton that lightbound's extra names.",
+        )
     return int(match[1])
 
 
