@@ -1,0 +1,130 @@
+"""Resources on record: one file a kernel in resources/, one line a compiled launch, so that nobody needs triton for them.
+
+A record holds for a launch as the compiler sees it (types, constants, warps, stages), whatever the sizes of the case, and
+for the source that was compiled: where the device code has changed since, there is no record any more.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import json
+import tokenize
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .kernel import Case, Compiled, Tile, TritonKernel
+from .footprint import Resources
+
+FOLDER = Path(__file__).parent / "resources"
+DEVICE = Path(__file__).parent / "device"
+_ON_DEVICE = f"{__package__}.device"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A launch to compile for a target, and the first case of its kernel that asks for it in a tile."""
+
+    kernel: str
+    case: Case
+    tile: Tile
+    launch: Compiled
+    target: str
+    default: bool = True
+
+    @property
+    def key(self) -> str:
+        """All that the compiler sees."""
+        return json.dumps([self.target, asdict(self.launch)], sort_keys=True)
+
+
+def points(
+    kernel: TritonKernel, targets: Iterable[str], cases: Sequence[Case] | None = None, others: bool = False
+) -> list[Point]:
+    """The distinct launches of a kernel's cases (its campaign's if none are given) in their default tiles, in all of its
+    `tiles` too where `others`.
+    """
+    from .compile import capability
+
+    found: dict[str, Point] = {}
+    for target in targets:
+        for case in kernel.cases if cases is None else cases:
+            default = kernel.tile(case, capability(target))
+            for tile in (default, *(kernel.tiles(case, capability(target)) if others else ())):
+                for launch in kernel.compiled(case, tile):
+                    point = Point(kernel.name, case, tile, launch, target, tile == default)
+                    found.setdefault(point.key, point)
+    return list(found.values())
+
+
+def recorded(point: Point) -> Resources | None:
+    """What is on record for a launch and a target; None where nothing is, or the source has changed since."""
+    found = _records(point.kernel).get(point.key)
+    if found is None or found["source"] != source_of(point.launch.module):
+        return None
+    return Resources.from_dict(found["resources"])
+
+
+def resources_of(kernel: TritonKernel, case: Case, tile: Tile, target: str) -> list[Resources] | None:
+    """What a prediction may use: the recorded resources of every launch of a case in a tile, None if any is missing."""
+    found = [recorded(Point(kernel.name, case, tile, launch, target)) for launch in kernel.compiled(case, tile)]
+    return [one for one in found if one is not None] if None not in found else None
+
+
+def write(kernel: str, compiled: Iterable[tuple[Point, Resources]], folder: Path = FOLDER) -> Path:
+    """Write the file of a kernel anew, one record a line."""
+    records = [
+        {
+            "target": point.target,
+            "launch": asdict(point.launch),
+            "source": source_of(point.launch.module),
+            "resources": resources.to_dict(),
+        }
+        for point, resources in compiled
+    ]
+    path = folder / f"{kernel}.json"
+    lines = ",\n".join(json.dumps(record, separators=(",", ":")) for record in records)
+    path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    _records.cache_clear()
+    return path
+
+
+@cache
+def _records(kernel: str) -> Mapping[str, Mapping[str, Any]]:
+    path = FOLDER / f"{kernel}.json"
+    if not path.exists():
+        return {}
+    records = json.loads(path.read_text(encoding="utf-8"))
+    return {json.dumps([one["target"], one["launch"]], sort_keys=True): one for one in records}
+
+
+@cache
+def source_of(module: str) -> str:
+    """A short hash of the code of device/`module`.py and of what it imports there, comments and layout left out."""
+    digest = hashlib.sha256()
+    for path in sorted(_with_imports(module)):
+        text = path.read_text(encoding="utf-8")
+        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+        digest.update(
+            "".join(token.string for token in tokens if token.type not in (tokenize.COMMENT, tokenize.NL)).encode()
+        )
+    return digest.hexdigest()[:12]
+
+
+def _with_imports(module: str) -> set[Path]:
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        path = DEVICE / f"{waiting.pop()}.py"
+        if path in found or not path.exists():
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.level == 1 or (node.module or "").startswith(_ON_DEVICE)):
+                module = (node.module or "").removeprefix(_ON_DEVICE).lstrip(".")
+                waiting.extend([module] if module else [alias.name for alias in node.names])
+    return found
