@@ -44,12 +44,12 @@ def block_place(
     return block, first + inside % width
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["queries", "keys", "heads", "before", "section"])
 def attention_forward(
     q, k, v, out, logsumexp, scale_log2, queries, keys, heads, before, section,
     GROUP: tl.constexpr, DIM: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
     TMA: tl.constexpr, CAUSAL: tl.constexpr, WINDOW: tl.constexpr, RAGGED: tl.constexpr, LSE: tl.constexpr,
-    PRECISION: tl.constexpr, STAGES: tl.constexpr, SPECIALIZE: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """One tile of BLOCK_Q queries of one head.
 
@@ -71,8 +71,7 @@ def attention_forward(
     denominator = tl.zeros([BLOCK_Q], tl.float32)
     maximum = tl.full([BLOCK_Q], LEAST, tl.float32)
 
-    # Tiles from `start` to `stop` are visited, those from `full` to `partial` without a test of the mask; `last` and
-    # `farthest` are the keys between which a query sees all.
+    # Tiles from `start` to `stop` are visited, those from `full` to `partial` without a test of the mask.
     start = 0
     full = 0
     stop = keys
@@ -83,7 +82,7 @@ def attention_forward(
     if WINDOW:
         start = tl.maximum(first + ahead - before, 0) // BLOCK_K * BLOCK_K
         full = first + BLOCK_Q - 1 + ahead - before
-    for key in tl.range(start, stop, BLOCK_K, num_stages=STAGES, warp_specialize=SPECIALIZE):
+    for key in range(start, stop, BLOCK_K):
         scores = tl.dot(chosen, tile(k, head_kv, key, keys, BLOCK_K, DIM, TMA, RAGGED).T, input_precision=PRECISION)
         if CAUSAL or RAGGED:
             if (key >= partial) | (key < full):
