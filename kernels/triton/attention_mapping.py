@@ -1,0 +1,3 @@
+from __future__ import annotations
+def forward_launches(case, tile, capability): return ()
+def backward_launches(case, tile, capability): return ()
