@@ -14,16 +14,16 @@ from .online_softmax import normalized, rows_of, take
 @triton.jit(do_not_specialize=["queries", "keys"])
 def block_sparse_forward(
     q, k, v, out, offsets, untested, columns, positions, scale_log2, queries, keys,
-    BLOCK: tl.constexpr, DIM: tl.constexpr, PER_HEAD: tl.constexpr, CAUSAL: tl.constexpr, MOVED: tl.constexpr,
+    BLOCK: tl.constexpr, BLOCK_K: tl.constexpr, DIM: tl.constexpr, PER_HEAD: tl.constexpr, CAUSAL: tl.constexpr, MOVED: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """One block of queries of one head; tensors are heads x tokens x DIM.
 
-    CAUSAL: a query sees no key behind it. MOVED: keys are not where they were; positions[head, place] tells where.
+    BLOCK_K: keys taken at a time, which divide a block. CAUSAL: a query sees no key behind it. MOVED: keys are not where they were; positions[head, place] tells where.
     """
     block = tl.num_programs(0) - 1 - tl.program_id(0)  # of a causal table, the longest rows first
     head = tl.program_id(1)
-    row = block + tl.where(PER_HEAD, head * tl.num_programs(0), 0)
+    row = block + PER_HEAD * head * tl.num_programs(0)
     query = block * BLOCK + tl.arange(0, BLOCK)
     exists = query < queries
     channel = tl.arange(0, DIM)
@@ -35,16 +35,17 @@ def block_sparse_forward(
     denominator = tl.zeros([BLOCK], tl.float32)
     maximum = tl.full([BLOCK], float("-inf"), tl.float32)
 
+    PARTS: tl.constexpr = BLOCK // BLOCK_K
     start = tl.load(offsets + row)
     stop = tl.load(offsets + row + 1)
     whole = start + tl.load(untested + row)
-    for number in range(start, whole):
-        key = tl.load(columns + number) * BLOCK
-        scores = tl.dot(chosen, rows_of(k, head, key, BLOCK, DIM, 0).T, input_precision=PRECISION)
-        values = rows_of(v, head, key, BLOCK, DIM, 0)
+    for number in range(start * PARTS, whole * PARTS):
+        key = tl.load(columns + number // PARTS) * BLOCK + number % PARTS * BLOCK_K
+        scores = tl.dot(chosen, rows_of(k, head, key, BLOCK_K, DIM, 0).T, input_precision=PRECISION)
+        values = rows_of(v, head, key, BLOCK_K, DIM, 0)
         total, denominator, maximum = take(total, denominator, maximum, scores, values, scale_log2, 0, PRECISION)
-    for number in range(whole, stop):
-        place = tl.load(columns + number) * BLOCK + tl.arange(0, BLOCK)
+    for number in range(whole * PARTS, stop * PARTS):
+        place = tl.load(columns + number // PARTS) * BLOCK + number % PARTS * BLOCK_K + tl.arange(0, BLOCK_K)
         inside = place < keys
         at = place[:, None] * DIM + channel[None, :]
         scores = tl.dot(chosen, tl.load(k + at, mask=inside[:, None], other=0.0).T, input_precision=PRECISION)

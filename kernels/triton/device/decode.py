@@ -11,7 +11,7 @@ import triton.language as tl
 from .online_softmax import take
 
 
-@triton.jit(do_not_specialize=["cache", "part"])
+@triton.jit(do_not_specialize=["cache", "part", "heads_kv"])
 def decode_part(
     q, k, v, lengths, partial_out, partial_max, partial_sum, scale_log2, cache, part, heads_kv,
     ROWS: tl.constexpr, BLOCK_Q: tl.constexpr, NEW: tl.constexpr, BLOCK_K: tl.constexpr, DIM: tl.constexpr,
