@@ -1,0 +1,34 @@
+"""How a kernel that moves rows is told to the simulator: every row read once and written once, blocks of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .kernel import Launch
+
+CASCADE = "Y[r,n] = X[r,n]\n"
+
+
+def copied(rows: int, columns: int, of_block: int, warps: int, word_bytes: int, integers: float) -> Launch:
+    """A launch that copies rows of so many words, `of_block` of them a block of threads.
+
+    integers: instructions on whole numbers for each word that is moved (places, comparisons).
+    """
+    mapping: dict[str, Any] = {
+        "source": (
+            "kernels/triton/device: every thread reads a vector and writes it. 500 cycles to start a block and 900 "
+            "until its last stores are out, as for elementwise functions"
+        ),
+        "params": {"CONTEXTS": f"max(1, min(max_blocks, max_warps // {warps}, ceil_div(ceil_div(R, {of_block}), sm)))"},
+        "bind": [{"einsums": ["Y"], "unit": "alu", "space": {"lanes": ["n", "r"]}, "implied": {"imad": integers}}],
+        "groups": [
+            {
+                "einsums": ["Y"],
+                "nest": [{"for": "r", "tile": of_block, "over": "sm"}],
+                "contexts": "CONTEXTS",
+                "delay": "500 + 900 + dram_latency",
+                "awaits": ["dram", "l2"],
+            }
+        ],
+    }
+    return Launch(CASCADE, {"R": rows, "N": columns}, mapping, word_bytes=word_bytes)
