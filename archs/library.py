@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -61,6 +61,21 @@ def changed(one: Machine, **overrides: Any) -> Machine:
     return machine(Path(path), **{**dict(before), **overrides})
 
 
+def stated_value(name_or_path: str | Path, field: str, value: Any) -> Any:
+    """What `value` comes to in a field of a machine (a key as `machine` takes it), in SI units: ``"8 MiB"`` is 8388608.
+
+    Raises LightboundError as `machine` does.
+    """
+    chain = _chain(_find(name_or_path))
+    path = _override(_document(chain), field, value, chain[0][0].name)
+    return machine(name_or_path, **{field: value}).stated[".".join(path)]
+
+
+def machine_files(name_or_path: str | Path) -> Iterator[Path]:
+    """The file of a machine and those it extends; each is read only when the next one is asked for."""
+    yield from (path for path, _, _ in _links(_find(name_or_path)))
+
+
 def _find(name_or_path: object) -> Path:
     """The file of a name or path that a user gave."""
     text = str(name_or_path)
@@ -83,6 +98,10 @@ def _find(name_or_path: object) -> Path:
 
 def _chain(path: Path) -> tuple[Stamp, ...]:
     """The file and those it extends, each with a stamp that changes when the file does."""
+    return tuple(_links(path))
+
+
+def _links(path: Path) -> Iterator[Stamp]:
     chain: list[Stamp] = []
     while True:
         try:
@@ -94,9 +113,10 @@ def _chain(path: Path) -> tuple[Stamp, ...]:
             remedy = "Break the circle: extend a machine that stands alone."
             raise LightboundError(f"{chain[0][0].name}: extends", path.name, "leads back to itself", remedy)
         chain.append(stamp)
+        yield stamp
         base = _file(stamp).get("extends")
         if base is None:
-            return tuple(chain)
+            return
         beside = path.parent / str(base)
         path = beside if beside.suffix in (".yaml", ".yml") else _find(base)
 
@@ -157,8 +177,8 @@ def _document(chain: tuple[Stamp, ...]) -> Document:
     return {**base, **document}
 
 
-def _override(document: Document, name: str, value: object, where: str) -> None:
-    """Set one field of a document, in place. A field may be added, but no level, unit, axis or param."""
+def _override(document: Document, name: str, value: object, where: str) -> list[str]:
+    """Set one field of a document, in place; where it is. A field may be added, but no level, unit, axis or param."""
     from .schema import SECTIONS, MachineFile
     from .values import Override
 
@@ -192,3 +212,4 @@ def _override(document: Document, name: str, value: object, where: str) -> None:
     if parts[-1] in _WORDS and isinstance(value, Override):
         value = value.value
     block[parts[-1]] = value
+    return parts

@@ -7,13 +7,16 @@ amortised. Sizes may be arrays: then every number of the result is one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from lightbound.archs.machine import Level
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
+from lightbound.base.points import Pick, refuse
 
 from .binding import Piece
 from .clock import clock_hz
@@ -58,16 +61,19 @@ def run(plan: Plan, sizes: Sizes, word_bytes: int) -> tuple[dict[str, Number], t
 def _check_tile(plan: Plan, loop: For, sizes: Sizes, names: dict[str, Number]) -> None:
     tile = evaluate(loop.tile, names)
     where = f"mapping {plan.mapping.name!r}: tile of {loop.rank}"
-    if np.any(np.asarray(tile) < 1):
-        raise LightboundError(where, f"{loop.tile}", "is below 1", "Choose a larger tile or a larger rank.")
-    if np.any(np.asarray(tile % 1) != 0):
-        raise LightboundError(where, f"{loop.tile}", "is no whole number", "Round it: ceil_div(a, b) or a // b.")
-    if isinstance(loop.tile, int) and np.any(np.asarray(tile > sizes[loop.rank])):
-        raise LightboundError(
-            where,
-            loop.tile,
-            f"is larger than the rank, which has {sizes[loop.rank]}",
-            f"Write at most {sizes[loop.rank]}, or a formula such as min({loop.tile}, {loop.rank.upper()}).",
+    larger, rounded = "Choose a larger tile or a larger rank.", "Round it: ceil_div(a, b) or a // b."
+    refuse(np.asarray(tile) < 1, lambda _: LightboundError(where, f"{loop.tile}", "is below 1", larger))
+    refuse(np.asarray(tile % 1) != 0, lambda _: LightboundError(where, f"{loop.tile}", "is no whole number", rounded))
+    if isinstance(loop.tile, int):
+        size = sizes[loop.rank]
+        refuse(
+            np.asarray(tile > size),
+            lambda at: LightboundError(
+                where,
+                loop.tile,
+                f"is larger than the rank, which has {at(size)}",
+                f"Write at most {at(size)}, or a formula such as min({loop.tile}, {loop.rank.upper()}).",
+            ),
         )
 
 
@@ -126,20 +132,22 @@ def _capacity(
         if not strict or level.capacity_bytes is None or np.all(need <= level.capacity_bytes):
             continue
         if not group.group.overbook:
-            largest = max(held[number].values(), key=lambda entry: np.max(entry[0]))
-            raise LightboundError(
-                f"machine.levels.{level.name}.capacity",
-                _bytes(level.capacity_bytes),
-                f"is too small for mapping {plan.mapping.name!r}, which holds {_bytes(need)} there "
-                f"(the largest part is {', '.join(largest[1])})",
-                f"Enlarge {level.name}, use smaller tiles, or let the group overbook.",
-            )
+            refuse(np.asarray(need > level.capacity_bytes), partial(_too_small, plan, level, need, held[number]))
         spilled[number] = maximum(0, 1 - level.capacity_bytes / need)
     return taken, spilled
 
 
-def _bytes(value: Number) -> str:
-    return f"{float(np.max(value)):,.0f} B"
+def _too_small(
+    plan: Plan, level: Level, need: Number, held: Mapping[int, tuple[Number, tuple[str, ...]]], at: Pick
+) -> LightboundError:
+    largest = max(held.values(), key=lambda entry: at(entry[0]))
+    return LightboundError(
+        f"machine.levels.{level.name}.capacity",
+        f"{at(level.capacity_bytes):,.0f} B",
+        f"is too small for mapping {plan.mapping.name!r}, which holds {at(need):,.0f} B there "
+        f"(the largest part is {', '.join(largest[1])})",
+        f"Enlarge {level.name}, use smaller tiles, or let the group overbook.",
+    )
 
 
 def _einsum_time(

@@ -15,6 +15,7 @@ import numpy as np
 
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, evaluate, is_array, minimum, where
+from lightbound.base.points import refuse
 
 from .mapping import Fit
 from .nests import Nests
@@ -77,18 +78,17 @@ def _fit(plan: Plan, sizes: Sizes, names: Mapping[str, Number], name: str, fit: 
             return total
 
         largest = _largest(need, room, cap)
-        if np.any(np.asarray(largest) < 1):
-            raise LightboundError(
+        least = need(1)
+        refuse(
+            np.asarray(largest) < 1,
+            lambda at: LightboundError(
                 f"machine.levels.{fit.fit}.capacity",
-                _show(room),
-                f"is too small for mapping {plan.mapping.name!r}, which needs {_show(need(1))} bytes there at least",
+                at(room),
+                f"is too small for mapping {plan.mapping.name!r}, which needs {at(least)} bytes there at least",
                 f"Enlarge {fit.fit}, choose smaller ranks, or use another mapping.",
-            )
+            ),
+        )
     return largest if whole is None else _largest_divisor(whole, largest)
-
-
-def _show(value: Number) -> object:
-    return float(np.max(value)) if is_array(value) else value
 
 
 def _largest(need: Callable[[Number], Number], room: Number, cap: Number) -> Number:

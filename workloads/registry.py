@@ -146,6 +146,13 @@ def method(name_or_path: str | os.PathLike[str]) -> Method:
     raise LightboundError("workload", text, "is not known", remedy)
 
 
+def symbols_of(method: Method) -> tuple[str, ...]:
+    """The symbols of all sizes that any variant of a method has."""
+    return tuple(
+        dict.fromkeys(symbol for name in method.cascades for symbol in _parsed(method, name).structure.symbols)
+    )
+
+
 def _build(
     method: Method, preset: str | None, variant: str | None, given: Mapping[str, Any], word_bytes: int
 ) -> Workload:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from lightbound.sim.radio.link import link as link
     from lightbound.sim.search import default_mapping as default_mapping
     from lightbound.sim.simulate import simulate as simulate
+    from lightbound.sim.sweep.results import SweepResults as SweepResults
+    from lightbound.sim.sweep.run import sweep as sweep
     from lightbound.sim.what_if import WhatIf as WhatIf
     from lightbound.sim.what_if import what_if as what_if
     from lightbound.validate.host.compare import compare as compare
@@ -65,6 +67,7 @@ _HOME = {
     "Prediction": "sim.prediction",
     "Setting": "sim.agents.setting",
     "Study": "sim.agents.study",
+    "SweepResults": "sim.sweep.results",
     "WhatIf": "sim.what_if",
     "Workload": "workloads.registry",
     "bound": "sim.bound",
@@ -83,6 +86,7 @@ _HOME = {
     "simulate": "sim.simulate",
     "size_buffers": "sim.buffers",
     "suite_names": "validate.suite",
+    "sweep": "sim.sweep.run",
     "trace": "workloads.trace",
     "v2x": "sim.agents.study",
     "what_if": "sim.what_if",
@@ -101,6 +105,7 @@ __all__ = [
     "Prediction",
     "Setting",
     "Study",
+    "SweepResults",
     "WhatIf",
     "Workload",
     "bound",
@@ -119,6 +124,7 @@ __all__ = [
     "simulate",
     "size_buffers",
     "suite_names",
+    "sweep",
     "trace",
     "v2x",
     "what_if",

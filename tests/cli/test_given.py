@@ -7,6 +7,7 @@ from hypothesis import given as forall
 from hypothesis import strategies as st
 
 from lightbound.base.errors import LightboundError
+from lightbound.base.size import size
 from lightbound.cli import given
 
 
@@ -15,23 +16,23 @@ from lightbound.cli import given
     [("4096", 4096), ("64K", 65536), ("64k", 65536), ("1M", 2**20), ("2G", 2**31), ("2**20", 2**20), (" 3 ", 3)],
 )
 def test_a_size_is_written_in_digits_with_a_suffix_or_as_a_power(text: str, value: int) -> None:
-    assert given.size("--set", "M", text) == value
+    assert size("--set M", "M", text) == value
 
 
 @forall(st.integers(min_value=1, max_value=2**40))
 def test_a_size_in_digits_is_read_exactly(value: int) -> None:
-    assert given.size("--set", "M", str(value)) == value
+    assert size("--set M", "M", str(value)) == value
 
 
 @forall(st.integers(min_value=1, max_value=2**20))
 def test_the_suffix_k_means_1024(value: int) -> None:
-    assert given.size("--set", "M", f"{value}K") == 1024 * value
+    assert size("--set M", "M", f"{value}K") == 1024 * value
 
 
 @forall(st.text(max_size=12))
 def test_whatever_is_written_is_a_positive_size_or_one_clear_error(text: str) -> None:
     try:
-        assert 1 <= given.size("--set", "M", text) <= 2**40
+        assert 1 <= size("--set M", "M", text) <= 2**40
     except LightboundError as error:
         assert error.field == "--set M"
         assert "M=4096" in error.remedy
@@ -53,7 +54,7 @@ def test_whatever_is_written_is_a_positive_size_or_one_clear_error(text: str) ->
 )
 def test_a_size_that_is_no_positive_integer_says_what_is_wrong_with_it(text: str, problem: str) -> None:
     with pytest.raises(LightboundError) as caught:
-        given.size("--set", "M", text)
+        size("--set M", "M", text)
     assert caught.value.problem == problem
 
 

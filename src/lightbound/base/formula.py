@@ -88,6 +88,8 @@ def _power(base: Number, exponent: Number) -> Number:
     """A power that cannot run away: a text like ``9**9**9`` must not cost more than an error."""
     if np.any(np.abs(exponent) > 64):
         raise LightboundError("formula", exponent, "is an exponent beyond 64", "Write the quantity in another way.")
+    if isinstance(base, int) and base.bit_length() * abs(exponent) > 4096:
+        raise LightboundError("formula", exponent, "makes too large a number", "Write the quantity in another way.")
     return base**exponent
 
 

@@ -6,44 +6,25 @@ Names and files are found by the library's own loaders; this only takes apart th
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightbound.base.errors import LightboundError
+from lightbound.base.size import size
 
 if TYPE_CHECKING:
     from lightbound.archs.machine import Machine
     from lightbound.sim.mapping import Mapping
     from lightbound.workloads.registry import Workload
 
-_SIZE = re.compile(r"(\d{1,19})(?:\s*\*\*\s*(\d{1,2}))?\s*([KMGT]?)", re.IGNORECASE)
-_FACTOR = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_LARGEST = 2**40  # products of six such sizes are still numbers
 _YAML = (".yaml", ".yml")
-
-
-def size(option: str, name: str, text: str) -> int:
-    """The integer meant by ``4096``, ``64K`` (65536), ``1M`` or ``2**20``; at least 1."""
-    form = f"Write a positive integer, such as {name}=4096, {name}=64K (65536) or {name}=2**20."
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        negative = re.fullmatch(r"-\s*\d+\s*[KMGT]?", text.strip(), re.IGNORECASE)
-        problem = "is negative" if negative else "is not a whole number"
-        raise LightboundError(f"{option} {name}", text, problem, form)
-    value = int(match[1]) ** int(match[2] or 1) * _FACTOR[match[3].upper()]
-    if value < 1:
-        raise LightboundError(f"{option} {name}", text, "is zero", form)
-    if value > _LARGEST:
-        raise LightboundError(f"{option} {name}", text, "is larger than 2**40", form)
-    return value
 
 
 def sizes(given: Iterable[str]) -> dict[str, int]:
     """The sizes in ``--set M=64K,P=64K --set E=64``, by symbol."""
     listed = (part for text in given for part in text.split(","))
-    return {name: size("--set", name, value) for name, value in pairs("--set", listed, "M=4096")}
+    return {name: size(f"--set {name}", name, value) for name, value in pairs("--set", listed, "M=4096")}
 
 
 def overrides(given: Iterable[str]) -> dict[str, str]:

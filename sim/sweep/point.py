@@ -1,0 +1,245 @@
+"""From points to answers, in whatever process: groups in one call where they can be, one by one where not.
+
+A point that fails is an answer too: its error. The others of its call go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from lightbound import __version__
+from lightbound.archs.library import machine as find_machine
+from lightbound.base.document import read_yaml
+from lightbound.base.errors import LightboundError
+from lightbound.base.formula import formula
+from lightbound.base.points import PointsError
+from lightbound.workloads.masks.named import named_mask
+from lightbound.workloads.method import Method
+from lightbound.workloads.registry import Workload
+from lightbound.workloads.registry import method as find_method
+from lightbound.workloads.registry import workload as find_workload
+
+from ..mapping import Mapping as Layout
+from ..overrides import with_values
+from ..prediction import Prediction
+from ..simulate import simulate
+from ..what_if import kept
+from .fields import part_of
+from .plan import Plan, Positions, plan_of
+
+ZERO = ("decomposition_s", "account_s", "energy_by_component")  # tables without entries for what takes nothing
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Finished points: columns of equal length, keys of 16 bytes each, and the seconds that they took."""
+
+    keys: list[bytes]
+    columns: dict[str, list[Any]]
+    errors: list[str | None]
+    seconds: float
+
+
+def compute(text: str, positions: Positions, version: str = __version__) -> Rows:
+    """The answers of these points of a carried sweep. Runs anywhere; raises where another lightbound runs there."""
+    if version != __version__:
+        remedy = f"Install lightbound {version} on every worker."
+        raise LightboundError("worker", __version__, f"runs another lightbound than {version}", remedy)
+    return answers(plan_of(text), positions)
+
+
+def answers(plan: Plan, positions: Positions) -> Rows:
+    """The answers of these points, in their order."""
+    begin = perf_counter()
+    names = (*plan.spec.metrics, *plan.spec.derive)
+    columns: dict[str, list[Any]] = {**plan.rows(positions), **{name: [] for name in names}}
+    errors: list[str | None] = []
+    groups = plan.groups(positions)
+    edges = np.flatnonzero(np.diff(groups)) + 1
+    for part in np.split(positions, edges):
+        found, wrong = _group(plan, part)
+        for name in names:
+            columns[name] += found[name]
+        errors += [plan.files.without_places(one) if one is not None else None for one in wrong]
+    keys = plan.keys(positions)
+    data = keys.tobytes()
+    return Rows([data[at : at + 16] for at in range(0, len(data), 16)], columns, errors, perf_counter() - begin)
+
+
+Answers = tuple[dict[str, list[Any]], list[str | None]]
+
+
+def _group(plan: Plan, positions: Positions) -> Answers:
+    """The answers of points of one group."""
+    setting = plan.setting(int(positions[0]))
+    try:
+        if in_one_call(plan, setting):
+            return _many(plan, setting, positions)
+    except LightboundError as error:
+        return _failed(plan, [str(error)] * len(positions))
+    return _joined(plan, [_one(plan, setting, positions[at : at + 1]) for at in range(len(positions))])
+
+
+def in_one_call(plan: Plan, setting: Mapping[str, Any]) -> bool:
+    """Whether points of a group with this setting can be computed together: closed forms, under one mapping."""
+    if plan.inner == 1 or setting.get("engine", "analytical") != "analytical" or setting.get("mask") is not None:
+        return False
+    if any(part_of(field)[0] in ("mapping", "options") for field in (*setting, *plan.spec.follow)):
+        return False
+    chosen = setting.get("mapping")
+    if chosen in (None, "default"):
+        return False
+    method = _method(plan.files.place("workload", setting["workload"]))
+    if method.mask is not None:
+        return False
+    return not callable(method.mappings.get(chosen))
+
+
+@lru_cache(maxsize=256)
+def _method(place: str) -> Method:
+    return find_method(place)
+
+
+def _many(plan: Plan, setting: Mapping[str, Any], positions: Positions) -> Answers:
+    """Points in one call; those that it refuses are found, and the rest is called again."""
+    vectors = plan.vectors(positions)
+    try:
+        base = _workload(plan, setting)
+        mapping = _mapping(plan, setting)
+        machine = plan.files.place("machine", setting["machine"])
+        find_machine(machine)
+    except LightboundError as error:
+        return _failed(plan, [str(error)] * len(positions))
+    try:
+        fields = {**setting, **vectors}
+        work = base.with_sizes(**_of("sizes", fields))
+        found = simulate(work, find_machine(machine, **_of("machine", fields)), mapping)
+        return _kept(plan, found, plan.named({**_numeric(setting), **vectors}), len(positions)), [None] * len(positions)
+    except PointsError as error:
+        wrong = np.broadcast_to(error.wrong, positions.shape)
+        told = [str(error.at(int(at))) if error.wrong.size > 1 else str(error) for at in np.flatnonzero(wrong)]
+        bad = _failed(plan, told)
+        return _merged(bad, wrong, _many(plan, setting, positions[~wrong])) if not wrong.all() else bad
+    except Exception:
+        if len(positions) == 1:
+            return _one(plan, setting, positions)
+        half = len(positions) // 2
+        return _joined(plan, [_many(plan, setting, positions[:half]), _many(plan, setting, positions[half:])])
+
+
+def _one(plan: Plan, setting: Mapping[str, Any], position: Positions) -> Answers:
+    """A point by itself."""
+    try:
+        own = {field: plan.plain(field, position)[0] for field in plan.spec.varying}
+        fields = {**setting, **own}
+        work = _workload(plan, fields).with_sizes(**_of("sizes", fields))
+        if fields.get("mask") is not None:
+            kind, arguments = next(iter(fields["mask"].items()))
+            queries, keys = (work.sizes.get(rank.upper(), 0) for rank in work.method.mask_ranks)
+            work = work.with_mask(named_mask(kind, arguments, queries, keys))
+        machine = find_machine(plan.files.place("machine", fields["machine"]), **_of("machine", fields))
+        mapping, engine = _mapping(plan, fields), fields.get("engine", "analytical")
+        if values := _of("mapping", fields):
+            work, chosen = kept(work, machine, mapping, engine)
+            mapping = with_values(chosen, values)
+        found = simulate(work, machine, mapping, engine, fields.get("seed", 0), fields.get("fill", "counted"))
+        return _kept(plan, found, plan.named(_numeric(fields)), 1), [None]
+    except LightboundError as error:
+        return _failed(plan, [str(error)])
+    except Exception as error:  # a fault of ours at one point must not cost the others
+        return _failed(plan, [f"{type(error).__name__}: {error}"])
+
+
+def _workload(plan: Plan, fields: Mapping[str, Any]) -> Workload:
+    place = plan.files.place("workload", fields["workload"])
+    options = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in _of("options", fields).items()
+    }
+    return find_workload(
+        place, fields.get("preset"), fields.get("variant"), word_bytes=fields.get("word_bytes", 2), **options
+    )
+
+
+def _mapping(plan: Plan, fields: Mapping[str, Any]) -> Layout | str | None:
+    name = fields.get("mapping")
+    place = plan.files.place("mapping", name) if name is not None else None
+    return place if place == name else _layout(place, name)
+
+
+@lru_cache(maxsize=64)
+def _layout(place: str, name: str) -> Layout:
+    data = read_yaml(place, "mapping file")
+    if isinstance(data, dict):
+        data.setdefault("name", Path(name).stem)
+    return Layout.from_data(data, f"mapping file {name}")
+
+
+def _of(part: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of one part, by their names in it."""
+    return {field[len(part) + 1 :]: value for field, value in fields.items() if field.startswith(f"{part}.")}
+
+
+def _numeric(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in fields.items() if isinstance(value, int | float)}
+
+
+def _kept(plan: Plan, found: Prediction, known: Mapping[str, Any], points: int) -> dict[str, list[Any]]:
+    """What is kept of a prediction, as columns."""
+    columns: dict[str, list[Any]] = {}
+    numbers: dict[str, Any] = dict(known)
+    for name, path in plan.spec.metrics.items():
+        value = _at(found, path)
+        array = np.broadcast_to(np.asarray(np.nan if value is None else value), (points,))
+        if array.dtype.kind in "US":
+            columns[name] = array.tolist()
+            continue
+        array = array.astype(np.float64)
+        numbers[name] = array
+        columns[name] = _plain(array)
+    for name, text in plan.spec.derive.items():
+        with np.errstate(all="ignore"):
+            value = formula(text)(numbers)
+        array = np.broadcast_to(np.asarray(value, dtype=np.float64), (points,))
+        numbers[name] = array
+        columns[name] = _plain(array)
+    return columns
+
+
+def _at(found: Prediction, path: str) -> Any:
+    root, *rest = path.split(".")
+    value: Any = getattr(found, root)
+    for part in rest:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if value is None and root in ZERO:
+        return 0.0
+    return value
+
+
+def _plain(array: Any) -> list[Any]:
+    values = array.tolist()
+    return [None if value != value else value for value in values] if np.isnan(array).any() else values
+
+
+def _failed(plan: Plan, errors: list[str]) -> Answers:
+    return {name: [None] * len(errors) for name in (*plan.spec.metrics, *plan.spec.derive)}, list(errors)
+
+
+def _joined(plan: Plan, parts: list[Answers]) -> Answers:
+    names = (*plan.spec.metrics, *plan.spec.derive)
+    columns = {name: [value for found, _ in parts for value in found[name]] for name in names}
+    return columns, [error for _, errors in parts for error in errors]
+
+
+def _merged(bad: Answers, wrong: Any, good: Answers) -> Answers:
+    """The answers of all points, from those that are wrong and those that are not."""
+    sources = {True: iter(range(len(bad[1]))), False: iter(range(len(good[1])))}
+    order = [(at, next(sources[at])) for at in wrong.tolist()]
+    columns = {name: [(bad if at else good)[0][name][number] for at, number in order] for name in bad[0]}
+    return columns, [(bad if at else good)[1][number] for at, number in order]
