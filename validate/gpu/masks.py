@@ -8,7 +8,9 @@ blocks    q_block, kv_block, table: (query block, key block) pairs, a 0/1 matrix
           key blocks
 ========  ==================================================================================================
 
-`q_tile` and `kv_tile` may stand beside any kind, where the tiles of a kernel are not those of its mapping.
+Beside any kind may stand what is the kernel's rather than the mask's: `q_tile` and `kv_tile`, where its tiles are not
+those of its mapping; `tested`, of each tile of queries the visits in which it tests scores; and `test`, the operations
+that such a test takes on one score (``{"select": 1}``).
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ from lightbound.workloads.masks.causal import Causal
 from lightbound.workloads.masks.dense import Dense
 from lightbound.workloads.masks.gna import GNA
 from lightbound.workloads.masks.mask import Mask
+from lightbound.workloads.masks.shape import ShapeLike
 from lightbound.workloads.masks.sliding_window import SlidingWindow
+from lightbound.workloads.masks.tile_count import TileCount
 
 TILES = ("q_tile", "kv_tile")
+OWN = ("tested", "test")
 
 
 def mask_of(data: Mapping[str, Any] | None, queries: int, keys: int) -> Mask:
@@ -40,7 +45,7 @@ def mask_of(data: Mapping[str, Any] | None, queries: int, keys: int) -> Mask:
     if kind not in _KINDS:
         raise LightboundError("mask.kind", kind, "is not a kind of mask", choose_from(_KINDS, str(kind)))
     make, needed, others = _KINDS[kind]
-    given = {name: value for name, value in data.items() if name not in ("kind", *TILES)}
+    given = {name: value for name, value in data.items() if name not in ("kind", *TILES, *OWN)}
     for name in needed:
         if name not in given:
             raise LightboundError(f"mask.{name}", None, f"is missing: {kind!r} has {', '.join(needed)}", "State it.")
@@ -48,7 +53,42 @@ def mask_of(data: Mapping[str, Any] | None, queries: int, keys: int) -> Mask:
         if name not in (*needed, *others):
             problem = f"is no field of {kind!r}"
             raise LightboundError(f"mask.{name}", given[name], problem, choose_from((*needed, *others), name))
-    return make(queries, keys, **given)
+    mask = make(queries, keys, **given)
+    return _AsTested(mask, data.get("tested"), data.get("test")) if any(name in data for name in OWN) else mask
+
+
+class _AsTested(Mask):
+    """A mask whose kernel tests scores in other visits, or by other operations, than kernels of the mask do."""
+
+    def __init__(self, mask: Mask, tested: Sequence[int] | None, test: Mapping[str, int] | None) -> None:
+        self._settle(mask=mask, grid=mask.grid, key_grid=mask.key_grid, extra_keys=mask.extra_keys)
+        self._settle(tested=tested, test=mask.score_test if test is None else dict(test))
+
+    mask: Mask
+    tested: Sequence[int] | None
+    test: dict[str, int]
+
+    def _rows(self) -> Any:
+        return self.mask.rows
+
+    def count(self, q_tile: ShapeLike, kv_tile: ShapeLike, kv_tiling: str = "static") -> TileCount:
+        return self.mask.count(q_tile, kv_tile, kv_tiling)
+
+    @property
+    def attended_pairs(self) -> int:
+        return self.mask.attended_pairs
+
+    @property
+    def score_test(self) -> dict[str, int]:
+        return self.test
+
+    def tested_visits(self, count: TileCount) -> Any:
+        if self.tested is None:
+            return self.mask.tested_visits(count)
+        if len(self.tested) != len(count.visits):
+            problem = f"has {len(self.tested)} entries for {len(count.visits)} tiles of queries"
+            raise LightboundError("mask.tested", None, problem, "Give one for each, in the order of the tiles.")
+        return np.asarray(self.tested)
 
 
 def _causal(queries: int, keys: int) -> Mask:

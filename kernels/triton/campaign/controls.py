@@ -12,11 +12,9 @@ SIZE = 4096  # of the square matrices of the control, in bf16
 
 def controls(device: str, timer: Timer) -> dict[str, Callable[[Goal], Timing]]:
     """Both, on a GPU; none where there is only the interpreter."""
-    return (
-        {}
-        if device == "cpu"
-        else {"launch": lambda goal: timer.time([_launch(device)] * 64, goal), "control": _control(device, timer)}
-    )
+    if device == "cpu":
+        return {}
+    return {"launch": lambda goal: timer.time([_launch(device)] * 64, goal), "control": _control(device, timer)}
 
 
 def _launch(device: str) -> Callable[[], Any]:
@@ -34,7 +32,8 @@ def _control(device: str, timer: Timer) -> Callable[[Goal], Timing]:
     def time(goal: Goal) -> Timing:
         import torch
 
-        made = [torch.randn(SIZE, SIZE, device=device, dtype=torch.bfloat16) for _ in range(6)]
+        with timer.place():
+            made = [torch.randn(SIZE, SIZE, device=device, dtype=torch.bfloat16) for _ in range(6)]
         return timer.time([lambda a=a, b=b: a @ b for a, b in zip(made[::2], made[1::2], strict=True)], goal)
 
     return time

@@ -178,8 +178,9 @@ class _Run:
     def _task(self, task: Task) -> None:
         _release(self.bench.device)
         try:
-            inputs = make_inputs(task, self.bench.device)
-            timing = self.bench.timer.time(inputs.runs, self.asked.goal)
+            with self.bench.timer.place():
+                inputs = make_inputs(task, self.bench.device)
+                timing = self.bench.timer.time(inputs.runs, self.asked.goal)
         except MissingPackage:
             self.absent.add((task.case.kernel, task.implementation))
         except Exception as error:
@@ -197,7 +198,8 @@ class _Run:
     def _failure(self, task: Task, reason: str) -> None:
         self.file.append({**self._about("failure", task), "reason": reason})
         self.failed += 1
-        self.say(f"FAILED: {task.key}: {reason}")
+        if task.implementation == OURS:
+            self.say(f"FAILED: {task.key}: {reason}")
 
     def _control(self, name: str) -> None:
         timing = self.bench.controls[name](replace(self.asked.goal, total_s=self.asked.goal.total_s / 3))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil
@@ -55,6 +56,10 @@ class Timer(Protocol):
         """The timing of one call."""
         ...
 
+    def place(self) -> AbstractContextManager[Any]:
+        """Where inputs are made and calls run."""
+        ...
+
 
 class HostTimer:
     """Calls that return when they are done, such as those of the interpreter, by a clock."""
@@ -70,6 +75,10 @@ class HostTimer:
         samples = [self._one(runs[number % len(runs)]) for number in range(goal.samples(first - start))]
         return Timing(tuple(samples), 1, False, self._clock() - start)
 
+    def place(self) -> AbstractContextManager[Any]:
+        """Nowhere in particular."""
+        return nullcontext()
+
     def _one(self, run: Run) -> float:
         start = self._clock()
         run()
@@ -80,15 +89,20 @@ class CudaTimer:
     """Calls that only put work into the current stream."""
 
     def __init__(self, telemetry: Telemetry) -> None:
-        self._telemetry = telemetry
+        import torch
+
+        self._telemetry, self._stream = telemetry, torch.cuda.Stream()
+
+    def place(self) -> AbstractContextManager[Any]:
+        """A stream of its own, which graphs can be captured from."""
+        import torch
+
+        return torch.cuda.stream(self._stream)
 
     def time(self, runs: Sequence[Run], goal: Goal) -> Timing:
         """As the module says; calls that cannot be captured run one by one (`graph` is then False)."""
-        import torch
-
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        stream = self._stream
+        with self.place():
             for run in runs:  # code is loaded, workspaces are made
                 run()
             stream.synchronize()
@@ -101,10 +115,7 @@ class CudaTimer:
                     raise
                 stream.synchronize()
                 replays, calls, each, graph = list(runs), 1, roughly, False
-            timing = self._measure(replays, calls, each * calls, graph, goal)
-            stream.synchronize()
-        torch.cuda.current_stream().wait_stream(stream)
-        return timing
+            return self._measure(replays, calls, each * calls, graph, goal)
 
     def _measure(self, replays: Sequence[Run], calls: int, sample_s: float, graph: bool, goal: Goal) -> Timing:
         """Queue warm-up and samples without a pause, then ask for clocks until the last one is done."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,10 @@ class Dying:
     def __init__(self, timer: HostTimer, lives: int) -> None:
         self.timer, self.lives = timer, lives
 
-    def time(self, runs: list[Run], goal: Goal) -> Timing:
+    def place(self) -> AbstractContextManager[Any]:
+        return self.timer.place()
+
+    def time(self, runs: Sequence[Run], goal: Goal) -> Timing:
         if not self.lives:
             raise Killed
         self.lives -= 1
@@ -80,7 +84,8 @@ class FalseCampaign:
 
     def run(self, lives: int = -1, **asked: Any) -> Outcome:
         timer = HostTimer(self.clock)
-        bench = Bench("cpu", Dying(timer, lives) if lives >= 0 else timer, Telemetry("cpu"), clock=self.clock)  # type: ignore[arg-type]
+        killed = Dying(timer, lives) if lives >= 0 else timer
+        bench = Bench("cpu", killed, Telemetry("cpu"), clock=self.clock)
         goal = Goal(total_s=5.0)
         wanted = Asked(**{"budget_s": 1e9, "processes": 0, "goal": goal, **asked})
         return run(RecordFile(self.path), self.kernels, bench, ABOUT, wanted, lambda line: None)
