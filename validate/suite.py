@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightbound.archs.library import machine as find_machine
+from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
 
 from .statistics import ErrorStatistics, error_statistics, relative_error
@@ -95,8 +97,9 @@ class SuiteReport:
 class Suite:
     """A suite: `run` scores the figures that ship with lightbound, `score` those of a user's file, where it can.
 
-    `columns` are those that such a file has, for help texts. A suite that measures this machine, or takes minutes, runs
-    where it is named (`by_name`), and not among all others.
+    `score_on` does so on a machine of the user's choice, and without a file scores what ships. `columns` are those that
+    such a file has, for help texts. A suite that measures this machine, or takes minutes, runs where it is named
+    (`by_name`), and not among all others.
     """
 
     name: str
@@ -106,6 +109,7 @@ class Suite:
     score: Callable[[Path], SuiteReport] | None = None
     columns: tuple[str, ...] = ()
     by_name: bool = False
+    score_on: Callable[[Path | None, Machine], SuiteReport] | None = None
 
     def report(self, checks: Iterable[Check], scores: Sequence[Score], notes: tuple[str, ...]) -> SuiteReport:
         """What a run of the suite found: its checks, its scores and their statistics by group."""
@@ -136,12 +140,19 @@ def find_suite(name: str) -> Suite:
     return load_suite(name)
 
 
-def run_suite(name: str, cases: str | Path | None = None) -> SuiteReport:
-    """Score lightbound on a suite, or on the figures of a CSV file with the columns of that suite.
+def run_suite(name: str, cases: str | Path | None = None, machine: Machine | str | None = None) -> SuiteReport:
+    """Score lightbound on a suite, or on the figures of a file with the columns of that suite; with `machine`, as if
+    they were measured there (a probed one, say), where the suite can.
 
     Raises LightboundError for an unknown suite, a suite that takes no files, and a file that cannot be used.
     """
     suite = find_suite(name)
+    if machine is not None:
+        if suite.score_on is None:
+            problem = f"is not for suite {name!r}, whose figures name their machines"
+            raise LightboundError("machine", str(machine), problem, "Run it without.")
+        named = find_machine(machine) if isinstance(machine, str) else machine
+        return suite.score_on(Path(cases) if cases is not None else None, named)
     if cases is None:
         return suite.run()
     if suite.score is None:

@@ -81,6 +81,8 @@ def predict_case(
     """
     seen = _in_conditions(machine, run_s, launch_s)
     found = [_launch(launch, seen) for launch in launches]
+    if not found:
+        raise LightboundError("launches", None, "are none: no mapping is stated for this kernel", "State its launches.")
     each = float(seen.launch_latency_s)
     count = sum(len(one.groups) for one in found)
     total = sum(float(one.latency_s) for one in found)

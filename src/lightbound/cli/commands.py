@@ -224,7 +224,11 @@ def validate(
         ),
     ] = None,
     cases: Annotated[
-        Path | None, typer.Option("--cases", metavar="FILE.csv", help="Score a suite on your own reference.")
+        Path | None, typer.Option("--cases", metavar="FILE", help="Score a suite on your own reference.")
+    ] = None,
+    machine: Annotated[
+        str | None,
+        typer.Option("--machine", metavar="MACHINE", help="Predict records on this one, such as a probed GPU."),
     ] = None,
     form: Format = "table",
 ) -> None:
@@ -235,7 +239,7 @@ def validate(
     from .validating import answer
 
     check_format(form)
-    found, passed = answer(suites or (), cases)
+    found, passed = answer(suites or (), cases, machine)
     publish(found, form)
     if not passed:
         raise typer.Exit(1)

@@ -36,12 +36,18 @@ def probe(
 @app.command()
 def compare(
     kernels: Annotated[list[str] | None, typer.Argument(metavar="[KERNEL]...", help="Kernels; all by default.")] = None,
-    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="Where to run: host.")] = "host",
+    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="Where to run: host or cuda.")] = "host",
     threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads that a kernel uses.")] = 1,
     repeats: Annotated[int, typer.Option("--repeats", metavar="N", help="Undisturbed samples of a case.")] = 20,
     budget: Annotated[float, typer.Option("--budget", metavar="SECONDS", help="Time for all measurements.")] = 60.0,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw scatter and roofline: .png, .svg or .pdf.")
+    ] = None,
+    peer: Annotated[
+        str, typer.Option("--peer", metavar="A,B", help="On a GPU: other implementations to time; all by default.")
+    ] = "",
+    machine: Annotated[
+        str | None, typer.Option("--machine", metavar="MACHINE", help="On a GPU: predict on this machine.")
     ] = None,
     form: Format = "table",
 ) -> None:
@@ -53,6 +59,11 @@ def compare(
     from .plots import check_drawable
 
     check_format(form)
+    if device == "cuda":
+        from .measuring import compare_on_gpu
+
+        publish(compare_on_gpu(kernels or (), budget, [name for name in peer.split(",") if name], machine), form)
+        return
     if plot is not None:
         check_drawable(plot)
     publish(answer(kernels or (), device, threads, repeats, budget, plot), form)

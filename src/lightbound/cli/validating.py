@@ -12,7 +12,7 @@ from .answer import Answer, Block, Table, Text
 from .progress import progress
 
 
-def answer(names: Sequence[str], cases: Path | None) -> tuple[Answer, bool]:
+def answer(names: Sequence[str], cases: Path | None, machine: str | None = None) -> tuple[Answer, bool]:
     """The reports of these suites, and whether every one passed; without names, of all that do not measure."""
     known = suite_names()
     for name in names:
@@ -22,10 +22,12 @@ def answer(names: Sequence[str], cases: Path | None) -> tuple[Answer, bool]:
     if cases is not None and len(chosen) > 1:
         remedy = f"Name one: lightbound validate {chosen[0]} --cases {cases}."
         raise LightboundError("--cases", str(cases), "scores one suite", remedy)
+    if machine is not None and len(chosen) > 1:
+        raise LightboundError("--machine", machine, "is for one suite", "Name one: lightbound validate gpu.")
     reports: list[SuiteReport] = []
     with progress("Validating", total=len(chosen)) as advance:
         for name in chosen:
-            reports.append(run_suite(name, cases))
+            reports.append(run_suite(name, cases, machine))
             advance(1)
     passed = all(report.passed for report in reports)
     blocks = [block for report in reports for block in _blocks(report)]
