@@ -21,13 +21,14 @@ def main() -> int:
     parser.add_argument("--kernels", default="", metavar="A,B", help="these only")
     parser.add_argument("--split", default="all", choices=SPLITS)
     parser.add_argument("--tune", action="store_true", help="compare the tiles of a few calibration cases instead")
-    parser.add_argument("--peers", action="store_true", help="time other implementations beside them")
+    parser.add_argument("--peers", nargs="?", const="", metavar="A,B", help="time others beside them; all by default")
     parser.add_argument("--device", default="cuda", help="cuda, or cpu for tiny cases by the interpreter")
     parser.add_argument("--commit", default=None, metavar="HASH", help="of the code, where git cannot tell")
     parser.add_argument("--processes", type=int, default=12, metavar="N", help="that compile; 0: this one")
     given = parser.parse_args()
     try:
-        asked = Asked(given.split, given.peers, given.tune, seconds_of(given.budget), given.processes)
+        peers = tuple(name for name in (given.peers or "").split(",") if name) or given.peers is not None
+        asked = Asked(given.split, peers, given.tune, seconds_of(given.budget), given.processes)
         names = [name for name in given.kernels.split(",") if name]
         outcome = campaign(given.out, names, asked, given.device, given.commit, lambda line: print(line, flush=True))
     except LightboundError as error:

@@ -38,7 +38,7 @@ class Tried:
 
 
 def trials(tasks: Iterable[Task], device: str) -> list[Trial]:
-    """A run of each task, the checks of their kernels first."""
+    """A run of each task, the checks of their kernels first; of a peer one run tells whether it is there."""
     tasks = list(tasks)
     kernels = {task.case.kernel: task.kernel for task in tasks}
     checks = [
@@ -46,7 +46,10 @@ def trials(tasks: Iterable[Task], device: str) -> list[Trial]:
         for kernel in kernels.values()
         for case in _checked(kernel, device)
     ]
-    return [*checks, *(Trial(task.case, task.tile, task.implementation, device) for task in tasks)]
+    once: dict[object, Task] = {}
+    for task in tasks:
+        once.setdefault(task.key if task.implementation == OURS else (task.case.kernel, task.implementation), task)
+    return [*checks, *(Trial(task.case, task.tile, task.implementation, device) for task in once.values())]
 
 
 def attempt(trial: Trial) -> tuple[float, bool]:

@@ -1,0 +1,126 @@
+"""How a GPU is timed, on a false one: calls put work into a queue, graphs hold calls, events read its clock."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lightbound.kernels.triton.campaign.telemetry import Telemetry
+from lightbound.kernels.triton.campaign.timing import CudaTimer, Goal, HostTimer
+
+GOAL = Goal(sample_s=1.5e-3, total_s=45e-3, warm_s=12e-3)
+START_S = 5e-6  # of a graph
+
+
+class FalseGpu:
+    """A device whose kernels take the time that they say, one after the other, and a face of torch on it."""
+
+    def __init__(self, captures: bool = True) -> None:
+        gpu = self
+        self.now, self.ran = 0.0, 0
+        self.capturing: list[float] | None = None
+
+        class Event:
+            def __init__(self, enable_timing: bool) -> None:
+                self.asked = 0
+
+            def record(self) -> None:
+                self.at = gpu.now
+
+            def query(self) -> bool:
+                self.asked += 1
+                return self.asked > 3
+
+            def synchronize(self) -> None:
+                pass
+
+            def elapsed_time(self, other: Event) -> float:
+                return (other.at - self.at) * 1e3
+
+        class CUDAGraph:
+            def capture_begin(self, capture_error_mode: str) -> None:
+                if not captures:
+                    raise RuntimeError("operation not permitted when stream is capturing")
+                gpu.capturing = self.work = []
+
+            def capture_end(self) -> None:
+                gpu.capturing = None
+
+            def replay(self) -> None:
+                gpu.now += START_S + sum(self.work)
+                gpu.ran += len(self.work)
+
+        @contextmanager
+        def stream(_: object) -> Iterator[None]:
+            yield
+
+        queue = SimpleNamespace(synchronize=lambda: None)
+        cuda = SimpleNamespace(Event=Event, CUDAGraph=CUDAGraph, stream=stream, Stream=lambda: queue)
+        self.torch = SimpleNamespace(cuda=cuda)
+
+    def call(self, seconds: float) -> Callable[[], Any]:
+        def run() -> None:
+            if self.capturing is not None:
+                self.capturing.append(seconds)
+            else:
+                self.now += seconds + 15e-6  # the start of a single kernel
+                self.ran += 1
+
+        return run
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FalseGpu]:
+    def make(**how: Any) -> FalseGpu:
+        made = FalseGpu(**how)
+        monkeypatch.setitem(sys.modules, "torch", made.torch)
+        return made
+
+    return make
+
+
+@pytest.mark.parametrize(("seconds", "sets"), [(3e-6, 40), (50e-6, 5), (0.4e-3, 3), (3e-3, 2), (0.2, 2)])
+def test_a_call_is_timed_within_one_percent_whatever_its_length(
+    seconds: float, sets: int, gpu: Callable[..., FalseGpu]
+) -> None:
+    device = gpu()
+    timing = CudaTimer(Telemetry("cpu")).time([device.call(seconds)] * sets, GOAL)
+    assert (timing.graph and timing.calls % sets == 0) or timing.calls == 1
+    assert all(one == pytest.approx(seconds, rel=0.01) for one in timing.samples_s)
+    sample_s = timing.calls * seconds
+    assert sample_s >= 1e-3 and len(timing.samples_s) >= (20 if sample_s < 2.2e-3 else 3)
+    assert timing.run_s >= GOAL.warm_s and timing.run_s < max(0.12, 5 * seconds)
+
+
+def test_every_set_of_inputs_is_used_equally_often(gpu: Callable[..., FalseGpu]) -> None:
+    device = gpu()
+    used = [0, 0, 0]
+
+    def counting(place: int) -> Callable[[], None]:
+        plain = device.call(0.1e-3)
+
+        def run() -> None:
+            used[place] += device.capturing is not None
+            plain()
+
+        return run
+
+    CudaTimer(Telemetry("cpu")).time([counting(place) for place in range(3)], GOAL)
+    assert len(set(used)) == 1
+
+
+def test_what_cannot_be_captured_runs_one_by_one_and_says_so(gpu: Callable[..., FalseGpu]) -> None:
+    device = gpu(captures=False)
+    timing = CudaTimer(Telemetry("cpu")).time([device.call(1e-3)] * 2, GOAL)
+    assert not timing.graph and timing.calls == 1 and len(timing.samples_s) >= 20
+
+
+def test_the_host_times_call_by_call() -> None:
+    ticks = iter(range(1000))
+    timing = HostTimer(lambda: float(next(ticks))).time([lambda: None], Goal(total_s=4, fewest=3))
+    assert timing.samples_s == (1.0,) * 4
