@@ -14,6 +14,8 @@ from typing import Any
 
 from lightbound.base.errors import LightboundError
 
+from .block import Block
+
 
 class MissingPackage(LightboundError):  # noqa: N818 (LightboundError is one)
     """torch or triton is not installed, or there is no GPU: the message says what to do."""
@@ -136,7 +138,8 @@ class TritonKernel:
     others worth trying. prepare: makes random inputs of a case on a device ("cuda", "cpu" under the interpreter) from a
     seed.
     peers: other implementations of the same case, by name, each a function like `prepare` that returns what to run.
-    tolerance: the largest error against float64, relative to the largest value, by dtype.
+    tolerance: the largest error against float64, relative to the largest value, by dtype. blocks: what a block of each
+    launch of `compiled` does, on a capability, for an estimate of its resources; none where nobody says.
     """
 
     name: str
@@ -151,6 +154,7 @@ class TritonKernel:
     peers: Mapping[str, Callable[[Case, str, int], Callable[[], Any]]] = field(default_factory=dict)
     tolerance: Mapping[str, float] = field(default_factory=lambda: {"fp32": 1e-5, "fp16": 2e-3, "bf16": 1.6e-2})
     tiny: Sequence[Case] = ()
+    blocks: Callable[[Case, Tile, int], Sequence[Block]] = lambda case, tile, capability: ()
 
 
 def _short(value: Any) -> str:
