@@ -51,7 +51,7 @@ ldmatrix      LDSM|STSM
 shared_load   LDS\b
 shared_store  STS\b
 async_copy    LDGSTS|UTMA(?!PF)|UBLK
-global_load   LDG|LD\b
+global_load   LDG\b|LD\b
 global_store  STG|ST\b
 atomic        ATOM|RED\b|REDG|REDAS|SUATOM|UATOM|CCTLRED
 tensor_load   LDTM|STTM|UTCCP

@@ -15,7 +15,7 @@ from .estimate import Estimate, estimate
 from .footprint import Resources
 from .kernel import Case, MissingPackage, Tile, TritonKernel
 from .occupancy import resident
-from .table import FOLDER, Point, points, recorded, write
+from .table import Point, points, recorded, write
 from .targets import TARGETS
 
 
@@ -89,13 +89,13 @@ def resources(
     return [_surveyed(point, known.get(point.key) or fresh[point.key]) for point in wanted]
 
 
-def record(names: Sequence[str] = (), folder: Path = FOLDER) -> list[Path]:
+def record(names: Sequence[str] = ()) -> list[Path]:
     """Compile the default tiles of kernels for every target, and write a file a kernel; raises where one fails."""
     paths = []
     for name in names or kernels():
         wanted = points(find_kernel(name), TARGETS)
         done = compile_all([(point.launch, point.target) for point in wanted])
-        paths.append(write(name, [(point, _whole(one)) for point, one in zip(wanted, done, strict=True)], folder))
+        paths.append(write(name, [(point, _whole(one)) for point, one in zip(wanted, done, strict=True)]))
     return paths
 
 

@@ -42,8 +42,9 @@ class Point:
 
     @property
     def key(self) -> str:
-        """All that the compiler sees."""
-        return json.dumps([self.target, asdict(self.launch)], sort_keys=True)
+        """A short hash of all that the compiler sees."""
+        told = json.dumps([self.target, asdict(self.launch)], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def points(
@@ -84,18 +85,20 @@ def resources_of(kernel: TritonKernel, case: Case, tile: Tile, target: str) -> l
     return [one for one in found if one is not None] if None not in found else None
 
 
-def write(kernel: str, compiled: Iterable[tuple[Point, Resources]], folder: Path = FOLDER) -> Path:
+def write(kernel: str, compiled: Iterable[tuple[Point, Resources]]) -> Path:
     """Write the file of a kernel anew, one record a line."""
     records = [
         {
-            "target": point.target,
-            "launch": asdict(point.launch),
+            "key": point.key,
+            "function": point.launch.function,
+            "case": point.case.name,
+            "tile": point.tile.name,
             "source": source_of(point.launch.module),
             "resources": resources.to_dict(),
         }
         for point, resources in compiled
     ]
-    path = folder / f"{kernel}.json"
+    path = FOLDER / f"{kernel}.json"
     lines = ",\n".join(json.dumps(record, separators=(",", ":")) for record in records)
     path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     _records.cache_clear()
@@ -107,8 +110,7 @@ def _records(kernel: str) -> Mapping[str, Mapping[str, Any]]:
     path = FOLDER / f"{kernel}.json"
     if not path.exists():
         return {}
-    records = json.loads(path.read_text(encoding="utf-8"))
-    return {json.dumps([one["target"], one["launch"]], sort_keys=True): one for one in records}
+    return {one["key"]: one for one in json.loads(path.read_text(encoding="utf-8"))}
 
 
 @cache
