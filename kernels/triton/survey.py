@@ -145,7 +145,7 @@ def changed(tile: Tile, values: Mapping[str, int]) -> Tile:
 def _surveyed(point: Point, found: Resources | LightboundError) -> Surveyed:
     expected = None
     if point.block is not None:
-        expected = estimate(point.block, point.target, point.tile.warps, point.tile.stages)
+        expected = estimate(point.block, point.target, point.launch.warps, point.launch.stages)
     if isinstance(found, LightboundError):
         return Surveyed(point, None, expected, str(found))
     return Surveyed(point, found, expected)

@@ -14,7 +14,6 @@ import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +65,11 @@ def points(
 
 def points_of(kernel: TritonKernel, case: Case, tile: Tile, target: str) -> list[Point]:
     """The launches of one case in one tile."""
-    blocks = kernel.blocks(case, tile, capability(target))
-    pairs = zip_longest(kernel.compiled(case, tile), blocks)
-    return [Point(kernel.name, case, tile, launch, target, True, block) for launch, block in pairs]
+    found = []
+    for launch in kernel.compiled(case, tile):
+        block = kernel.blocks.get(launch.function)
+        found.append(Point(kernel.name, case, tile, launch, target, True, block(launch) if block is not None else None))
+    return found
 
 
 def recorded(point: Point) -> Resources | None:

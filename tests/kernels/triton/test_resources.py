@@ -143,7 +143,7 @@ def _kernel() -> TritonKernel:
         compiled=lambda case, tile: [launch(tile.warps, tile.stages, **tile.constants)],
         launches=lambda case, tile, at: [],
         tiles=lambda case, at: [Tile({"BM": 64, "BN": BN, "BK": BK}, 4, 2)],
-        blocks=lambda case, tile, at: [BLOCK],
+        blocks={"product": lambda made: BLOCK},
     )
 
 
