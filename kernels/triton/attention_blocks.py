@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .block import Block, Product
 from .kernel import Compiled
 
 
-def walk(launch: Compiled, queries: int, keys: int) -> Block:
+def _exact(launch: Compiled) -> bool:
+    """Whether products are of full FP32."""
+    return launch.word_bytes == 4 and launch.constants["PRECISION"] == "ieee"
+
+
+def walk(launch: Compiled, queries: int, keys: int, vectors: Sequence[int] = ()) -> Block:
     """A tile of queries stays, tiles of keys and values come by."""
     dim = launch.constants["DIM"]
-    exact = launch.constants["PRECISION"] == "ieee"
+    exact = _exact(launch)
     return Block(
         launch.word_bytes,
         products=(
@@ -19,6 +26,7 @@ def walk(launch: Compiled, queries: int, keys: int) -> Block:
         streamed=("k", "v"),
         resident=("q",),
         descriptors=launch.descriptors,
+        vectors=vectors,
         reduced=(queries, keys),
         stored=queries * dim,
     )
@@ -37,7 +45,9 @@ def boxes(launch: Compiled) -> Block:
 
 def chosen(launch: Compiled) -> Block:
     """block_sparse_forward."""
-    return walk(launch, launch.constants["BLOCK"], launch.constants["BLOCK_K"])
+    at = launch.constants
+    places = (at["BLOCK_K"],) if at["CAUSAL"] and at["MOVED"] else ()
+    return walk(launch, at["BLOCK"], at["BLOCK_K"], places)
 
 
 def part(launch: Compiled) -> Block:
@@ -48,19 +58,19 @@ def part(launch: Compiled) -> Block:
 def merge(launch: Compiled) -> Block:
     """decode_merge: a few partial sums at a time."""
     at = launch.constants
-    return Block(4, values=2 * at["TOGETHER"] * at["DIM"], reduced=(at["DIM"], at["TOGETHER"]))
+    return Block(4, values=2 * at["TOGETHER"] * at["DIM"], reduced=(at["DIM"] if at["TOGETHER"] > 1 else 0, 0))
 
 
 def row_products(launch: Compiled) -> Block:
     """The sums of products of rows of two matrices."""
     rows, columns = launch.constants["BLOCK"], launch.constants["DIM"]
-    return Block(launch.word_bytes, values=2 * rows * columns, reduced=(rows, columns))
+    return Block(launch.word_bytes, packed=rows * columns, vectors=(rows,), reduced=(rows, columns))
 
 
 def of_keys(launch: Compiled) -> Block:
     """keys_gradient: a tile of keys and values stays, queries and the gradients of their outputs come by."""
     queries, keys, dim = (launch.constants[name] for name in ("BLOCK_Q", "BLOCK_K", "DIM"))
-    exact = launch.constants["PRECISION"] == "ieee"
+    exact = _exact(launch)
     return Block(
         launch.word_bytes,
         products=(
@@ -72,6 +82,7 @@ def of_keys(launch: Compiled) -> Block:
         streamed=("q", "upper"),
         resident=("k", "v"),
         descriptors=launch.descriptors,
+        vectors=(queries, queries),
         stored=keys * dim,
     )
 
@@ -79,7 +90,7 @@ def of_keys(launch: Compiled) -> Block:
 def of_queries(launch: Compiled) -> Block:
     """queries_gradient: a tile of queries and the gradients of its outputs stays, keys and values come by."""
     queries, keys, dim = (launch.constants[name] for name in ("BLOCK_Q", "BLOCK_K", "DIM"))
-    exact = launch.constants["PRECISION"] == "ieee"
+    exact = _exact(launch)
     return Block(
         launch.word_bytes,
         products=(

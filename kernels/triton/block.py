@@ -32,9 +32,11 @@ class Block:
     """A block of threads.
 
     products: of one turn of the loop, in order. streamed: operands that are loaded anew in every turn. resident: those
-    loaded once before it. descriptors: loads go through tensor descriptors where the target has them. values: elements
-    beside those products that live at once as FP32; packed: elements that live as words. reduced: rows that are reduced
-    and the columns of each. stored: elements of the result tile, in words.
+    loaded once before it. descriptors: loads go through tensor descriptors where the target has them. vectors: lengths
+    of vectors of 32 bits that are streamed beside operands; without products, that rows are reduced to and stored.
+    values: elements beside the products that live at once as FP32; packed: elements that live as words. reduced: rows
+    that are reduced, and columns that lie side by side; 0 columns where every warp has some of each row. stored:
+    elements of the result tile, in words.
     """
 
     word_bytes: int
@@ -42,6 +44,7 @@ class Block:
     streamed: Sequence[str] = ()
     resident: Sequence[str] = ()
     descriptors: bool = False
+    vectors: Sequence[int] = ()
     values: int = 0
     packed: int = 0
     reduced: tuple[int, int] = (0, 0)

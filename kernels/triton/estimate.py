@@ -62,6 +62,7 @@ def _shared_bytes(block: Block, target: str, warps: int, stages: int) -> int:
     held = sum(size[name] for name in block.resident) if target != "gfx942" else 0
     if stages > 1:
         held += sum(size[name] for name in block.streamed) * (stages if overlapped else stages - 1)
+        held += 4 * sum(block.vectors) * (stages - 1) if block.products and target != "gfx942" else 0
     elif overlapped:
         held += sum(size[name] for name in block.streamed)
     else:  # each is written, read into fragments and gone
@@ -98,20 +99,19 @@ def _barriers(block: Block, target: str, warps: int, stages: int) -> int:
         products = sum(instruction(one, target, warps) == "tcgen05" for one in block.products)
         count += 2 * products if stages > 1 else min(products, 1)
     if block.descriptors and target in ("sm_90", "sm_100"):
-        count += len(block.streamed) * stages + len(block.resident)
+        # Those of what is loaded before the loop are gone by then; without a pipeline, one at a time is enough.
+        count += len(block.streamed) * stages if stages > 1 else 1
     return count
 
 
 def _across_warps(block: Block, target: str, warps: int) -> int:
     """Bytes by which warps that share a row reduce it, where nothing else makes room for them."""
     rows, columns = block.reduced
-    if not rows:
-        return 0
     if block.products:
         return rows * 4 * (warps // 4 - 1) if _tensor_columns(block, target, warps) and warps > 4 else 0
     vectors = LIMITS[target].lanes * COPY_BYTES // block.word_bytes  # that a warp loads side by side
-    sharing = min(warps, -(-columns // vectors))
-    return 4 * rows * sharing if sharing > 1 else 0
+    sharing = min(warps, -(-columns // vectors)) if columns else warps
+    return 4 * max(rows * sharing if sharing > 1 else 0, *block.vectors, 0)
 
 
 def _tensor_columns(block: Block, target: str, warps: int) -> int:
@@ -136,7 +136,10 @@ def _registers(block: Block, target: str, warps: int, stages: int) -> int:
     for one in block.products:
         how = instruction(one, target, warps)
         live += one.rows * one.columns
-        live += one.rows * one.summed * block.word_bytes / 4 if one.left not in known else 0
+        # A product's operand is made while the sums of the one before are still needed; with more than two, the last
+        # takes the registers of what it was made of.
+        if one.left not in known and (len(block.products) <= 2 or one is not block.products[-1]):
+            live += one.rows * one.summed * block.word_bytes / 4
         if how in ("mma", "mfma"):
             down, across = _warp_grid(block, one, how, warps)
             step = min(one.summed, 32 // block.word_bytes) if how == "mma" else one.summed

@@ -9,6 +9,7 @@ from typing import Any
 
 from lightbound.base.errors import LightboundError
 
+from .assembly import Loop
 from .catalogue import find_kernel, kernels
 from .compile import compile_all
 from .estimate import Estimate, estimate
@@ -37,6 +38,11 @@ class Surveyed:
         if one is None:
             return None
         return resident(one.target, one.threads, one.registers, one.shared_bytes, one.tensor_columns)
+
+    @property
+    def main_loop(self) -> Loop | None:
+        """The loop that does most of the work, where it compiles and has one."""
+        return self.resources.main_loop if self.resources is not None else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

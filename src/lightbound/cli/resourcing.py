@@ -1,4 +1,4 @@
-"""``lightbound resources``: what every launch takes beside the estimate, and what its main loop issues."""
+"""``lightbound resources``: what launches take beside the estimates, and what their main loops issue."""
 
 from __future__ import annotations
 
@@ -11,32 +11,37 @@ from lightbound.kernels.triton.survey import Surveyed, differing, record, resour
 from .answer import Answer, Block, Table, Text
 from .given import pairs
 
-COLUMNS = (
-    "kernel",
-    "function",
-    "case",
-    "tile",
-    "target",
-    "registers",
-    "spilled",
-    "shared",
-    "tmem",
-    "blocks",
-    "estimate",
-)
+COLUMNS = ("tile", "type", "target", "launches", "registers", "≈", "shared", "≈", "blocks", "≈", "spilled", "tmem")
+MIX = {
+    "mma": ("mma",),
+    "mufu": ("mufu",),
+    "fma": ("fma",),
+    "fp32": ("fp32",),
+    "cmp": ("compare",),
+    "cvt": ("convert",),
+    "int": ("integer", "scalar", "move"),
+    "shfl": ("shuffle",),
+    "ldsm": ("ldmatrix",),
+    "smem": ("shared_load", "shared_store"),
+    "tmem": ("tensor_load",),
+    "gmem": ("global_load", "global_store", "atomic"),
+    "async": ("async_copy",),
+    "bar": ("barrier",),
+}
+"""Columns of the table of instructions, and the kinds that each adds up."""
 
 
 def answer(kernels: Sequence[str], targets: Sequence[str], tiles: Iterable[str], words: str) -> Answer:
-    """A table of what launches take, and one of the instructions of their main loops."""
+    """Two tables a function: what launches take, and the instructions of their main loops."""
     given = list(tiles)
     every = given == ["all"]
     found = resources(kernels, targets, None if every else _tile(given), words, every)
-    done = [one for one in found if one.resources is not None]
-    blocks: list[Block] = [
-        Table(COLUMNS, [_row(one) for one in done], right=frozenset(COLUMNS[5:])),
-        *_mix(done),
-        *_agreement(done),
-    ]
+    functions = dict.fromkeys((one.point.kernel, one.point.launch.function) for one in found)
+    blocks: list[Block] = []
+    for kernel, function in functions:
+        mine = [one for one in found if (one.point.kernel, one.point.launch.function) == (kernel, function)]
+        blocks += _tables(function if function == kernel else f"{kernel}: {function}", mine)
+    blocks += _agreement(found)
     failed = [f"{one.point.kernel} {one.point.tile.name} {one.point.target}: {one.error}" for one in found if one.error]
     if failed:
         blocks.append(Text("\n".join(failed), title="Not compiled"))
@@ -62,65 +67,73 @@ def _tile(given: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _row(one: Surveyed) -> tuple[str, ...]:
-    taken, expected = one.resources, one.estimate
-    assert taken is not None
-    guess = ""
-    if expected is not None:
-        guess = f"{expected.registers} {expected.shared_bytes} {expected.blocks}"
+def _tables(title: str, found: Sequence[Surveyed]) -> list[Block]:
+    """Launches that differ in their masks or in what is divisible alone share a row."""
+    rows: dict[tuple[str, str, str], list[Surveyed]] = {}
+    for one in found:
+        if one.resources is not None:
+            rows.setdefault((one.point.tile.name, one.point.case.dtype, one.point.target), []).append(one)
+    taken = [(*row, str(len(ones)), *_taken(ones)) for row, ones in rows.items()]
+    loops = {row: [loop for one in ones if (loop := one.main_loop) is not None] for row, ones in rows.items()}
+    names = ("tile", "type", "target", "all", *MIX)
+    mixed = [
+        (
+            *row,
+            _span([loop.total for loop in those]),
+            *(
+                _span([sum(loop.instructions.get(kind, 0) for kind in kinds) for loop in those])
+                for kinds in MIX.values()
+            ),
+        )
+        for row, those in loops.items()
+        if those
+    ]
+    blocks: list[Block] = [Table(COLUMNS, taken, title, frozenset(COLUMNS[3:]))] if taken else []
+    if mixed:
+        blocks.append(
+            Table(names, mixed, f"{title}, instructions of a warp in a turn of the main loop", frozenset(names[3:]))
+        )
+    return blocks
+
+
+def _taken(ones: Sequence[Surveyed]) -> tuple[str, ...]:
+    done = [one.resources for one in ones if one.resources is not None]
+    guesses = [one.estimate for one in ones if one.estimate is not None]
     return (
-        one.point.kernel,
-        one.point.launch.function,
-        one.point.case.name,
-        one.point.tile.name,
-        one.point.target,
-        str(taken.registers),
-        str(taken.spill_bytes),
-        str(taken.shared_bytes),
-        str(taken.tensor_columns or ""),
-        str(one.blocks),
-        guess,
+        _span([one.registers for one in done]),
+        _span([guess.registers for guess in guesses]),
+        _span([one.shared_bytes for one in done]),
+        _span([guess.shared_bytes for guess in guesses]),
+        _span([one.blocks for one in ones if one.blocks is not None]),
+        _span([guess.blocks for guess in guesses]),
+        _span([one.spill_bytes for one in done]),
+        _span([one.tensor_columns for one in done]),
     )
 
 
-def _mix(done: Sequence[Surveyed]) -> list[Table]:
-    found = [(one, loop) for one in done if one.resources is not None and (loop := one.resources.main_loop) is not None]
-    kinds = [kind for kind in KINDS if any(loop.instructions.get(kind) for _, loop in found)]
-    names = ("function", "tile", "target", "all", *kinds)
-    rows = [
-        (
-            one.point.launch.function,
-            one.point.tile.name,
-            one.point.target,
-            str(loop.total),
-            *(str(loop.instructions.get(kind, "")) for kind in kinds),
-        )
-        for one, loop in found
-    ]
-    title = "Instructions of a warp in a turn of its main loop"
-    return [Table(names, rows, title, frozenset(names[3:]))] if rows else []
+def _span(values: Sequence[int]) -> str:
+    """One number, or the least and the most; nothing for zeros."""
+    if not any(values):
+        return ""
+    return str(values[0]) if len(set(values)) == 1 else f"{min(values)}-{max(values)}"
 
 
-def _agreement(done: Sequence[Surveyed]) -> list[Text]:
+def _agreement(found: Sequence[Surveyed]) -> list[Block]:
     """How often the estimate is right."""
-    both = [(one, one.resources, one.estimate) for one in done]
-    known = [(one, taken, guess) for one, taken, guess in both if taken is not None and guess is not None]
-    if not known:
+    known = [(one, one.resources, one.estimate) for one in found]
+    both = [(one, taken, guess) for one, taken, guess in known if taken is not None and guess is not None]
+    if not both:
         return []
-    shared = sum(taken.shared_bytes == guess.shared_bytes for _, taken, guess in known)
-    blocks = sum(one.blocks == guess.blocks for one, _, guess in known)
-    return [
-        Text(
-            f"Estimates are registers of a thread, shared memory and blocks at once. Of {len(known)}, shared memory is "
-            f"exact in {shared} and the number of blocks right in {blocks}."
-        )
-    ]
+    shared = sum(taken.shared_bytes == guess.shared_bytes for _, taken, guess in both)
+    blocks = sum(one.blocks == guess.blocks for one, _, guess in both)
+    text = f"≈ is estimated from the tile: of {len(both)}, shared memory exact in {shared}, blocks at once in {blocks}."
+    return [Text(text)]
 
 
 def _record(one: Surveyed) -> dict[str, object]:
     data = one.to_dict()
     taken, guess = data.pop("resources") or {}, data.pop("estimate") or {}
-    loop = one.resources.main_loop if one.resources is not None else None
+    loop = one.main_loop
     return {
         **data,
         **{name: value for name, value in taken.items() if name not in ("loops", "instructions", "target")},
