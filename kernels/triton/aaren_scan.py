@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, processors, randoms, signature, torch_type
 
@@ -171,6 +172,7 @@ AAREN_SCAN = TritonKernel(
     prepare=prepare,
     work=work,
     compiled=compiled,
+    blocks={"segments": row_blocks.segments, "prefixes": row_blocks.prefixes},
     launches=launches,
     peers={"torch": eager},
     tiny=[

@@ -11,6 +11,7 @@ from functools import partial
 from math import log2, e
 from typing import Any
 
+from .attention_blocks import forward as forward_block
 from .attention_cases import FORWARD, FORWARD_TINY
 from .attention_mapping import forward_launches
 from .attention_peers import peer
@@ -187,6 +188,7 @@ KERNELS = (
         prepare=prepare,
         work=lambda case: forward_work(shape_of(case)),
         compiled=compiled,
+        blocks={"attention_forward": forward_block},
         launches=forward_launches,
         tiles=tiles,
         peers={name: partial(peer, name) for name in ("flash", "cudnn", "efficient")},

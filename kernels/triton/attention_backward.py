@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from . import attention_blocks as blocks
 from .attention import described, source_types, tensors
 from .attention import launcher as forward_launcher
 from .attention import tile as forward_tile
@@ -191,6 +192,11 @@ KERNELS = (
         prepare=prepare,
         work=lambda case: backward_work(shape_of(case)),
         compiled=compiled,
+        blocks={
+            "row_products": blocks.row_products,
+            "keys_gradient": blocks.of_keys,
+            "queries_gradient": blocks.of_queries,
+        },
         launches=backward_launches,
         tiles=tiles,
         peers={name: partial(backward_peer, name) for name in ("flash", "cudnn", "efficient")},

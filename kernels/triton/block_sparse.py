@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .attention_blocks import chosen as chosen_block
 from .block_table import Table, chosen
 from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor
 from .float64 import attention
@@ -218,6 +219,7 @@ BLOCK_SPARSE = TritonKernel(
     prepare=prepare,
     work=work,
     compiled=compiled,
+    blocks={"block_sparse_forward": chosen_block},
     launches=launches,
     tiny=TINY,
 )

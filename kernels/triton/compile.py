@@ -2,8 +2,8 @@
 
 `compile_all` hands launches to processes of their own, since whether Triton interprets or compiles is settled when code
 for the device is loaded. Such a process is ``python -m lightbound.kernels.triton.compile``: it reads one JSON object a
-line, `Compiled` with ``target`` and ``package``, and writes one a line, `Resources` or ``{"error": ...}``. Neither a GPU
-nor a driver is needed: Triton brings an assembler and a disassembler.
+line, `Compiled` with ``target`` and ``package``, and writes one a line, `Resources` or ``{"error": ...}``. Neither a
+GPU nor a driver is needed: Triton brings an assembler and a disassembler.
 """
 
 from __future__ import annotations
@@ -21,28 +21,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lightbound.base.errors import LightboundError, choose_from
+from lightbound.base.errors import LightboundError
 
 from .assembly import Instruction, amdgcn_program, counted, loops, sass_program
-from .kernel import Compiled, require
 from .footprint import Resources
-
-TARGETS: dict[str, tuple[str, int | str, int]] = {
-    "sm_80": ("cuda", 80, 32),
-    "sm_90": ("cuda", 90, 32),
-    "sm_100": ("cuda", 100, 32),
-    "gfx942": ("hip", "gfx942", 64),
-}
-"""What kernels are compiled for: Triton's backend, its architecture, threads of a warp."""
+from .kernel import Compiled, require
+from .targets import TARGETS
 
 DEVICE_CODE = __name__.rpartition(".")[0] + ".device"
-
-
-def capability(target: str) -> int:
-    """The number that kernels choose tiles by: 90 for sm_90, 942 for gfx942."""
-    if target not in TARGETS:
-        raise LightboundError("target", target, "is not compiled for", choose_from(TARGETS, target))
-    return int(target.lstrip("smgfx_"))
 
 
 def compile_all(

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from .attention_blocks import merge, part
 from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor
 from .float64 import attention
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
@@ -195,6 +196,7 @@ DECODE = TritonKernel(
     prepare=prepare,
     work=work,
     compiled=compiled,
+    blocks={"decode_part": part, "decode_merge": merge},
     launches=launches,
     tiny=TINY,
 )

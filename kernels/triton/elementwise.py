@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .shapes import WORD_BYTES, ceil_div, divisible, randoms, signature, torch_type
 
@@ -109,6 +110,7 @@ ELEMENTWISE = TritonKernel(
     prepare=prepare,
     work=work,
     compiled=compiled,
+    blocks={"elementwise": row_blocks.elementwise},
     launches=launches,
     peers={"torch": in_torch},
     tiny=[

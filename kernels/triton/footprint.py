@@ -1,4 +1,4 @@
-"""What a compiled kernel takes of a multiprocessor and what its loops issue, as plain data. Nothing here needs triton."""
+"""What a compiled kernel takes of a multiprocessor and what its loops issue, as plain data."""
 
 from __future__ import annotations
 

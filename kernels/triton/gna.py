@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from .attention_blocks import boxes
 from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor
 from .float64 import attention
 from .fused_mapping import fused
@@ -196,6 +197,7 @@ GNA = TritonKernel(
     prepare=prepare,
     work=work,
     compiled=compiled,
+    blocks={"gna_forward": boxes},
     launches=launches,
     tiny=TINY,
 )

@@ -7,12 +7,17 @@ kernel by name. Nothing here needs torch or triton.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
 from lightbound.base.errors import LightboundError
+
+from .block import Block
+
+_BYTES = {"8": 1, "16": 2, "32": 4, "64": 8}
 
 
 class MissingPackage(LightboundError):  # noqa: N818 (LightboundError is one)
@@ -109,6 +114,17 @@ class Compiled:
     stages: int
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a word of its first tensor."""
+        types = (kind.lstrip("*").removeprefix("tensordesc<") for kind in self.signature.values())
+        return next(_BYTES[bits[1]] for kind in types if (bits := re.match(r"(?:bf|fp|f|i)(8|16|32|64)", kind)))
+
+    @property
+    def descriptors(self) -> bool:
+        """Whether it reads tiles through tensor descriptors."""
+        return any(kind.startswith("tensordesc") for kind in self.signature.values())
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -136,7 +152,8 @@ class TritonKernel:
     others worth trying. prepare: makes random inputs of a case on a device ("cuda", "cpu" under the interpreter) from a
     seed.
     peers: other implementations of the same case, by name, each a function like `prepare` that returns what to run.
-    tolerance: the largest error against float64, relative to the largest value, by dtype.
+    tolerance: the largest error against float64, relative to the largest value, by dtype. blocks: what a block of
+    threads does, by function of the device code, from a launch: to estimate what it takes before it is compiled.
     """
 
     name: str
@@ -151,6 +168,7 @@ class TritonKernel:
     peers: Mapping[str, Callable[[Case, str, int], Callable[[], Any]]] = field(default_factory=dict)
     tolerance: Mapping[str, float] = field(default_factory=lambda: {"fp32": 1e-5, "fp16": 2e-3, "bf16": 1.6e-2})
     tiny: Sequence[Case] = ()
+    blocks: Mapping[str, Callable[[Compiled], Block]] = field(default_factory=dict)
 
 
 def _short(value: Any) -> str:

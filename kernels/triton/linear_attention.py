@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, processors, randoms, signature, torch_type
 
@@ -213,6 +214,11 @@ LINEAR_ATTENTION = TritonKernel(
     prepare=prepare,
     work=work,
     compiled=compiled,
+    blocks={
+        "walk": row_blocks.linear_walk,
+        "states": row_blocks.linear_states,
+        "outputs": row_blocks.linear_outputs,
+    },
     launches=launches,
     tiny=[
         *(_case(1, 2, tokens, deep, wide, "fp32") for tokens, deep, wide in ((50, 16, 24), (1, 20, 8))),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .shapes import WORD_BYTES, ceil_div, divisible, integers, processors, randoms, signature, torch_type
 
@@ -210,6 +211,7 @@ MATMUL = TritonKernel(
     prepare=prepare,
     work=work,
     compiled=compiled,
+    blocks={"product": row_blocks.product, "sum_parts": row_blocks.sum_parts},
     launches=launches,
     peers={"cublas": cublas},
     tiny=[

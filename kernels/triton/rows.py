@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, randoms, signature, torch_type
 
@@ -165,6 +166,7 @@ def _kernel(name: str, title: str) -> TritonKernel:
         prepare=prepare,
         work=work,
         compiled=compiled,
+        blocks={name: row_blocks.kept, f"{name}_twice": row_blocks.walked},
         launches=launches,
         peers={"torch": in_torch},
         tiny=[

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from . import row_blocks
 from .block_sparse import sorted_places
 from .case_inputs import WORD_BYTES, pointers, random_tensor
 from .copy_mapping import copied
@@ -114,6 +115,7 @@ SEGMENT_SORT = TritonKernel(
     prepare=prepare,
     work=work,
     compiled=compiled,
+    blocks={"sort_segments": row_blocks.sort_segments},
     launches=launches,
     tolerance={"fp32": 0.0, "fp16": 0.0, "bf16": 0.0},
     tiny=TINY,

@@ -1,7 +1,7 @@
-"""Resources on record: one file a kernel in resources/, one line a compiled launch, so that nobody needs triton for them.
+"""Resources on record: one file a kernel in resources/, one line a compiled launch, so that nobody needs triton.
 
-A record holds for a launch as the compiler sees it (types, constants, warps, stages), whatever the sizes of the case, and
-for the source that was compiled: where the device code has changed since, there is no record any more.
+A record holds for a launch as the compiler sees it (types, constants, warps, stages), whatever the sizes of the case,
+and for the source that was compiled: where the device code has changed since, there is no record any more.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import io
 import json
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .kernel import Case, Compiled, Tile, TritonKernel
+from .block import Block
 from .footprint import Resources
+from .kernel import Case, Compiled, Tile, TritonKernel
+from .targets import capability
 
 FOLDER = Path(__file__).parent / "resources"
 DEVICE = Path(__file__).parent / "device"
@@ -35,30 +37,39 @@ class Point:
     launch: Compiled
     target: str
     default: bool = True
+    block: Block | None = None
 
     @property
     def key(self) -> str:
-        """All that the compiler sees."""
-        return json.dumps([self.target, asdict(self.launch)], sort_keys=True)
+        """A short hash of all that the compiler sees."""
+        told = json.dumps([self.target, asdict(self.launch)], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def points(
     kernel: TritonKernel, targets: Iterable[str], cases: Sequence[Case] | None = None, others: bool = False
 ) -> list[Point]:
-    """The distinct launches of a kernel's cases (its campaign's if none are given) in their default tiles, in all of its
-    `tiles` too where `others`.
+    """The distinct launches of a kernel's cases (its campaign's if none are given) in their default tiles, in all of
+    its `tiles` too where `others`.
     """
-    from .compile import capability
-
     found: dict[str, Point] = {}
     for target in targets:
+        number = capability(target)
         for case in kernel.cases if cases is None else cases:
-            default = kernel.tile(case, capability(target))
-            for tile in (default, *(kernel.tiles(case, capability(target)) if others else ())):
-                for launch in kernel.compiled(case, tile):
-                    point = Point(kernel.name, case, tile, launch, target, tile == default)
-                    found.setdefault(point.key, point)
+            default = kernel.tile(case, number)
+            for tile in (default, *(kernel.tiles(case, number) if others else ())):
+                for point in points_of(kernel, case, tile, target):
+                    found.setdefault(point.key, replace(point, default=tile == default))
     return list(found.values())
+
+
+def points_of(kernel: TritonKernel, case: Case, tile: Tile, target: str) -> list[Point]:
+    """The launches of one case in one tile."""
+    found = []
+    for launch in kernel.compiled(case, tile):
+        block = kernel.blocks.get(launch.function)
+        found.append(Point(kernel.name, case, tile, launch, target, True, block(launch) if block is not None else None))
+    return found
 
 
 def recorded(point: Point) -> Resources | None:
@@ -71,22 +82,24 @@ def recorded(point: Point) -> Resources | None:
 
 def resources_of(kernel: TritonKernel, case: Case, tile: Tile, target: str) -> list[Resources] | None:
     """What a prediction may use: the recorded resources of every launch of a case in a tile, None if any is missing."""
-    found = [recorded(Point(kernel.name, case, tile, launch, target)) for launch in kernel.compiled(case, tile)]
+    found = [recorded(point) for point in points_of(kernel, case, tile, target)]
     return [one for one in found if one is not None] if None not in found else None
 
 
-def write(kernel: str, compiled: Iterable[tuple[Point, Resources]], folder: Path = FOLDER) -> Path:
+def write(kernel: str, compiled: Iterable[tuple[Point, Resources]]) -> Path:
     """Write the file of a kernel anew, one record a line."""
     records = [
         {
-            "target": point.target,
-            "launch": asdict(point.launch),
+            "key": point.key,
+            "function": point.launch.function,
+            "case": point.case.name,
+            "tile": point.tile.name,
             "source": source_of(point.launch.module),
             "resources": resources.to_dict(),
         }
         for point, resources in compiled
     ]
-    path = folder / f"{kernel}.json"
+    path = FOLDER / f"{kernel}.json"
     lines = ",\n".join(json.dumps(record, separators=(",", ":")) for record in records)
     path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     _records.cache_clear()
@@ -98,8 +111,7 @@ def _records(kernel: str) -> Mapping[str, Mapping[str, Any]]:
     path = FOLDER / f"{kernel}.json"
     if not path.exists():
         return {}
-    records = json.loads(path.read_text(encoding="utf-8"))
-    return {json.dumps([one["target"], one["launch"]], sort_keys=True): one for one in records}
+    return {one["key"]: one for one in json.loads(path.read_text(encoding="utf-8"))}
 
 
 @cache

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from . import row_blocks
 from .case_inputs import WORD_BYTES, pointers, random_tensor
 from .copy_mapping import copied
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
@@ -122,6 +123,7 @@ TOKEN_ORDER = TritonKernel(
     prepare=prepare,
     work=work,
     compiled=compiled,
+    blocks={"reorder": row_blocks.reorder},
     launches=launches,
     tolerance={"fp32": 0.0, "fp16": 0.0, "bf16": 0.0},
     tiny=TINY,

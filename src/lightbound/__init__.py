@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lightbound.archs.machine import Machine as Machine
     from lightbound.base.errors import LightboundError as LightboundError
     from lightbound.drawing import draw as draw
+    from lightbound.kernels.triton.survey import resources as resources
     from lightbound.sim.agents.setting import Setting as Setting
     from lightbound.sim.agents.study import Study as Study
     from lightbound.sim.agents.study import v2x as v2x
@@ -82,6 +83,7 @@ _HOME = {
     "masks": "workloads.masks",
     "passes": "workloads.passes",
     "peak_memory": "workloads.memory",
+    "resources": "kernels.triton.survey",
     "run_suite": "validate.suite",
     "simulate": "sim.simulate",
     "size_buffers": "sim.buffers",
@@ -120,6 +122,7 @@ __all__ = [
     "masks",
     "passes",
     "peak_memory",
+    "resources",
     "run_suite",
     "simulate",
     "size_buffers",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .commands import Format, app
-from .output import check_format, note, publish
+from .output import check_format, publish
 
 
 @app.command()
@@ -21,26 +21,28 @@ def resources(
     ] = None,
     tiles: Annotated[
         list[str] | None,
-        typer.Option("--tiles", metavar="NAME=N,...", help="Another tile: constants, warps, stages; or all."),
+        typer.Option("--tiles", metavar="NAME=N,...", help="Other constants, warps or stages; all: a kernel's others."),
     ] = None,
     case: Annotated[
-        str | None, typer.Option("--case", metavar="WORDS", help="Only cases whose names hold these words.")
-    ] = None,
-    write: Annotated[
-        bool, typer.Option("--write", help="Compile all anew and write the tables of lightbound.")
-    ] = False,
+        str,
+        typer.Option("--case", metavar="WORDS", help="Only cases whose names hold these words.", show_default=False),
+    ] = "",
+    write: Annotated[bool, typer.Option("--write", help="Compile the default tiles, and put them on record.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Compile them, and compare with what is on record.")] = False,
     form: Format = "table",
 ) -> None:
-    """Registers, spills, shared memory and instructions of kernels in Triton, on any machine.
+    """Registers, spills, shared memory and instructions of kernels in Triton.
 
-    What is on record is read; what is not is compiled, which needs triton but no GPU. Beside it stands what the
-    simulator estimates from the tile alone. Instructions are those of a turn of the loop that does most of the work.
+    No GPU is needed: what is on record is read, and the rest compiled, with triton installed. Beside it stands the
+    estimate from the tile alone. With --check it exits with 1 where a kernel does not compile as recorded.
     """
-    from .resourcing import answer, write_tables
+    from .resourcing import answer, recorded
 
     check_format(form)
-    if write:
-        for path in write_tables(kernels or (), target or ()):
-            note(f"Written to {path}")
+    if write or check:
+        found, agrees = recorded(kernels or (), check)
+        publish(found, form)
+        if not agrees:
+            raise typer.Exit(1)
         return
     publish(answer(kernels or (), target or (), tiles or (), case), form)

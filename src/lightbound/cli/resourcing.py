@@ -1,131 +1,142 @@
-"""``lightbound resources``: what is on record or compiled of every launch, beside the estimate, and its inner loop."""
+"""``lightbound resources``: what launches take beside the estimates, and what their main loops issue."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from lightbound.base.errors import LightboundError
-from lightbound.kernels.triton.catalogue import find_kernel
-from lightbound.kernels.triton.catalogue import kernels as known_kernels
-from lightbound.kernels.triton.compile import TARGETS, capability, compile_all
-from lightbound.kernels.triton.footprint import Resources
-from lightbound.kernels.triton.kernel import Tile, TritonKernel
-from lightbound.kernels.triton.table import Point, points, recorded, write
+from lightbound.kernels.triton.instructions import KINDS
+from lightbound.kernels.triton.survey import Surveyed, differing, record, resources
 
 from .answer import Answer, Block, Table, Text
 from .given import pairs
 
-MIX = ("mma", "mufu", "fma", "fp32", "compare", "convert", "integer", "shuffle", "ldmatrix", "shared_load",
-       "shared_store", "global_load", "async_copy", "tensor_load", "barrier", "wait", "local")  # fmt: skip
+COLUMNS = ("tile", "type", "target", "launches", "registers", "≈", "shared", "≈", "blocks", "≈", "spilled", "tmem")
+MIX = {
+    "mma": ("mma",),
+    "mufu": ("mufu",),
+    "fma": ("fma",),
+    "fp32": ("fp32",),
+    "cmp": ("compare",),
+    "cvt": ("convert",),
+    "int": ("integer", "scalar", "move"),
+    "shfl": ("shuffle",),
+    "ldsm": ("ldmatrix",),
+    "smem": ("shared_load", "shared_store"),
+    "tmem": ("tensor_load",),
+    "gmem": ("global_load", "global_store", "atomic"),
+    "async": ("async_copy",),
+    "bar": ("barrier",),
+}
+"""Columns of the table of instructions, and the kinds that each adds up."""
 
 
-def answer(kernels: Sequence[str], targets: Sequence[str], tiles: Sequence[str], case: str | None) -> Answer:
-    """Tables of resources and of instructions, by kernel and target."""
-    found = [one for one in _compiled(_points(kernels, targets, tiles, case))]
+def answer(kernels: Sequence[str], targets: Sequence[str], tiles: Iterable[str], words: str) -> Answer:
+    """Two tables a function: what launches take, and the instructions of their main loops."""
+    given = list(tiles)
+    every = given == ["all"]
+    found = resources(kernels, targets, None if every else _tile(given), words, every)
+    functions = dict.fromkeys((one.point.kernel, one.point.launch.function) for one in found)
     blocks: list[Block] = []
-    failed = [
-        f"{point.kernel} {point.tile.name} {point.target}: {one}"
-        for point, one in found
-        if isinstance(one, LightboundError)
-    ]
-    done = [(point, one) for point, one in found if isinstance(one, Resources)]
-    columns = ("kernel", "function", "dtype", "tile", "target", "registers", "spilled", "shared", "tmem", "threads")
-    rows = [
-        (point.kernel, point.launch.function, point.case.dtype, point.tile.name, point.target, str(one.registers),
-         str(one.spill_bytes), str(one.shared_bytes), str(one.tensor_columns or ""), str(one.threads))
-        for point, one in done
-    ]  # fmt: skip
-    blocks.append(Table(columns, rows, title="Resources", right=frozenset(columns[5:])))
-    mixed = [(point, loop) for point, one in done if (loop := one.main_loop) is not None]
-    names = ("kernel", "function", "tile", "target", "all", *MIX)
-    blocks.append(
-        Table(
-            names,
-            [
-                (point.kernel, point.launch.function, point.tile.name, point.target, str(loop.total),
-                 *(str(loop.instructions.get(kind, "")) for kind in MIX))
-                for point, loop in mixed
-            ],
-            title="Instructions of a warp in a turn of its main loop",
-            right=frozenset(names[4:]),
-        )
-    )  # fmt: skip
+    for kernel, function in functions:
+        mine = [one for one in found if (one.point.kernel, one.point.launch.function) == (kernel, function)]
+        blocks += _tables(function if function == kernel else f"{kernel}: {function}", mine)
+    blocks += _agreement(found)
+    failed = [f"{one.point.kernel} {one.point.tile.name} {one.point.target}: {one.error}" for one in found if one.error]
     if failed:
         blocks.append(Text("\n".join(failed), title="Not compiled"))
-    data = [{**_named(point), **one.to_dict()} for point, one in done]
-    return Answer(blocks, data, [_record(point, one) for point, one in done])
+    return Answer(blocks, [one.to_dict() for one in found], [_record(one) for one in found])
 
 
-def write_tables(kernels: Sequence[str], targets: Sequence[str]) -> list[Path]:
-    """Compile the default tiles of kernels for all targets and write their files."""
-    paths = []
-    for name in kernels or known_kernels():
-        wanted = points(find_kernel(name), targets or TARGETS)
-        done = compile_all([(point.launch, point.target) for point in wanted])
-        for one in done:
-            if isinstance(one, LightboundError):
-                raise one
-        paths.append(
-            write(name, ((point, one) for point, one in zip(wanted, done, strict=True) if isinstance(one, Resources)))
-        )
-    return paths
+def recorded(kernels: Sequence[str], check: bool) -> tuple[Answer, bool]:
+    """Write the tables of kernels anew, or compare them with what is compiled now; whether they agree."""
+    if not check:
+        paths = [str(path) for path in record(kernels)]
+        return Answer([Text("\n".join(f"Written: {path}" for path in paths))], paths), True
+    lines = differing(kernels)
+    return Answer([Text("\n".join(lines) or "Every launch is as recorded.")], lines), not lines
 
 
-def _points(kernels: Sequence[str], targets: Sequence[str], tiles: Sequence[str], case: str | None) -> list[Point]:
-    found: list[Point] = []
-    for name in kernels or known_kernels():
-        kernel = find_kernel(name)
-        cases = [one for one in kernel.cases if case is None or case in one.name]
-        for target in targets or TARGETS:
-            number = capability(target)
-            changed = (
-                replace(kernel, tile=lambda one, at, kernel=kernel: _changed(kernel.tile(one, at), tiles))
-                if tiles and "all" not in tiles
-                else kernel
-            )
-            found += points(changed, [target], cases, others="all" in tiles)
+def _tile(given: Sequence[str]) -> dict[str, int]:
+    found = {}
+    parts = [part for text in given for part in text.split(",") if part.strip()]
+    for name, value in pairs("--tiles", parts, "BQ=64,warps=8"):
+        if not value.isdigit():
+            raise LightboundError("--tiles", value, f"is not a number for {name}", "Write one, such as warps=8.")
+        found[name] = int(value)
     return found
 
 
-def _changed(tile: Tile, tiles: Sequence[str]) -> Tile:
-    values = {name: int(value) for name, value in pairs("--tiles", tiles, "BLOCK_Q=128,warps=8")}
-    warps, stages = values.pop("warps", tile.warps), values.pop("stages", tile.stages)
-    unknown = [name for name in values if name not in tile.constants]
-    if unknown:
-        raise LightboundError(
-            "--tiles",
-            unknown[0],
-            "is no constant of this kernel",
-            f"Choose from: {', '.join(tile.constants)}, warps, stages.",
+def _tables(title: str, found: Sequence[Surveyed]) -> list[Block]:
+    """Launches that differ in their masks or in what is divisible alone share a row."""
+    rows: dict[tuple[str, str, str], list[Surveyed]] = {}
+    for one in found:
+        if one.resources is not None:
+            rows.setdefault((one.point.tile.name, one.point.case.dtype, one.point.target), []).append(one)
+    taken = [(*row, str(len(ones)), *_taken(ones)) for row, ones in rows.items()]
+    loops = {row: [loop for one in ones if (loop := one.main_loop) is not None] for row, ones in rows.items()}
+    names = ("tile", "type", "target", "all", *MIX)
+    mixed = [
+        (
+            *row,
+            _span([loop.total for loop in those]),
+            *(
+                _span([sum(loop.instructions.get(kind, 0) for kind in kinds) for loop in those])
+                for kinds in MIX.values()
+            ),
         )
-    return Tile({**tile.constants, **values}, warps, stages)
+        for row, those in loops.items()
+        if those
+    ]
+    blocks: list[Block] = [Table(COLUMNS, taken, title, frozenset(COLUMNS[3:]))] if taken else []
+    if mixed:
+        blocks.append(
+            Table(names, mixed, f"{title}, instructions of a warp in a turn of the main loop", frozenset(names[3:]))
+        )
+    return blocks
 
 
-def _compiled(wanted: Sequence[Point]) -> list[tuple[Point, Resources | LightboundError]]:
-    known = {point.key: one for point in wanted if (one := recorded(point)) is not None}
-    missing = [point for point in wanted if point.key not in known]
-    done = compile_all([(point.launch, point.target) for point in missing]) if missing else []
-    fresh = {point.key: one for point, one in zip(missing, done, strict=True)}
-    return [(point, known.get(point.key) or fresh[point.key]) for point in wanted]
+def _taken(ones: Sequence[Surveyed]) -> tuple[str, ...]:
+    done = [one.resources for one in ones if one.resources is not None]
+    guesses = [one.estimate for one in ones if one.estimate is not None]
+    return (
+        _span([one.registers for one in done]),
+        _span([guess.registers for guess in guesses]),
+        _span([one.shared_bytes for one in done]),
+        _span([guess.shared_bytes for guess in guesses]),
+        _span([one.blocks for one in ones if one.blocks is not None]),
+        _span([guess.blocks for guess in guesses]),
+        _span([one.spill_bytes for one in done]),
+        _span([one.tensor_columns for one in done]),
+    )
 
 
-def _named(point: Point) -> dict[str, object]:
-    return {
-        "kernel": point.kernel,
-        "function": point.launch.function,
-        "dtype": point.case.dtype,
-        "tile": point.tile.name,
-    }
+def _span(values: Sequence[int]) -> str:
+    """One number, or the least and the most; nothing for zeros."""
+    if not any(values):
+        return ""
+    return str(values[0]) if len(set(values)) == 1 else f"{min(values)}-{max(values)}"
 
 
-def _record(point: Point, one: Resources) -> dict[str, object]:
+def _agreement(found: Sequence[Surveyed]) -> list[Block]:
+    """How often the estimate is right."""
+    known = [(one, one.resources, one.estimate) for one in found]
+    both = [(one, taken, guess) for one, taken, guess in known if taken is not None and guess is not None]
+    if not both:
+        return []
+    shared = sum(taken.shared_bytes == guess.shared_bytes for _, taken, guess in both)
+    blocks = sum(one.blocks == guess.blocks for one, _, guess in both)
+    text = f"≈ is estimated from the tile: of {len(both)}, shared memory exact in {shared}, blocks at once in {blocks}."
+    return [Text(text)]
+
+
+def _record(one: Surveyed) -> dict[str, object]:
+    data = one.to_dict()
+    taken, guess = data.pop("resources") or {}, data.pop("estimate") or {}
     loop = one.main_loop
-    flat = {name: value for name, value in one.to_dict().items() if name not in ("instructions", "loops")}
     return {
-        **_named(point),
-        **flat,
-        "loop_total": loop.total if loop else 0,
-        **{f"loop_{kind}": (loop.instructions.get(kind, 0) if loop else 0) for kind in MIX},
+        **data,
+        **{name: value for name, value in taken.items() if name not in ("loops", "instructions", "target")},
+        **{f"estimated_{name}": value for name, value in guess.items()},
+        **{f"loop_{kind}": loop.instructions.get(kind, 0) if loop is not None else "" for kind in KINDS},
     }

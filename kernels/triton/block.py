@@ -1,0 +1,60 @@
+"""What a block of threads does, as far as its registers and its shared memory hang on it: plain data of a tile.
+
+It says no more than a mapping does: which matrices are multiplied in a turn of the loop, what is loaded before the loop
+and what in every turn, and what a thread keeps. So it can be written before the kernel is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of matrices: `rows` x `summed` by `summed` x `columns`.
+
+    left, right: names of the operands; one that is neither streamed nor resident is computed by the block. keeps: its
+    sums live over the turns of the loop. lanes: by multiply-adds of FP32 lanes, not by matrix instructions.
+    """
+
+    rows: int
+    columns: int
+    summed: int
+    left: str
+    right: str
+    keeps: bool = False
+    lanes: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of threads.
+
+    products: of one turn of the loop, in order. streamed: operands that are loaded anew in every turn. resident: those
+    loaded once before it. descriptors: loads go through tensor descriptors where the target has them. vectors: lengths
+    of vectors of 32 bits that are streamed beside operands; without products, that rows are reduced to and stored.
+    values: elements beside the products that live at once as FP32; packed: elements that live as words. reduced: rows
+    that are reduced, and columns that lie side by side; 0 columns where every warp has some of each row. stored:
+    elements of the result tile, in words.
+    """
+
+    word_bytes: int
+    products: Sequence[Product] = ()
+    streamed: Sequence[str] = ()
+    resident: Sequence[str] = ()
+    descriptors: bool = False
+    vectors: Sequence[int] = ()
+    values: int = 0
+    packed: int = 0
+    reduced: tuple[int, int] = (0, 0)
+    stored: int = 0
+
+    def elements(self, operand: str) -> int:
+        """Elements of an operand."""
+        for product in self.products:
+            if operand == product.left:
+                return product.rows * product.summed
+            if operand == product.right:
+                return product.summed * product.columns
+        return 0

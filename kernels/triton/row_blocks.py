@@ -1,0 +1,105 @@
+"""What a block of threads does in kernels of products, rows, scans and copies, for estimates."""
+
+from __future__ import annotations
+
+from .block import Block, Product
+from .kernel import Compiled
+
+
+def product(launch: Compiled) -> Block:
+    """A tile of a product of matrices."""
+    rows, columns, step = (launch.constants[name] for name in ("BM", "BN", "BK"))
+    exact = bool(launch.constants["EXACT"])
+    made = Product(rows, columns, step, "a", "b", keeps=True, lanes=exact)
+    return Block(launch.word_bytes, (made,), streamed=("a", "b"), stored=rows * columns)
+
+
+def sum_parts(launch: Compiled) -> Block:
+    """Elements of the sums of parts."""
+    return Block(4, values=launch.constants["BLOCK"])
+
+
+def kept(launch: Compiled) -> Block:
+    """Rows that stay in registers, with vectors as long as a row beside them."""
+    rows, columns = launch.constants["ROWS"], launch.constants["BLOCK"]
+    vectors = len({"w", "c"} & set(launch.signature))
+    return Block(launch.word_bytes, values=rows * columns, packed=vectors * columns, reduced=(rows, columns))
+
+
+def walked(launch: Compiled) -> Block:
+    """A row that is read twice: running values of each lane, and what is read."""
+    columns = launch.constants["BLOCK"]
+    return Block(launch.word_bytes, values=2 * columns, reduced=(1, columns))
+
+
+def elementwise(launch: Compiled) -> Block:
+    """Elements of one or two tensors."""
+    tensors = 1 if launch.constants["OP"] == 0 else 2
+    return Block(launch.word_bytes, values=tensors * launch.constants["BLOCK"])
+
+
+def prefixes(launch: Compiled) -> Block:
+    """A chunk of a scan: a triangle of weights by the values."""
+    chunk, width, exact = launch.constants["C"], launch.constants["BE"], bool(launch.constants["EXACT"])
+    made = Product(chunk, width, chunk, "weights", "v", lanes=exact)
+    word = 4 if exact else launch.word_bytes
+    return Block(word, (made,), streamed=("v",), values=chunk * width, reduced=(chunk, chunk))
+
+
+def segments(launch: Compiled) -> Block:
+    """The state of a segment: weighted sums over chunks."""
+    chunk, width = launch.constants["C"], launch.constants["BE"]
+    return Block(launch.word_bytes, values=2 * chunk * width, reduced=(width, chunk))
+
+
+def _linear(launch: Compiled) -> tuple[int, int, int, bool]:
+    return (*(launch.constants[name] for name in ("C", "BD", "BE")), bool(launch.constants["EXACT"]))
+
+
+def linear_walk(launch: Compiled) -> Block:
+    """A chunk of linear attention with the state in registers."""
+    chunk, deep, wide, exact = _linear(launch)
+    return Block(
+        launch.word_bytes,
+        (
+            Product(chunk, chunk, deep, "q", "k", lanes=exact),
+            Product(chunk, wide, chunk, "scores", "v", lanes=exact),
+            Product(chunk, wide, deep, "q", "state", lanes=exact),
+            Product(deep, wide, chunk, "k", "faded", keeps=True, lanes=exact),
+        ),
+        streamed=("q", "k", "v"),
+    )
+
+
+def linear_states(launch: Compiled) -> Block:
+    """The states before every chunk."""
+    chunk, deep, wide, exact = _linear(launch)
+    made = Product(deep, wide, chunk, "k", "faded", keeps=True, lanes=exact)
+    return Block(launch.word_bytes, (made,), streamed=("k",), packed=chunk * wide)
+
+
+def linear_outputs(launch: Compiled) -> Block:
+    """The outputs of a chunk from the state before it."""
+    chunk, deep, wide, exact = _linear(launch)
+    return Block(
+        launch.word_bytes,
+        (
+            Product(chunk, wide, deep, "q", "before", lanes=exact),
+            Product(chunk, chunk, deep, "q", "k", lanes=exact),
+            Product(chunk, wide, chunk, "scores", "v", lanes=exact),
+        ),
+        resident=("q", "k", "v", "before"),
+        stored=chunk * wide,
+    )
+
+
+def reorder(launch: Compiled) -> Block:
+    """Rows that are copied to other places."""
+    at = launch.constants
+    return Block(launch.word_bytes, packed=at["T0"] * at["T1"] * at["T2"] * at["DIM"])
+
+
+def sort_segments(launch: Compiled) -> Block:
+    """Comparisons of a part's rows with all of a segment, then a copy."""
+    at = launch.constants
+    return Block(launch.word_bytes, values=at["SEGMENT"] * at["PART"] // 32, packed=2 * at["PART"] * at["DIM"])

@@ -1,0 +1,163 @@
+"""What kernels take of a multiprocessor: on record or compiled now, beside what is estimated from the tile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lightbound.base.errors import LightboundError
+
+from .assembly import Loop
+from .catalogue import find_kernel, kernels
+from .compile import compile_all
+from .estimate import Estimate, estimate
+from .footprint import Resources
+from .kernel import Case, MissingPackage, Tile, TritonKernel
+from .occupancy import resident
+from .table import Point, points, recorded, write
+from .targets import TARGETS
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """A launch for a target: what it takes (`resources`, or `error` where it does not compile), blocks that a
+    multiprocessor holds of it, and the estimate, None where the kernel does not say what a block does.
+    """
+
+    point: Point
+    resources: Resources | None
+    estimate: Estimate | None
+    error: str = ""
+
+    @property
+    def blocks(self) -> int | None:
+        """Blocks on a multiprocessor at once, as compiled."""
+        one = self.resources
+        if one is None:
+            return None
+        return resident(one.target, one.threads, one.registers, one.shared_bytes, one.tensor_columns)
+
+    @property
+    def main_loop(self) -> Loop | None:
+        """The loop that does most of the work, where it compiles and has one."""
+        return self.resources.main_loop if self.resources is not None else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        point = self.point
+        return {
+            "kernel": point.kernel,
+            "function": point.launch.function,
+            "case": point.case.name,
+            "tile": point.tile.name,
+            "target": point.target,
+            "error": self.error,
+            "blocks": self.blocks,
+            "estimate": vars(self.estimate) if self.estimate is not None else None,
+            "resources": self.resources.to_dict() if self.resources is not None else None,
+        }
+
+
+def resources(
+    names: str | Sequence[str] = (),
+    targets: str | Sequence[str] = (),
+    tile: Mapping[str, int] | None = None,
+    cases: str | Sequence[Case] = (),
+    every_tile: bool = False,
+) -> list[Surveyed]:
+    """Registers, spills, shared memory and loops of kernels in Triton, on any machine.
+
+    names: of kernels, all by default. targets: ``sm_80``, ``sm_90``, ``sm_100``, ``gfx942``, all by default. tile:
+    constants that differ from the default tiles, and ``warps`` and ``stages``. cases: those to look at, or words that
+    their names hold. every_tile: the other tiles of a kernel too. What is not on record is compiled, which needs torch
+    and triton; MissingPackage says so where they are not installed.
+    """
+    wanted = [
+        point
+        for name in ([names] if isinstance(names, str) else names or kernels())
+        for point in _points(
+            find_kernel(name), [targets] if isinstance(targets, str) else targets, tile, cases, every_tile
+        )
+    ]
+    known = {point.key: one for point in wanted if (one := recorded(point)) is not None}
+    missing = [point for point in wanted if point.key not in known]
+    try:
+        done = compile_all([(point.launch, point.target) for point in missing]) if missing else []
+    except MissingPackage as error:
+        first = missing[0]
+        problem = (
+            f"of {len(missing)} launches ({first.kernel}, {first.tile.name}, {first.target}) are not on record, and "
+        )
+        raise MissingPackage("resources", None, problem + f"{error.value} is not installed", error.remedy) from error
+    fresh = dict(zip((point.key for point in missing), done, strict=True))
+    return [_surveyed(point, known.get(point.key) or fresh[point.key]) for point in wanted]
+
+
+def record(names: Sequence[str] = ()) -> list[Path]:
+    """Compile the default tiles of kernels for every target, and write a file a kernel; raises where one fails."""
+    paths = []
+    for name in names or kernels():
+        wanted = points(find_kernel(name), TARGETS)
+        done = compile_all([(point.launch, point.target) for point in wanted])
+        paths.append(write(name, [(point, _whole(one)) for point, one in zip(wanted, done, strict=True)]))
+    return paths
+
+
+def differing(names: Sequence[str] = ()) -> list[str]:
+    """Compile the default tiles of kernels for every target; a line for each launch that differs from its record."""
+    wanted = [point for name in names or kernels() for point in points(find_kernel(name), TARGETS)]
+    done = compile_all([(point.launch, point.target) for point in wanted])
+    found = []
+    for point, one in zip(wanted, done, strict=True):
+        known = recorded(point)
+        told = "is not on record" if known is None else str(one) if isinstance(one, LightboundError) else ""
+        if isinstance(one, Resources) and known is not None and one.to_dict() != known.to_dict():
+            told = "is not as recorded: " + ", ".join(
+                f"{name} {getattr(known, name)} became {getattr(one, name)}"
+                for name in ("triton", "registers", "spill_bytes", "shared_bytes", "instructions", "loops")
+                if getattr(known, name) != getattr(one, name)
+            )
+        if told:
+            found.append(f"{point.kernel} {point.launch.function} {point.tile.name} {point.target} {told}")
+    return found
+
+
+def _points(
+    kernel: TritonKernel,
+    targets: Sequence[str],
+    tile: Mapping[str, int] | None,
+    cases: str | Sequence[Case],
+    every: bool,
+) -> list[Point]:
+    chosen = [one for one in kernel.cases if cases in one.name] if isinstance(cases, str) else cases or None
+    if tile:
+        kernel = replace(kernel, tile=lambda case, at, default=kernel.tile: changed(default(case, at), tile))
+    return points(kernel, targets or TARGETS, chosen, every)
+
+
+def changed(tile: Tile, values: Mapping[str, int]) -> Tile:
+    """A tile with other constants, `warps` and `stages`."""
+    constants = dict(values)
+    warps, stages = constants.pop("warps", tile.warps), constants.pop("stages", tile.stages)
+    for name in constants:
+        if name not in tile.constants:
+            remedy = f"Choose from: {', '.join((*tile.constants, 'warps', 'stages'))}."
+            raise LightboundError("tile", name, "is no constant of this kernel's tiles", remedy)
+    return Tile({**tile.constants, **constants}, warps, stages)
+
+
+def _surveyed(point: Point, found: Resources | LightboundError) -> Surveyed:
+    expected = None
+    if point.block is not None:
+        expected = estimate(point.block, point.target, point.launch.warps, point.launch.stages)
+    if isinstance(found, LightboundError):
+        return Surveyed(point, None, expected, str(found))
+    return Surveyed(point, found, expected)
+
+
+def _whole(found: Resources | LightboundError) -> Resources:
+    if isinstance(found, LightboundError):
+        raise found
+    return found

@@ -1,0 +1,44 @@
+"""The tables of compiled kernels: complete, free of spills, true, and not far from what is estimated."""
+
+from __future__ import annotations
+
+import pytest
+
+from lightbound.kernels.triton import table
+from lightbound.kernels.triton.catalogue import kernels
+from lightbound.kernels.triton.survey import Surveyed, differing, resources
+from lightbound.kernels.triton.targets import TARGETS
+
+
+def _on_record() -> list[Surveyed]:
+    """Every default tile of every kernel, from the tables alone."""
+    points = [point for kernel in kernels().values() for point in table.points(kernel, TARGETS)]
+    missing = [f"{point.kernel} {point.tile.name} {point.target}" for point in points if table.recorded(point) is None]
+    assert not missing, "run lightbound resources --write: " + ", ".join(missing[:5])
+    return [one for name in kernels() for one in resources(name)]
+
+
+def test_default_tiles_of_every_kernel_are_on_record_and_spill_nothing() -> None:
+    spilling = [
+        f"{one.point.kernel} {one.point.tile.name} {one.point.target}: {one.resources.spill_bytes} bytes"
+        for one in _on_record()
+        if one.resources is not None and one.resources.spill_bytes
+    ]
+    assert not spilling
+
+
+def test_estimates_are_right_for_nine_of_ten_kernels_and_tiles() -> None:
+    known = [one for one in _on_record() if one.estimate is not None and one.resources is not None]
+    if known:
+        exact = [one.estimate.shared_bytes == one.resources.shared_bytes for one in known]  # type: ignore[union-attr]
+        blocks = [one.estimate.blocks == one.blocks for one in known]  # type: ignore[union-attr]
+        assert sum(exact) >= 0.9 * len(known)
+        assert sum(blocks) >= 0.9 * len(known)
+
+
+def test_a_kernel_compiles_as_recorded() -> None:
+    """One of them here; `lightbound resources --check` compares all."""
+    pytest.importorskip("triton")
+    names = sorted(kernels())
+    if names:
+        assert differing(names[:1]) == []
