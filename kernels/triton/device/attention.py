@@ -44,24 +44,24 @@ def block_place(
     return block, first + inside % width
 
 
-@triton.jit(do_not_specialize=["queries", "keys", "heads", "before", "section"])
+@triton.jit(do_not_specialize=["queries", "keys", "heads", "group", "before", "section"])
 def attention_forward(
-    q, k, v, out, logsumexp, scale_log2, queries, keys, heads, before, section,
-    GROUP: tl.constexpr, DIM: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
+    q, k, v, out, logsumexp, scale_log2, queries, keys, heads, group, before, section,
+    DIM: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
     TMA: tl.constexpr, CAUSAL: tl.constexpr, WINDOW: tl.constexpr, RAGGED: tl.constexpr, LSE: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """One tile of BLOCK_Q queries of one head.
 
     CAUSAL: query i sees keys up to i + keys - queries; WINDOW: and no more than `before` ahead of that one. RAGGED is 1
-    where BLOCK_K does not divide the keys. LSE: whether the logarithm of the sum of exponentials is written. GROUP
+    where BLOCK_K does not divide the keys. LSE: whether the logarithm of the sum of exponentials is written. `group`
     heads of queries share one of keys.
     """
     block, head = block_place(tl.program_id(0), heads, section, tl.cdiv(queries, BLOCK_Q), CAUSAL)
     first = block * BLOCK_Q
     ahead = keys - queries
     query = first + tl.arange(0, BLOCK_Q)
-    head_kv = head // GROUP
+    head_kv = head // group
     if not TMA:
         q += head.to(tl.int64) * queries * DIM
         k += head_kv.to(tl.int64) * keys * DIM
