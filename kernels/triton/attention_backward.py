@@ -16,8 +16,8 @@ from typing import Any
 from .attention import described, source_types, tensors
 from .attention import launcher as forward_launcher
 from .attention import tile as forward_tile
+from .attention_backward_mapping import backward_launches
 from .attention_cases import BACKWARD, BACKWARD_TINY
-from .attention_mapping import backward_launches
 from .attention_peers import backward_peer
 from .attention_reference import backward
 from .attention_shapes import Shape, backward_work, precision, shape_of

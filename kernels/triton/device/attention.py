@@ -10,6 +10,7 @@ import triton.language as tl
 
 LEAST = tl.constexpr(-1e30)  # below any score, but finite: of a row that sees nothing, no infinities are subtracted
 
+
 @triton.jit
 def tile(source, head, start, rows, BLOCK: tl.constexpr, DIM: tl.constexpr, TMA: tl.constexpr, CHECK: tl.constexpr):
     """BLOCK rows of a head from `start` on, zero past the last of `rows`. CHECK is 0 where all of them exist.
@@ -21,7 +22,7 @@ def tile(source, head, start, rows, BLOCK: tl.constexpr, DIM: tl.constexpr, TMA:
     else:
         row = start + tl.arange(0, BLOCK)
         place = source + row[:, None] * DIM + tl.arange(0, DIM)[None, :]
-        if CHECK:
+        if CHECK:  # noqa: SIM108
             found = tl.load(place, mask=row[:, None] < rows, other=0.0)
         else:
             found = tl.load(place)
@@ -29,9 +30,7 @@ def tile(source, head, start, rows, BLOCK: tl.constexpr, DIM: tl.constexpr, TMA:
 
 
 @triton.jit
-def block_place(
-    number, heads, section, QUERY_BLOCKS, LONGEST_FIRST: tl.constexpr
-):
+def block_place(number, heads, section, QUERY_BLOCKS, LONGEST_FIRST: tl.constexpr):
     """The block of queries and the head of a program. Programs take the heads in sections whose keys and values fit
     the L2 cache, and within one all heads of a block of queries before the next.
     """
@@ -84,7 +83,7 @@ def attention_forward(
         full = first + BLOCK_Q - 1 + ahead - before
     for key in range(start, stop, BLOCK_K):
         scores = tl.dot(chosen, tile(k, head_kv, key, keys, BLOCK_K, DIM, TMA, RAGGED).T, input_precision=PRECISION)
-        if CAUSAL or RAGGED:
+        if CAUSAL or RAGGED:  # noqa: SIM102 (a constant: the compiler drops the test in the loop)
             if (key >= partial) | (key < full):
                 column = key + tl.arange(0, BLOCK_K)[None, :]
                 row = first + ahead + tl.arange(0, BLOCK_Q)[:, None]

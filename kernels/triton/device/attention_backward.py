@@ -71,7 +71,7 @@ def keys_gradient(
             queries_here = tile(q_at, head, query, queries, BLOCK_Q, DIM, TMA, RAGGED)
             scores = tl.dot(key_rows, queries_here.T, input_precision=PRECISION)
             weights = tl.exp2(scores * (scale * LOG2_E) - (sums * LOG2_E)[None, :])
-            if CAUSAL:
+            if CAUSAL:  # noqa: SIM102 (a constant)
                 if query < full:
                     column = first - ahead - query + tl.arange(0, BLOCK_K)[:, None]
                     weights = tl.where(column <= tl.arange(0, BLOCK_Q)[None, :], weights, 0.0)
@@ -118,7 +118,7 @@ def queries_gradient(
         keys_here = tile(k, head_kv, key, keys, BLOCK_K, DIM, TMA, RAGGED)
         scores = tl.dot(query_rows, keys_here.T, input_precision=PRECISION)
         weights = tl.exp2(scores * (scale * LOG2_E) - sums[:, None])
-        if CAUSAL or RAGGED:
+        if CAUSAL or RAGGED:  # noqa: SIM102 (a constant)
             if key >= partial:
                 column = key + tl.arange(0, BLOCK_K)[None, :]
                 seen = column < keys
