@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import log2, e
+from math import e, log2
 from typing import Any
 
 from .attention_blocks import forward as forward_block
@@ -23,8 +23,9 @@ NAME = "attention"
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """Hopper: as many queries by keys as leave room for two blocks of one warp group on a processor, so that one
-    multiplies while the other exponentiates; at a head dimension of 256 there is room for one of two.
+    """Hopper: 128 queries by 64 keys for one warp group, so that two blocks share a processor and one multiplies while
+    the other exponentiates (with 128 keys the compiler runs out of registers and puts matrix instructions one after the
+    other); at a head dimension of 256 there is room for one block of two.
     """
     dim = case.sizes["E"]
     if case.dtype == "fp32":
@@ -34,9 +35,9 @@ def tile(case: Case, capability: int) -> Tile:
     if capability >= 100:
         return tile_of(128, 64, 4, 2, 1) if dim <= 128 else tile_of(64, 32, 4, 2, 1)
     if capability >= 90:
-        if dim <= 64:
-            return tile_of(128, 128, 4, 2, 1)
-        return tile_of(128, 64, 4, 2, 1) if dim <= 128 else tile_of(128, 64, 8, 2, 1)
+        if dim <= 128:
+            return tile_of(128, 64, 4, 3 if dim <= 64 else 2, 1)
+        return tile_of(128, 64, 8, 2, 1)
     if dim <= 64:
         return tile_of(128, 64, 4, 3)
     if dim <= 128:
@@ -50,34 +51,25 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
         return ()
     if case.sizes["E"] <= 64:
         return (
-            tile_of(128, 64, 4, 3, 1),
-            tile_of(128, 64, 4, 3, 1, REGISTERS=168),
-            tile_of(128, 128, 8, 3, 1),
             tile_of(128, 64, 8, 3, 1),
-            tile_of(128, 128, 4, 2, 0),
             tile_of(64, 128, 4, 2, 1),
+            tile_of(128, 128, 8, 3, 1),
+            tile_of(128, 64, 4, 3, 0),
         )
     if case.sizes["E"] <= 128:
         return (
             tile_of(128, 128, 8, 2, 1),
-            tile_of(128, 64, 8, 3, 1),
+            tile_of(128, 64, 8, 2, 1),
             tile_of(64, 64, 4, 2, 1),
-            tile_of(64, 128, 4, 2, 1),
             tile_of(128, 128, 8, 2, 0),
             tile_of(128, 32, 4, 3, 1),
         )
-    return (tile_of(128, 64, 8, 2, 0), tile_of(64, 64, 4, 2, 1), tile_of(128, 32, 8, 3, 1))
-
-
-def options(tile: Tile) -> dict[str, int]:
-    """What the compiler is told beside warps and stages: the most registers of a thread, where a tile says so."""
-    return {"maxnreg": tile.constants["REGISTERS"]} if "REGISTERS" in tile.constants else {}
+    return (tile_of(128, 32, 8, 3, 1), tile_of(128, 64, 8, 1, 1))
 
 
 def constants(shape: Shape, tile: Tile) -> dict[str, Any]:
     """The constants of the function."""
     return {
-        "GROUP": shape.group,
         "DIM": shape.dim,
         "BLOCK_Q": tile.constants["BQ"],
         "BLOCK_K": tile.constants["BK"],
@@ -105,9 +97,9 @@ def launcher(shape: Shape, tile: Tile, q: Any, k: Any, v: Any, out: Any, logsume
 
     bq, bk, tma = (tile.constants[name] for name in ("BQ", "BK", "TMA"))
     sources = described(q, bq, tma), described(k, bk, tma), described(v, bk, tma)
-    numbers = (shape.queries, shape.keys, shape.batch * shape.heads, shape.before, shape.section)
+    numbers = (shape.queries, shape.keys, shape.batch * shape.heads, shape.group, shape.before, shape.section)
     grid = (shape.blocks(shape.queries, bq, shape.heads),)
-    fixed = {**constants(shape, tile), "num_warps": tile.warps, "num_stages": tile.stages, **options(tile)}
+    fixed = {**constants(shape, tile), "num_warps": tile.warps, "num_stages": tile.stages}
     scale = shape.dim**-0.5 * log2(e)
 
     def run() -> None:
@@ -168,13 +160,12 @@ def compiled(case: Case, tile: Tile) -> Sequence[Compiled]:
                 "out": f"*{case.dtype}",
                 "logsumexp": "*fp32",
                 "scale_log2": "fp32",
-                **dict.fromkeys(("queries", "keys", "heads", "before", "section"), "i32"),
+                **dict.fromkeys(("queries", "keys", "heads", "group", "before", "section"), "i32"),
             },
             constants=constants(shape, tile),
             divisible=("out", "logsumexp") if tma else ("q", "k", "v", "out", "logsumexp"),
             warps=tile.warps,
             stages=tile.stages,
-            options=options(tile),
         ),
     )
 

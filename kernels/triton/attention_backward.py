@@ -17,8 +17,8 @@ from . import attention_blocks as blocks
 from .attention import described, source_types, tensors
 from .attention import launcher as forward_launcher
 from .attention import tile as forward_tile
+from .attention_backward_mapping import backward_launches
 from .attention_cases import BACKWARD, BACKWARD_TINY
-from .attention_mapping import backward_launches
 from .attention_peers import backward_peer
 from .attention_reference import backward
 from .attention_shapes import Shape, backward_work, precision, shape_of
@@ -45,7 +45,7 @@ def tile(case: Case, capability: int) -> Tile:
         return _tile((32, 64), (64, 32), 4, 1, 0) if dim <= 128 else _tile((32, 32), (32, 32), 4, 1, 0)
     tma = int(capability >= 90)
     if dim > 128:
-        return _tile((32, 64), (64, 32), 8, 1, tma)
+        return _tile((64, 32), (64, 32), 8, 1, tma)
     if tma:
         return _tile((64, 64), (64, 64), 4, 2, 1)
     return _tile((32, 64), (64, 32), 4, 2, 0) if dim <= 64 else _tile((32, 64), (64, 32), 8, 2, 0)
@@ -65,7 +65,6 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
 
 def _constants(shape: Shape, tile: Tile, bq: int, bk: int, ragged: bool) -> dict[str, Any]:
     return {
-        "GROUP": shape.group,
         "DIM": shape.dim,
         "BLOCK_Q": bq,
         "BLOCK_K": bk,
@@ -78,7 +77,10 @@ def _constants(shape: Shape, tile: Tile, bq: int, bk: int, ragged: bool) -> dict
 
 def _keys_constants(shape: Shape, tile: Tile) -> dict[str, Any]:
     bq, bk = tile.constants["BQ"], tile.constants["BK"]
-    return _constants(shape, tile, bq, bk, shape.queries % bq != 0)
+    # Without a mask even one head has its loop: where sums begin as zeros in front of a loop without branches, ptxas
+    # (C7515) puts matrix instructions one after the other.
+    loop = int(shape.group > 1 or not shape.causal)
+    return {**_constants(shape, tile, bq, bk, shape.queries % bq != 0), "LOOP": loop}
 
 
 def _queries_constants(shape: Shape, tile: Tile) -> dict[str, Any]:
@@ -115,10 +117,10 @@ def launcher(shape: Shape, tile: Tile, given: tuple[Any, ...], made: tuple[Any, 
     def run() -> None:
         row_products[grids[0]](out, upper, products, rows, DIM=shape.dim, BLOCK=ROWS, num_warps=4)
         keys_gradient[grids[1]](
-            *by_keys, logsumexp, products, dk, dv, scale, *sizes, heads_kv, section_kv, **of_keys, **how
+            *by_keys, logsumexp, products, dk, dv, scale, *sizes, heads_kv, shape.group, section_kv, **of_keys, **how
         )
         queries_gradient[grids[2]](
-            *by_queries, logsumexp, products, dq, scale, *sizes, heads, shape.section, **of_queries, **how
+            *by_queries, logsumexp, products, dq, scale, *sizes, heads, shape.group, shape.section, **of_queries, **how
         )
 
     return run
@@ -160,7 +162,7 @@ def compiled(case: Case, tile: Tile) -> Sequence[Compiled]:
                 **sums,
                 **dict.fromkeys(made, word),
                 "scale": "fp32",
-                **dict.fromkeys(("queries", "keys", heads, "section"), "i32"),
+                **dict.fromkeys(("queries", "keys", heads, "group", "section"), "i32"),
             },
             constants=fixed,
             divisible=(*(() if tma else read), *sums, *made),

@@ -118,7 +118,7 @@ BACKWARD = tuple(_backward())
 BACKWARD_TINY = (
     *_tiny(
         "attention_backward",
-        (1, 1, 64, 1, {}),
+        (1, 3, 64, 1, {}),
         (7, 130, 64, 1, {}),
         (130, 100, 64, 2, {}),
         (128, 128, 128, 1, {}),

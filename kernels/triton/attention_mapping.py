@@ -1,3 +1,135 @@
+"""What the simulator is told of the forward pass on Hopper: loops, tiles, residency, and the instructions of its code.
+
+Counts are of the SASS that Triton 3.7.1 makes for sm_90 (3.6.0 makes the same loops). In an iteration a thread takes,
+for each of its scores, a maximum, a multiply-add, an exponential that flushes denormal numbers, an addition and half a
+packed conversion, and a multiplication for each of its sums. The product of the weights is issued without a wait and
+awaited with the next scores, so that both products of an iteration lie together. What else an iteration issues (OTHERS:
+descriptors and addresses of operands, counters of stages, waits) takes turns with these, each like an addition.
+
+The warps of a block meet at three barriers an iteration, before a stage of keys or values is filled again: they march
+together, and what contends for the units are the blocks of a processor. The cycles of an iteration (260) and of a block
+(3500) are those of the mappings of workload `attention`.
+
+Approximated: heads that share keys read them as if each had its own (the L2 cache serves them, memory once), and the
+sections in which heads start are one.
+"""
+
 from __future__ import annotations
-def forward_launches(case, tile, capability): return ()
-def backward_launches(case, tile, capability): return ()
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .attention_shapes import Shape, shape_of
+from .kernel import Case, Launch, Tile
+
+# A Hopper processor: registers, threads, bytes of shared memory, and of these what a block takes beside its own.
+REGISTERS, THREADS, SHARED, RESERVED = 65536, 2048, 233472, 1024
+
+# By head dimension, queries and keys of a tile, and warps: registers of a thread, the most over all masks, and other
+# instructions of an iteration without a mask.
+_CODE = {
+    (64, 128, 64, 4): (189, 104),
+    (64, 128, 64, 8): (112, 80),
+    (64, 64, 128, 4): (154, 100),
+    (64, 128, 128, 8): (160, 100),
+    (128, 128, 64, 4): (255, 141),
+    (128, 128, 64, 8): (138, 90),
+    (128, 128, 32, 4): (207, 120),
+    (128, 64, 64, 4): (138, 97),
+    (128, 128, 128, 8): (210, 101),
+    (256, 128, 64, 8): (205, 130),
+    (256, 128, 32, 8): (180, 120),
+}
+_USUAL = (255, 120)
+
+SCORES = {"lanes": ["p", "m0"]}
+ROWS = {"lanes": ["p"]}
+OUTPUT = {"lanes": ["p", "f"]}
+
+
+def resident(registers: int, warps: int, shared_bytes: int) -> int:
+    """How many blocks a processor of Hopper holds; registers are dealt in eights."""
+    threads = 32 * warps
+    return max(1, min(
+        REGISTERS // (-(-registers // 8) * 8 * threads), SHARED // (shared_bytes + RESERVED), THREADS // threads
+    ))  # fmt: skip
+
+
+def forward_launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch]:
+    """The one launch. Off Hopper it is described by a mapping of workload `attention` at this tile."""
+    shape = shape_of(case)
+    bq, bk = tile.constants["BQ"], tile.constants["BK"]
+    order = "longest" if shape.causal and not shape.window else "launch"
+    mapping: str | Mapping[str, Any]
+    if capability == 90:
+        mapping, chosen = _hopper(shape, tile), {}
+    elif capability in (100, 103):
+        mapping, chosen = "flash", {"BR": bq, "M0": f"min(M, {bk})", "STAGES": tile.stages, "CONTEXTS": "CTAS"}
+    else:
+        mapping, chosen = "flash_sync", {"BR": bq, "M0": f"min(M, {bk})", "WARPS": tile.warps}
+    return (Launch("attention", shape.sizes, mapping, chosen, shape.launch_mask, order, shape.word_bytes),)
+
+
+def _hopper(shape: Shape, tile: Tile) -> Mapping[str, Any]:
+    bq, bk = tile.constants["BQ"], tile.constants["BK"]
+    registers, others = _CODE.get((shape.dim, bq, bk, tile.warps), _USUAL)
+    shared = shape.word_bytes * shape.dim * (bq + 2 * tile.stages * bk)
+    blocks = resident(registers, tile.warps, shared)
+    products = "alu" if shape.dtype == "fp32" else "tensor"
+    every = ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"]
+    return {
+        "source": "kernels/triton/device/attention.py",
+        "variant": "1-pass",
+        "sizes": {"M0": f"min(M, {bk})"},
+        "params": {"BR": bq, "BLOCKS": blocks, "OTHERS": others, "LANES": 32 * tile.warps},
+        "bind": [
+            {"einsums": ["S"], "unit": products, "space": SCORES},
+            {"einsums": ["LO"], "unit": products, "space": OUTPUT},
+            {"einsums": ["LM", "LD"], "unit": "alu", "space": SCORES},
+            {"einsums": ["N"], "unit": "sfu", "space": SCORES},
+            {"einsums": ["N"], "unit": "alu", "space": SCORES, "implied": {"cast": int(shape.dtype != "fp32")}},
+            {"einsums": ["N"], "unit": "alu", "space": SCORES, "implied": {"add": "OTHERS * LANES / (BR * M0)"}},
+            {"einsums": ["RM", "RD"], "unit": "alu", "space": ROWS},
+            {"einsums": ["C"], "unit": "sfu", "space": ROWS},
+            {"einsums": ["RO"], "unit": "alu", "space": OUTPUT},
+            {"einsums": ["O"], "unit": "sfu", "space": OUTPUT},
+        ],
+        "groups": [
+            {
+                "einsums": every,
+                "nest": [
+                    {"for": "b", "over": "sm"},
+                    {"for": "h", "over": "sm"},
+                    {"for": "p", "tile": "BR", "over": "sm"},
+                    {"hold": ["Q"], "in": "shared"},
+                    {"hold": ["RM", "RD", "RO"], "in": "registers"},
+                    {"for": "m1"},
+                    {"hold": ["K", "V"], "in": "l2"},
+                    {"hold": ["K", "V"], "in": "shared", "copies": tile.stages},
+                    {
+                        "do": ["S"],  # a matrix instruction takes 64 queries, which lie in shared memory
+                        "nest": [
+                            {"for": "p", "tile": "min(BR, mma_rows)"},
+                            {"for": "e", "tile": 16},
+                            {"hold": ["Q", "K"], "in": "registers"},
+                        ],
+                    },
+                    {
+                        "do": ["LO"],  # weights are in registers
+                        "nest": [{"for": "p", "tile": "min(BR, mma_rows)"}, {"hold": ["V"], "in": "registers"}],
+                    },
+                ],
+                "contexts": "BLOCKS",
+                "delay": 260,
+                "overhead": 3500,
+                "resident": "BLOCKS",
+            }
+        ],
+        "masked": {
+            "q_tile": "BR",
+            "kv_tile": "M0",
+            # of the branch for tiles that are not full: a comparison and a selection a score, and where its key is
+            "tests": {"einsums": ["N"], "unit": "alu", "space": SCORES, "implied": {"add": 1}},
+            "tested": "partial",
+        },
+    }

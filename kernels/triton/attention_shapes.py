@@ -1,7 +1,7 @@
 """What a case of attention is: its sizes and mask, and what follows from them alone.
 
-Sizes: B sequences, H heads of queries, KV heads of keys and values (H is a multiple), P queries, M keys, and E, the head
-dimension. Options: `mask` is ``causal`` (query i sees keys up to i + M - P) or ``window`` (of those the last
+Sizes: B sequences, H heads of queries, KV heads of keys and values (H is a multiple), P queries, M keys, and E, the
+head dimension. Options: `mask` is ``causal`` (query i sees keys up to i + M - P) or ``window`` (of those the last
 `before` + 1); without it every query sees every key. With `lse` the forward pass also writes, for a backward pass, the
 logarithm of each row's sum of exponentials.
 """

@@ -10,6 +10,7 @@ import triton.language as tl
 
 LEAST = tl.constexpr(-1e30)  # below any score, but finite: of a row that sees nothing, no infinities are subtracted
 
+
 @triton.jit
 def tile(source, head, start, rows, BLOCK: tl.constexpr, DIM: tl.constexpr, TMA: tl.constexpr, CHECK: tl.constexpr):
     """BLOCK rows of a head from `start` on, zero past the last of `rows`. CHECK is 0 where all of them exist.
@@ -21,7 +22,7 @@ def tile(source, head, start, rows, BLOCK: tl.constexpr, DIM: tl.constexpr, TMA:
     else:
         row = start + tl.arange(0, BLOCK)
         place = source + row[:, None] * DIM + tl.arange(0, DIM)[None, :]
-        if CHECK:
+        if CHECK:  # noqa: SIM108
             found = tl.load(place, mask=row[:, None] < rows, other=0.0)
         else:
             found = tl.load(place)
@@ -29,9 +30,7 @@ def tile(source, head, start, rows, BLOCK: tl.constexpr, DIM: tl.constexpr, TMA:
 
 
 @triton.jit
-def block_place(
-    number, heads, section, QUERY_BLOCKS, LONGEST_FIRST: tl.constexpr
-):
+def block_place(number, heads, section, QUERY_BLOCKS, LONGEST_FIRST: tl.constexpr):
     """The block of queries and the head of a program. Programs take the heads in sections whose keys and values fit
     the L2 cache, and within one all heads of a block of queries before the next.
     """
@@ -44,24 +43,24 @@ def block_place(
     return block, first + inside % width
 
 
-@triton.jit(do_not_specialize=["queries", "keys", "heads", "before", "section"])
+@triton.jit(do_not_specialize=["queries", "keys", "heads", "group", "before", "section"])
 def attention_forward(
-    q, k, v, out, logsumexp, scale_log2, queries, keys, heads, before, section,
-    GROUP: tl.constexpr, DIM: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
+    q, k, v, out, logsumexp, scale_log2, queries, keys, heads, group, before, section,
+    DIM: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
     TMA: tl.constexpr, CAUSAL: tl.constexpr, WINDOW: tl.constexpr, RAGGED: tl.constexpr, LSE: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """One tile of BLOCK_Q queries of one head.
 
     CAUSAL: query i sees keys up to i + keys - queries; WINDOW: and no more than `before` ahead of that one. RAGGED is 1
-    where BLOCK_K does not divide the keys. LSE: whether the logarithm of the sum of exponentials is written. GROUP
+    where BLOCK_K does not divide the keys. LSE: whether the logarithm of the sum of exponentials is written. `group`
     heads of queries share one of keys.
     """
     block, head = block_place(tl.program_id(0), heads, section, tl.cdiv(queries, BLOCK_Q), CAUSAL)
     first = block * BLOCK_Q
     ahead = keys - queries
     query = first + tl.arange(0, BLOCK_Q)
-    head_kv = head // GROUP
+    head_kv = head // group
     if not TMA:
         q += head.to(tl.int64) * queries * DIM
         k += head_kv.to(tl.int64) * keys * DIM
@@ -84,7 +83,7 @@ def attention_forward(
         full = first + BLOCK_Q - 1 + ahead - before
     for key in range(start, stop, BLOCK_K):
         scores = tl.dot(chosen, tile(k, head_kv, key, keys, BLOCK_K, DIM, TMA, RAGGED).T, input_precision=PRECISION)
-        if CAUSAL or RAGGED:
+        if CAUSAL or RAGGED:  # noqa: SIM102 (a constant: the compiler drops the test in the loop)
             if (key >= partial) | (key < full):
                 column = key + tl.arange(0, BLOCK_K)[None, :]
                 row = first + ahead + tl.arange(0, BLOCK_Q)[:, None]

@@ -24,14 +24,15 @@ def row_products(out, upper, products, rows, DIM: tl.constexpr, BLOCK: tl.conste
     tl.store(products + row, tl.sum(left * right, 1), mask=row < rows)
 
 
-@triton.jit(do_not_specialize=["queries", "keys", "heads_kv", "section"])
+@triton.jit(do_not_specialize=["queries", "keys", "heads_kv", "group", "section"])
 def keys_gradient(
-    q, k, v, upper, logsumexp, products, dk, dv, scale, queries, keys, heads_kv, section,
-    GROUP: tl.constexpr, DIM: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, TMA: tl.constexpr,
-    CAUSAL: tl.constexpr, RAGGED: tl.constexpr, PRECISION: tl.constexpr,
+    q, k, v, upper, logsumexp, products, dk, dv, scale, queries, keys, heads_kv, group, section,
+    DIM: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, TMA: tl.constexpr,
+    CAUSAL: tl.constexpr, RAGGED: tl.constexpr, PRECISION: tl.constexpr, LOOP: tl.constexpr,
 ):  # fmt: skip
     """Gradients of BLOCK_K keys and values of one head, from all heads of queries that share it. RAGGED is 1 where
-    BLOCK_Q does not divide the queries: those past the end are zeros and add nothing.
+    BLOCK_Q does not divide the queries: those past the end are zeros and add nothing. LOOP is 0
+    for one head that needs no loop.
     """
     block, head_kv = block_place(tl.program_id(0), heads_kv, section, tl.cdiv(keys, BLOCK_K), 0)
     first = block * BLOCK_K
@@ -48,9 +49,11 @@ def keys_gradient(
     if CAUSAL:  # the first query that sees any of the keys, and that from which on all see all
         start = tl.maximum(first - ahead, 0) // BLOCK_Q * BLOCK_Q
         full = first + BLOCK_K - 1 - ahead
-    for member in range(GROUP):
-        head = head_kv * GROUP + member
+    for member in range(group if LOOP else 1):
+        head = head_kv * group + member
         rows_at = head.to(tl.int64) * queries
+        sums_at = logsumexp + rows_at
+        products_at = products + rows_at
         if TMA:
             q_at = q
             upper_at = upper
@@ -60,18 +63,18 @@ def keys_gradient(
         for query in range(start, queries, BLOCK_Q):
             row = query + tl.arange(0, BLOCK_Q)
             if RAGGED:
-                sums = tl.load(logsumexp + rows_at + row, mask=row < queries, other=0.0)
-                product = tl.load(products + rows_at + row, mask=row < queries, other=0.0)
+                sums = tl.load(sums_at + row, mask=row < queries, other=0.0)
+                product = tl.load(products_at + row, mask=row < queries, other=0.0)
             else:
-                sums = tl.load(logsumexp + rows_at + row)
-                product = tl.load(products + rows_at + row)
+                sums = tl.load(sums_at + row)
+                product = tl.load(products_at + row)
             queries_here = tile(q_at, head, query, queries, BLOCK_Q, DIM, TMA, RAGGED)
             scores = tl.dot(key_rows, queries_here.T, input_precision=PRECISION)
             weights = tl.exp2(scores * (scale * LOG2_E) - (sums * LOG2_E)[None, :])
-            if CAUSAL:
+            if CAUSAL:  # noqa: SIM102 (a constant)
                 if query < full:
-                    column = first + tl.arange(0, BLOCK_K)[:, None]
-                    weights = tl.where(column <= (query + ahead + tl.arange(0, BLOCK_Q))[None, :], weights, 0.0)
+                    column = first - ahead - query + tl.arange(0, BLOCK_K)[:, None]
+                    weights = tl.where(column <= tl.arange(0, BLOCK_Q)[None, :], weights, 0.0)
             upper_here = tile(upper_at, head, query, queries, BLOCK_Q, DIM, TMA, RAGGED)
             of_values = tl.dot(weights.to(upper_here.dtype), upper_here, of_values, input_precision=PRECISION)
             of_weights = tl.dot(value_rows, upper_here.T, input_precision=PRECISION)
@@ -83,17 +86,17 @@ def keys_gradient(
     tl.store(dv + place, of_values.to(dv.dtype.element_ty), mask=key < keys)
 
 
-@triton.jit(do_not_specialize=["queries", "keys", "heads", "section"])
+@triton.jit(do_not_specialize=["queries", "keys", "heads", "group", "section"])
 def queries_gradient(
-    q, k, v, upper, logsumexp, products, dq, scale, queries, keys, heads, section,
-    GROUP: tl.constexpr, DIM: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, TMA: tl.constexpr,
+    q, k, v, upper, logsumexp, products, dq, scale, queries, keys, heads, group, section,
+    DIM: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, TMA: tl.constexpr,
     CAUSAL: tl.constexpr, RAGGED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gradients of BLOCK_Q queries of one head. RAGGED is 1 where BLOCK_K does not divide the keys."""
     block, head = block_place(tl.program_id(0), heads, section, tl.cdiv(queries, BLOCK_Q), CAUSAL)
     first = block * BLOCK_Q
     ahead = keys - queries
-    head_kv = head // GROUP
+    head_kv = head // group
     rows_at = head.to(tl.int64) * queries
     if not TMA:
         q += rows_at * DIM
@@ -115,7 +118,7 @@ def queries_gradient(
         keys_here = tile(k, head_kv, key, keys, BLOCK_K, DIM, TMA, RAGGED)
         scores = tl.dot(query_rows, keys_here.T, input_precision=PRECISION)
         weights = tl.exp2(scores * (scale * LOG2_E) - sums[:, None])
-        if CAUSAL or RAGGED:
+        if CAUSAL or RAGGED:  # noqa: SIM102 (a constant)
             if key >= partial:
                 column = key + tl.arange(0, BLOCK_K)[None, :]
                 seen = column < keys
