@@ -1,4 +1,4 @@
-"""Cases of neighbourhood attention: the published ones at fewer heads, strides in between, and small edges for tests."""
+"""Cases of neighbourhood attention: the published ones at fewer heads, strides in between, small edges for tests."""
 
 from __future__ import annotations
 
