@@ -20,9 +20,9 @@ SEED = 2510  # of the blocks that are drawn: the same table for every run of a c
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Compressed rows: the blocks of row r are columns[offsets[r]:offsets[r + 1]], untested[r] of them, the first, need no test.
+    """Compressed rows: the blocks of row r are columns[offsets[r]:offsets[r + 1]].
 
-    Rows are the blocks of queries, head by head where heads differ.
+    The first untested[r] of them need no test. Rows are the blocks of queries, head by head where heads differ.
     """
 
     offsets: Integers
