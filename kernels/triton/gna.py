@@ -69,7 +69,7 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
     """Others: fewer keys, other numbers of warps and stages."""
     if case.dtype == "fp32":
         return ()
-    others = [(128, 64, 8, 3), (128, 64, 4, 3), (128, 128, 8, 3), (64, 64, 4, 3), (128, 64, 8, 4)]
+    others = [(64, 64, 4, 3), (64, 128, 4, 2), (128, 64, 8, 3), (128, 64, 8, 4), (128, 128, 8, 3), (128, 64, 4, 3)]
     return [_at(case, blocks, capability) for blocks in others if blocks != _blocks(case, capability)]
 
 
