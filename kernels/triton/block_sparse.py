@@ -25,12 +25,12 @@ def tile(case: Case, capability: int) -> Tile:
     """A block of queries at a time, and as many keys as registers and shared memory hold."""
     block = case.options["block"]
     if case.dtype == "fp32":
-        return Tile({"BLOCK": block, "BLOCK_K": min(block, 32)}, 4, 1)
+        return Tile({"BLOCK": block, "BLOCK_K": min(block, 32), "PTX": int(capability != 942)}, 4, 1)
     if capability == 942:
-        return Tile({"BLOCK": block, "BLOCK_K": min(block, 64)}, 4, 1)
+        return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 0}, 4, 1)
     if capability < 90:
-        return Tile({"BLOCK": block, "BLOCK_K": min(block, 64)}, block // 16, 3)
-    return Tile({"BLOCK": block, "BLOCK_K": block}, block // 16, 2)
+        return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 1}, block // 16, 3)
+    return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1}, block // 16, 2)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
@@ -39,7 +39,10 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
     if case.dtype == "fp32" or block < 64:
         return ()
     others = ((block, block // 16, 3), (64, block // 16, 3), (64, block // 16, 4), (64, 4, 3), (block, 4, 2))
-    made = [Tile({"BLOCK": block, "BLOCK_K": keys}, warps, stages) for keys, warps, stages in dict.fromkeys(others)]
+    made = [
+        Tile({"BLOCK": block, "BLOCK_K": keys, "PTX": int(capability != 942)}, warps, stages)
+        for keys, warps, stages in dict.fromkeys(others)
+    ]
     return [one for one in made if one != tile(case, capability)]
 
 
@@ -100,6 +103,8 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
     rows = -(-tokens // size)
     scale = math.log2(math.e) / math.sqrt(dim)
     constants = _constants(case, at)
+    if device == "cpu":
+        constants["PTX"] = 0  # the interpreter knows no PTX
 
     def run() -> None:
         block_sparse_forward[(rows, heads)](
@@ -165,7 +170,9 @@ def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
         "q_block": size,
         "kv_block": size,
         "table": [[row, int(block)] for row in rows for block in sorted(blocks.row(row))],
-        "tested": [int(len(blocks.row(row)) - blocks.untested[row]) * (size // at.constants["BLOCK_K"]) for row in rows],
+        "tested": [
+            int(len(blocks.row(row)) - blocks.untested[row]) * (size // at.constants["BLOCK_K"]) for row in rows
+        ],
     }
     dim = case.sizes["E"]
     mapping, stated = fused(at, size, at.constants["BLOCK_K"], dim, WORD_BYTES[case.dtype], capability)

@@ -20,9 +20,9 @@ SEED = 2510  # of the blocks that are drawn: the same table for every run of a c
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Compressed rows: the blocks of row r are columns[offsets[r]:offsets[r + 1]], the first untested[r] without a test.
+    """Compressed rows: the blocks of row r are columns[offsets[r]:offsets[r + 1]].
 
-    Rows are the blocks of queries, head by head where heads differ.
+    The first untested[r] of them need no test. Rows are the blocks of queries, head by head where heads differ.
     """
 
     offsets: Integers
@@ -55,7 +55,7 @@ def _chosen(
     generator = np.random.default_rng(SEED)
     count = -(-tokens // block)
     own = max(segment // block, 1)
-    share = _share_of_others(count, own, density) if causal else density
+    share = _share_of_others(count, own, density) if causal and density < 1 else density
     rows: list[NDArray[np.int64]] = []
     untested: list[int] = []
     for _ in range(heads):

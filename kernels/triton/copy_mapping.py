@@ -6,6 +6,7 @@ from typing import Any
 
 from .kernel import Launch
 
+_WORDS = {"lanes": ["n", "r"]}
 CASCADE = "Y[r,n] = X[r,n]\n"
 
 
@@ -20,7 +21,10 @@ def copied(rows: int, columns: int, of_block: int, warps: int, word_bytes: int, 
             "until its last stores are out, as for elementwise functions"
         ),
         "params": {"CONTEXTS": f"max(1, min(max_blocks, max_warps // {warps}, ceil_div(ceil_div(R, {of_block}), sm)))"},
-        "bind": [{"einsums": ["Y"], "unit": "alu", "space": {"lanes": ["n", "r"]}, "implied": {"imad": integers}}],
+        "bind": [
+            {"einsums": ["Y"], "unit": "alu", "space": _WORDS},
+            {"einsums": ["Y"], "unit": "alu", "space": _WORDS, "implied": {"imad": integers}},
+        ],
         "groups": [
             {
                 "einsums": ["Y"],

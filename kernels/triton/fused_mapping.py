@@ -12,7 +12,9 @@ MOST = 256  # of a thread, as they are allocated
 SHARED_BYTES = {80: 166912, 90: 232448, 100: 232448}
 
 
-def fused(at: Tile, q_tile: int, kv_tile: int, dim: int, word_bytes: int, capability: int) -> tuple[str, dict[str, int]]:
+def fused(
+    at: Tile, q_tile: int, kv_tile: int, dim: int, word_bytes: int, capability: int
+) -> tuple[str, dict[str, int]]:
     """The mapping's name, and its params for tiles of so many queries and keys."""
     if capability not in SHARED_BYTES or capability < 90:
         return "flash_sync", {"BR": q_tile, "M0": kv_tile, "WARPS": at.warps}

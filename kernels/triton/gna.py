@@ -1,7 +1,7 @@
 """Generalized neighbourhood attention, forward, on grids of 1 to 3 axes, over tokens in the order of tiles.
 
-In row-by-row order a tile of 2 x 8 x 8 tokens lies in 16 places of memory. Once tokens stand in the order of tiles it is
-one piece, so a visited tile costs what it costs in dense attention, whatever its shape; only the list of tiles is
+In row-by-row order a tile of 2 x 8 x 8 tokens lies in 16 places of memory. Once tokens stand in the order of tiles it
+is one piece, so a visited tile costs what it costs in dense attention, whatever its shape; only the list of tiles is
 shorter. The order is made beforehand, by a kernel of its own (token_order.py), once for all layers that share it.
 """
 
@@ -70,7 +70,7 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
     """Others: fewer keys, other numbers of warps and stages."""
     if case.dtype == "fp32":
         return ()
-    others = [(128, 64, 8, 3), (128, 64, 4, 3), (128, 128, 8, 3), (64, 64, 4, 3), (128, 64, 8, 4)]
+    others = [(64, 64, 4, 3), (64, 128, 4, 2), (128, 64, 8, 3), (128, 64, 8, 4), (128, 128, 8, 3), (128, 64, 4, 3)]
     return [_at(case, blocks, capability) for blocks in others if blocks != _blocks(case, capability)]
 
 
@@ -161,9 +161,7 @@ def work(case: Case) -> Work:
 def compiled(case: Case, at: Tile) -> Sequence[Compiled]:
     """The one launch: numbers of the mask are not specialized."""
     signature = {**pointers("q k v out", case.dtype), "scale_log2": "fp32", **dict.fromkeys(_arguments(case), "i32")}
-    made = Compiled(
-        "gna", "gna_forward", signature, _constants(case, at), ("q", "k", "v", "out"), at.warps, at.stages
-    )
+    made = Compiled("gna", "gna_forward", signature, _constants(case, at), ("q", "k", "v", "out"), at.warps, at.stages)
     return [made]
 
 
@@ -180,6 +178,7 @@ def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
         "q_tile": list(q_tile[3 - rank :]),
         "kv_tile": list(kv_tile[3 - rank :]),
         "tested": mask.tested(q_tile, kv_tile).tolist(),
+        "test": {"compare": 1, "select": 1},  # all axes at once: a bit for each coordinate
     }
     mapping, stated = fused(
         at, math.prod(q_tile), math.prod(kv_tile), case.sizes["E"], WORD_BYTES[case.dtype], capability

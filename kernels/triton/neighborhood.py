@@ -1,4 +1,4 @@
-"""Neighbourhoods on a grid of tokens, for kernels that walk tiles: windows, which tiles are visited, the order of tiles.
+"""Neighbourhoods on a grid of tokens, for kernels that walk tiles: windows, visited tiles, the order of tiles.
 
 A grid of one or two axes is one of three with axes of one token in front. Only numpy is needed here. What a query
 attends is defined by Hassani et al., "Generalized Neighborhood Attention" (arXiv 2504.16922).

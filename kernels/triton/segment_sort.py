@@ -1,4 +1,4 @@
-"""Keys and values sorted within segments by how much keys matter: what stands before block-sparse attention of PBS-Attn.
+"""Keys and values sorted within segments by how much keys matter: what stands before the attention of PBS-Attn.
 
 Sparser Block-Sparse Attention via Token Permutation, arXiv 2510.21270: softmax does not ask for the order of keys, so
 those that matter can be brought together, and fewer blocks have to be computed.
@@ -53,7 +53,9 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
 
     def reference() -> list[torch.Tensor]:
         places = sorted_places(importance, segment).long()
-        return [torch.stack([one[row] for one, row in zip(each.double(), places, strict=True)]) for each in (keys, values)]
+        return [
+            torch.stack([one[row] for one, row in zip(each.double(), places, strict=True)]) for each in (keys, values)
+        ]
 
     return Call(run, lambda: [sorted_keys, sorted_values], reference)
 

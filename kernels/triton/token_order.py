@@ -81,9 +81,7 @@ def work(case: Case) -> Work:
 def compiled(case: Case, at: Tile) -> Sequence[Compiled]:
     """The one launch; extents are not specialized."""
     signature = {**pointers("source target", case.dtype), **{f"extent{axis}": "i32" for axis in range(3)}}
-    return [
-        Compiled("token_order", "reorder", signature, _constants(case), ("source", "target"), at.warps, at.stages)
-    ]
+    return [Compiled("token_order", "reorder", signature, _constants(case), ("source", "target"), at.warps, at.stages)]
 
 
 def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:

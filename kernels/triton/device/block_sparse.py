@@ -8,18 +8,20 @@ those of one head for all of them.
 import triton
 import triton.language as tl
 
+from .hiding import without_later
 from .online_softmax import normalized, rows_of, take
 
 
 @triton.jit(do_not_specialize=["queries", "keys"])
 def block_sparse_forward(
     q, k, v, out, offsets, untested, columns, positions, scale_log2, queries, keys,
-    BLOCK: tl.constexpr, BLOCK_K: tl.constexpr, DIM: tl.constexpr, PER_HEAD: tl.constexpr, CAUSAL: tl.constexpr, MOVED: tl.constexpr,
-    PRECISION: tl.constexpr,
+    BLOCK: tl.constexpr, BLOCK_K: tl.constexpr, DIM: tl.constexpr, PER_HEAD: tl.constexpr,
+    CAUSAL: tl.constexpr, MOVED: tl.constexpr, PTX: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """One block of queries of one head; tensors are heads x tokens x DIM.
 
-    BLOCK_K: keys taken at a time, which divide a block. CAUSAL: a query sees no key behind it. MOVED: keys are not where they were; positions[head, place] tells where.
+    BLOCK_K: keys taken at a time, which divide a block. CAUSAL: a query sees no key behind it. MOVED: keys are not
+    where they were; positions[head, place] tells where.
     """
     block = tl.num_programs(0) - 1 - tl.program_id(0)  # of a causal table, the longest rows first
     head = tl.program_id(1)
@@ -36,6 +38,7 @@ def block_sparse_forward(
     maximum = tl.full([BLOCK], float("-inf"), tl.float32)
 
     PARTS: tl.constexpr = BLOCK // BLOCK_K
+    LAST: tl.constexpr = 2147483647
     start = tl.load(offsets + row)
     stop = tl.load(offsets + row + 1)
     whole = start + tl.load(untested + row)
@@ -49,14 +52,14 @@ def block_sparse_forward(
         inside = place < keys
         at = place[:, None] * DIM + channel[None, :]
         scores = tl.dot(chosen, tl.load(k + at, mask=inside[:, None], other=0.0).T, input_precision=PRECISION)
-        if CAUSAL:
-            position = place
-            if MOVED:
-                position = tl.load(positions + head * keys + place, mask=inside, other=0)
-            position = tl.where(inside, position, queries)
-            scores = tl.where(position[None, :] <= query[:, None], scores, float("-inf"))
-        else:
-            scores = tl.where(inside[None, :], scores, float("-inf"))
+        position = place
+        if MOVED:
+            position = tl.load(positions + head * keys + place, mask=inside, other=0)
+        position = tl.where(inside, position, LAST)
+        limit = query
+        if not CAUSAL:
+            limit = tl.full([BLOCK], LAST - 1, tl.int32)
+        scores = without_later(scores, limit[:, None], position[None, :], PTX)
         values = tl.load(v + at, mask=inside[:, None], other=0.0)
         total, denominator, maximum = take(total, denominator, maximum, scores, values, scale_log2, 1, PRECISION)
 

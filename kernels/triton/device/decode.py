@@ -80,9 +80,9 @@ def decode_merge(
     for first in range(0, parts, TOGETHER):
         number = first + tl.arange(0, TOGETHER)
         exists = number < parts
-        at = (head * parts + number) * ROWS + row
-        weight = tl.exp2((tl.load(partial_max + at, mask=exists, other=float("-inf")) - largest) * scale_log2)
-        found = tl.load(partial_out + at[:, None] * DIM + channel[None, :], mask=exists[:, None], other=0.0)
+        place = (head * parts + number) * ROWS + row
+        weight = tl.exp2((tl.load(partial_max + place, mask=exists, other=float("-inf")) - largest) * scale_log2)
+        found = tl.load(partial_out + place[:, None] * DIM + channel[None, :], mask=exists[:, None], other=0.0)
         total += weight[:, None] * found
     result = tl.sum(total, 0) / tl.where(denominator == 0, 1.0, denominator)
     tl.store(out + (head * ROWS + row) * DIM + channel, result.to(out.dtype.element_ty))

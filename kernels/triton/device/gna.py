@@ -9,6 +9,7 @@ tile of queries attends is a box of tiles of keys.
 import triton
 import triton.language as tl
 
+from .hiding import without_bits
 from .online_softmax import normalized, rows_of, take
 
 
@@ -29,11 +30,7 @@ def window_start(at, extent, window, stride, CAUSAL: tl.constexpr):
 @triton.jit
 def window_stop(at, start, window, CAUSAL: tl.constexpr):
     """One past the last key that a query attends."""
-    if CAUSAL:
-        stop = at + 1
-    else:
-        stop = start + window
-    return stop
+    return at + 1 if CAUSAL else start + window
 
 
 @triton.jit
@@ -72,28 +69,6 @@ def within(at, start, stop):
     return (at - start).to(tl.uint32, bitcast=True) < (stop - start).to(tl.uint32, bitcast=True)
 
 
-@triton.jit
-def hide(scores, held, wanted, PTX: tl.constexpr):
-    """Scores, minus infinity where `held` (a column, of queries) lacks a bit of `wanted` (a row, of keys).
-
-    As PTX these are two instructions a score. Left to LLVM, comparisons of a thread are packed into one vector of bits
-    and taken apart again, which takes six.
-    """
-    if PTX:
-        found = tl.inline_asm_elementwise(
-            "{ .reg .b32 lacks; .reg .pred seen; lop3.b32 lacks, $2, $3, 0, 0x0c; setp.eq.b32 seen, lacks, 0; "
-            "selp.f32 $0, $1, 0fFF800000, seen; }",
-            "=f,f,r,r",
-            [scores, held, wanted],
-            dtype=tl.float32,
-            is_pure=True,
-            pack=1,
-        )
-    else:
-        found = tl.where(((held ^ -1) & wanted) == 0, scores, float("-inf"))
-    return found
-
-
 @triton.jit(do_not_specialize=[
     "extent0", "extent1", "extent2", "window0", "window1", "window2", "stride0", "stride1", "stride2",
 ])  # fmt: skip
@@ -104,7 +79,7 @@ def gna_forward(
     CAUSAL0: tl.constexpr, CAUSAL1: tl.constexpr, CAUSAL2: tl.constexpr,
     DIM: tl.constexpr, TMA: tl.constexpr, PTX: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One tile of queries of one head: first the tiles of keys that all of its queries attend whole, then the others."""
+    """One tile of queries of one head: first tiles of keys that all of its queries attend whole, then others."""
     BLOCK_Q: tl.constexpr = Q0 * Q1 * Q2
     BLOCK_K: tl.constexpr = K0 * K1 * K2
     tile = tl.program_id(0)
@@ -137,7 +112,7 @@ def gna_forward(
     at1 = inner1
     at2 = inner2
     whole = (outer0 - inner0) * (outer1 - inner1) * (outer2 - inner2)
-    for _ in range(0, whole):
+    for _ in range(whole):
         key = ((at0 * tiles1 + at1) * tiles2 + at2) * BLOCK_K
         scores = tl.dot(chosen, rows_of(k, head, key, BLOCK_K, DIM, TMA).T, input_precision=PRECISION)
         values = rows_of(v, head, key, BLOCK_K, DIM, TMA)
@@ -174,7 +149,7 @@ def gna_forward(
     stop0 = window_stop(query0, start0, window0, CAUSAL0)
     stop1 = window_stop(query1, start1, window1, CAUSAL1)
     stop2 = window_stop(query2, start2, window2, CAUSAL2)
-    for number in range(0, count0 + count1 + count2):
+    for number in range(count0 + count1 + count2):
         on0 = number < count0
         on1 = number < count0 + count1
         step = number - tl.where(on0, 0, tl.where(on1, count0, count0 + count1))
@@ -193,7 +168,7 @@ def gna_forward(
             bits1 = interval_bits(start1, stop1, at1 * K1, K1)
             bits2 = interval_bits(start2, stop2, at2 * K2, K2)
             held = bits0 | (bits1 << K0) | (bits2 << (K0 + K1))
-            scores = hide(scores, held[:, None], wanted[None, :], PTX)
+            scores = without_bits(scores, held[:, None], wanted[None, :], PTX)
         else:
             seen = within((at0 * K0 + column0)[None, :], start0[:, None], stop0[:, None])
             seen &= within((at1 * K1 + column1)[None, :], start1[:, None], stop1[:, None])
@@ -206,4 +181,3 @@ def gna_forward(
     found = tl.where(exists[:, None], normalized(total, denominator), 0.0)
     base = (head.to(tl.int64) * tl.num_programs(0) + tile) * BLOCK_Q * DIM
     tl.store(out + base + inside[:, None] * DIM + tl.arange(0, DIM)[None, :], found.to(out.dtype.element_ty))
-
