@@ -207,7 +207,18 @@ def _points_and_steps(site: Site, piece: Piece, nests: Nests) -> tuple[Number, N
             for rank in here:
                 extent = extent * outer.extent(rank, inside)
             steps = steps * ceil_div(extent, piece.unit.shape[axis])
-    return points, steps
+    return points, steps * repeats(site, nests)
+
+
+def repeats(site: Site, nests: Nests, dealt: bool = False) -> Number:
+    """How often an Einsum does its work over, in loops of others that say so; of these only those that are `dealt`."""
+    outer = nests.below(site.loops)
+    times: Number = 1
+    for depth in site.again:
+        loop = site.loops[depth]
+        if loop.over is not None or not dealt:
+            times = times * ceil_div(outer.extent(loop.rank, depth), outer.extent(loop.rank, depth + 1))
+    return times
 
 
 def _fillings(piece: Piece, rank: str, size: Number, nested: list[Number]) -> Number:
@@ -261,6 +272,8 @@ def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests,
             size = _fillings(piece, rank, size, _tiles_of(outer, rank, 0, _in_turn(site)))
             length = _fillings(piece, rank, length, _tiles_of(outer, rank, inside, _in_turn(site)))
         whole = whole * (size / length)
+    dealt_again = repeats(site, nests, dealt=True)
+    tasks, whole = tasks * dealt_again, whole * dealt_again
     return minimum(1, ceil_div(tasks, plan.machine.copies(site.unit.scope)) / whole)
 
 

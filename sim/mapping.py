@@ -45,13 +45,16 @@ class For(_Document):
     """A loop over a rank. `tile` is the extent of the rank that is left below it; the last tile may be ragged.
 
     `over` deals the iterations over the machine's instances of that axis (``sm``), each to one worker. A loop asks for
-    new tiles even where it makes a single trip; with `if_split`, such a loop is none.
+    new tiles even where it makes a single trip; with `if_split`, such a loop is none. With `again`, Einsums below it
+    that lack its rank do their work, and read what they need, again in every iteration: blocks that share an
+    intermediate each make it for themselves. Such an Einsum's result stays in its group.
     """
 
     rank: str = Field(alias="for")
     tile: Quantity = 1
     over: str | None = None
     if_split: bool = False
+    again: bool = False
 
 
 class Hold(_Document):

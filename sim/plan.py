@@ -62,8 +62,15 @@ class Site:
     key: tuple[object, ...] = ()  # two sites of one search with one key are alike but for what is held
 
     @cached_property
+    def again(self) -> tuple[int, ...]:
+        """Depths of the loops in whose every iteration its work is done again, although it lacks their ranks."""
+        own = self.einsum.ranks
+        return tuple(depth for depth, loop in enumerate(self.loops) if loop.again and loop.rank not in own)
+
+    @cached_property
     def ranks(self) -> frozenset[str]:
-        return frozenset(self.einsum.ranks)
+        """Ranks over which loops run for it."""
+        return frozenset((*self.einsum.ranks, *(self.loops[depth].rank for depth in self.again)))
 
     @cached_property
     def spatial(self) -> frozenset[str]:

@@ -14,7 +14,7 @@ from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, processors, randoms, signature, torch_type
 
-MOST_SEGMENTS = 64
+MOST_SEGMENTS = 128
 _STATES = 4  # warps of the launch for the states of segments
 
 
@@ -27,10 +27,10 @@ def _tile(case: Case, chunk: int, segments: int, warps: int) -> Tile:
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """Segments so that every processor has two blocks; a segment has at least 256 tokens."""
+    """Segments so that every processor has four blocks; a segment has at least 256 tokens."""
     chunk = 16 if case.dtype == "fp32" else 64
     blocks = case.sizes["B"] * case.sizes["H"] * ceil_div(case.sizes["E"], 64)
-    wanted = min(MOST_SEGMENTS, ceil_div(2 * processors(capability), blocks), max(1, case.sizes["N"] // 256))
+    wanted = min(MOST_SEGMENTS, ceil_div(4 * processors(capability), blocks), max(1, case.sizes["N"] // 256))
     return _tile(case, chunk, 1 if 4 * blocks >= 3 * processors(capability) else wanted, 4)
 
 
@@ -128,14 +128,19 @@ def compiled(case: Case, tile: Tile) -> Sequence[Compiled]:
 def launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch]:
     """Chunks with a product with a triangular matrix each, in one segment or several."""
     chunk, count = tile.constants["C"], _segments(case, tile)
-    whole = chunk * ceil_div(case.sizes["N"], chunk) if count == 1 else count * tile.constants["SEGMENT"]
+    words, width = WORD_BYTES[case.dtype], tile.constants["BE"]
     unit = "alu" if case.dtype == "fp32" else "tensor" if 90 <= capability < 120 and chunk >= 64 else "tensor_sync"
-    setting: dict[str, int | str] = {"N0": chunk, "BE": tile.constants["BE"], "WARPS": tile.warps}
-    mapping = f"walk_{unit}"
-    if count > 1:
-        mapping, setting = f"segments_{unit}", {**setting, "SEGMENT": tile.constants["SEGMENT"]}
-    sizes = {**case.sizes, "N": whole}
-    return [Launch("prefix_attention", sizes, mapping, setting, word_bytes=WORD_BYTES[case.dtype])]
+    # a segment is a head of its own, of whole chunks
+    length = chunk * ceil_div(case.sizes["N"], chunk) if count == 1 else tile.constants["SEGMENT"]
+    sizes = {"B": case.sizes["B"], "H": case.sizes["H"] * count, "N": length, "E": case.sizes["E"]}
+    chunks = {**sizes, "N0": chunk, "I": chunk}
+    walked = Launch(
+        "prefix_attention", chunks, f"walk_{unit}", {"N0": chunk, "BE": width, "WARPS": tile.warps}, word_bytes=words
+    )
+    if count == 1:
+        return [walked]
+    setting = {"BE": width, "WARPS": _STATES, "CHUNK": chunk}
+    return [Launch("prefix_attention", chunks, "states", setting, word_bytes=words), walked]
 
 
 def eager(case: Case, device: str, seed: int) -> Callable[[], Any]:

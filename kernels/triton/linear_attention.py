@@ -182,7 +182,7 @@ def launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch]:
     """Both ways as mappings of the cascade in blocks, with whole chunks."""
     chunk, width = tile.constants["C"], tile.constants["BE"]
     chunks = ceil_div(case.sizes["N"], chunk)
-    sizes = {**case.sizes, "N": chunks * chunk, "N0": chunk, "J": chunk, "R": chunks}
+    sizes = {**case.sizes, "N": chunks * chunk, "N0": chunk, "J": chunk}
     setting: dict[str, int | str] = {"BE": width, "WARPS": tile.warps, "STAGES": tile.stages}
     mapping = "walk"
     if not _walks(tile):

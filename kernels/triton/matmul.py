@@ -43,7 +43,8 @@ def _as_tile(shape: tuple[int, int, int, int, int], split: int) -> Tile:
 def _cycles(case: Case, tile: Tile, capability: int) -> float:
     """About how long a case takes with a tile: whole waves of blocks, each bound by its products or by its operands.
 
-    A block needs 2500 cycles beside its steps, a second launch 5000; operands come at 24 bytes a cycle, a product runs
+    A block needs 2500 cycles beside its steps, a second launch 5000 and the bytes of all parts, to
+    memory and back; operands come at 24 bytes a cycle, a product runs
     at the rate of the unit less what a narrow tile wastes on its operands in shared memory.
     """
     m, n, k = (case.sizes[rank] for rank in "MNK")
@@ -55,7 +56,7 @@ def _cycles(case: Case, tile: Tile, capability: int) -> float:
     waste = 1 + 16 / rows + 16 / columns
     work = max(rows * columns * part / rate * waste, (rows + columns) * part * words / 24)
     waves = ceil_div(blocks, processors(capability))
-    return waves * (work + 2500) + (5000 + m * n * 4 * split / 2000 if split > 1 else 0)
+    return waves * (work + 2500) + (5000 + m * n * 4 * split * 2 / 2300 if split > 1 else 0)
 
 
 def _part(k: int, tile: Tile) -> int:
@@ -158,7 +159,7 @@ def compiled(case: Case, tile: Tile) -> Sequence[Compiled]:
 
 
 def launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch]:
-    """Tiles by the unit that their instructions run on; parts of a sum go to memory and are added by a second launch."""
+    """Tiles by the unit of their instructions; parts of a sum go to memory and are added by a second launch."""
     unit = _unit(case, tile, capability)
     names = {"BM": "BM", "BN": "BN", "STEP": "BK"}
     shape = {name: tile.constants[constant] for name, constant in names.items()}

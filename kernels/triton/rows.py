@@ -1,7 +1,7 @@
 """Softmax, layer normalization and root-mean-square normalization of the rows of a matrix in Triton.
 
-Rows of up to 16384 columns stay in registers and are read once: several short ones a block. Longer ones are walked
-twice by a block.
+Rows of up to 8192 or 16384 columns stay in registers and are read once: several short ones a block. Longer ones are
+walked twice by a block.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, randoms, signature, torch_type
 
-LONGEST = 16384  # columns that a block keeps
+LONGEST = {"softmax": 16384, "layernorm": 8192, "rmsnorm": 16384}  # columns that a block keeps
 EPS = 1e-5
 _MORE = {"softmax": (), "layernorm": ("w", "c"), "rmsnorm": ("w",)}  # vectors beside the matrix
 
@@ -32,14 +32,14 @@ def _kept(case: Case, elements: int, each: int) -> Tile:
 
 def tile(case: Case, capability: int) -> Tile:
     """16 elements a thread, up to 512 threads; a row that is too long goes by 4096 at a time."""
-    if case.sizes["N"] <= LONGEST:
+    if case.sizes["N"] <= LONGEST[case.kernel]:
         return _kept(case, 1024, 16)
     return Tile({"BLOCK": 4096}, 8, 1)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
     """Fewer and more rows a block, fewer and more elements a thread; or a row read twice."""
-    if case.sizes["N"] > LONGEST:
+    if case.sizes["N"] > LONGEST[case.kernel]:
         return [Tile({"BLOCK": block}, warps, 1) for block, warps in ((2048, 4), (4096, 16), (8192, 16), (1024, 4))]
     first = tile(case, capability)
     others = [_kept(case, elements, each) for elements, each in ((1024, 8), (4096, 16), (1024, 32), (256, 8))]
@@ -115,7 +115,8 @@ def launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch]:
     """Blocks that keep rows, or walk one twice."""
     setting = {"THREADS": (64 if capability == 942 else 32) * tile.warps}
     if _twice(tile):
-        mapping, setting = "walked", {**setting, "BLOCK": tile.constants["BLOCK"]}
+        size = "N0" if case.kernel == "softmax" else "BLOCK"
+        mapping, setting = "walked", {**setting, size: min(tile.constants["BLOCK"], case.sizes["N"])}
     else:
         mapping, setting = "kept", {**setting, "ROWS": tile.constants["ROWS"], "BLOCK": tile.constants["BLOCK"]}
     return [Launch(case.kernel, dict(case.sizes), mapping, setting, word_bytes=WORD_BYTES[case.dtype])]

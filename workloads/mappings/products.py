@@ -84,26 +84,37 @@ class Product:
         outside = {"einsums": [self.einsum], "unit": unit, "space": lanes}
         return [outside, {**outside, "implied": {"mac": f"WASTE{self.mark}"}}]
 
-    def group(self, **fields: Any) -> dict[str, Any]:
-        """The group of the product."""
+    def group(
+        self, warp_groups: bool = False, together: bool = False, wide_sums: bool = False, **fields: Any
+    ) -> dict[str, Any]:
+        """The group of the product.
+
+        With `warp_groups`, warps that share one matrix instruction (of WR rows) are contexts that contend for the unit.
+        With `together`, GROUP rows of tiles are made column by column, so that blocks at work share their operands.
+        With `wide_sums`, results are FP32 in memory too, as `widths` says.
+        """
         x, operands = self.mark, list(self.operands)
         rows, columns, summed = self.rows.upper(), self.columns.upper(), self.summed.upper()
+        tile = {"for": self.rows, "tile": f"min(BM{x}, {rows})", "over": "sm"}
+        several = {"for": self.rows, "tile": f"min(GROUP{x} * BM{x}, {rows})", "over": "sm", "if_split": True}
+        column = {"for": self.columns, "tile": f"min(BN{x}, {columns})", "over": "sm"}
+        warp_rows = {"for": self.rows, "tile": f"WR{x}"}
         part = f"max(min(STEP{x}, {summed}), ceil_div({summed}, PARTS{x}))"
         return {
             "einsums": [self.einsum],
             "nest": [
                 *({"for": rank, "over": "sm"} for rank in self.batch),
-                {"for": self.rows, "tile": f"min(BM{x}, {rows})", "over": "sm"},
-                {"for": self.columns, "tile": f"min(BN{x}, {columns})", "over": "sm"},
+                *([several, column, {**tile, "if_split": True}] if together else [tile, column]),
                 {"for": self.summed, "tile": part, "over": "sm", "if_split": True},
-                {"hold": [self.einsum], "in": "registers", "copies": "4 / word_bytes"},
+                {"hold": [self.einsum], "in": "registers", "copies": 1 if wide_sums else "4 / word_bytes"},
                 {"for": self.summed, "tile": f"min(STEP{x}, {summed})"},
                 {"hold": operands, "in": "l2"},
                 {"hold": operands, "in": "shared", "copies": f"STAGES{x}"},
+                *([warp_rows] if warp_groups else []),
                 {
                     "do": [self.einsum],
                     "nest": [
-                        {"for": self.rows, "tile": f"WR{x}"},
+                        *([] if warp_groups else [warp_rows]),
                         {"for": self.columns, "tile": f"WC{x}"},
                         {"hold": operands, "in": "registers"},
                     ],
@@ -142,5 +153,25 @@ def _gemm(batched: bool, unit: str, tiles: list[dict[str, int]], step: int) -> d
     }
 
 
-MAPPINGS = {"gemm": _gemm(False, "tensor_sync", TILES, 32), "gemm_fp32": _gemm(False, "alu", TILES_FP32, 8)}
-BATCHED = {"gemm": _gemm(True, "tensor_sync", TILES, 32), "gemm_fp32": _gemm(True, "alu", TILES_FP32, 8)}
+TILES_GROUP = [{**tile, "WM": 64, "WN": tile["BN"]} for tile in TILES]  # one instruction of a group of four warps
+
+
+def _group_gemm(batched: bool) -> dict[str, Any]:
+    """As `gemm`, by the instructions of a group of warps: of Hopper on, whose libraries use no others."""
+    made = _gemm(batched, "tensor", TILES_GROUP, 64)
+    product = Product(batch=("b",) if batched else ())
+    params = {**made["params"], "WR": "min(mma_rows, M)"}
+    group = product.group(warp_groups=True, contexts="ceil_div(BM, WR)")
+    return {**made, "params": params, "groups": [group]}
+
+
+MAPPINGS = {
+    "gemm": _gemm(False, "tensor_sync", TILES, 32),
+    "gemm_group": _group_gemm(False),
+    "gemm_fp32": _gemm(False, "alu", TILES_FP32, 8),
+}
+BATCHED = {
+    "gemm": _gemm(True, "tensor_sync", TILES, 32),
+    "gemm_group": _group_gemm(True),
+    "gemm_fp32": _gemm(True, "alu", TILES_FP32, 8),
+}

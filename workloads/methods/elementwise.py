@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..mappings.row_blocks import ELEMENTWISE as BLOCKS
 from ..mappings.rows import ELEMENTWISE
 from ..method import Method
 
@@ -20,6 +21,6 @@ METHOD = Method(
     sizes={"R": 4096, "N": 4096},
     presets={"llama2_7b": {"R": 4096, "N": 11008}},
     preset_sources={"llama2_7b": "Touvron et al. 2023, arXiv 2307.09288: hidden layers of 11008, context of 4096"},
-    mappings=ELEMENTWISE,
+    mappings={**ELEMENTWISE, **BLOCKS},
     interchangeable=False,
 )

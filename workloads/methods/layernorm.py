@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..mappings.row_blocks import NORM as BLOCKS
 from ..mappings.rows import NORM
 from ..method import Method
 
@@ -29,5 +30,5 @@ METHOD = Method(
     sizes={"R": 4096, "N": 4096},
     presets={"gpt3_175b": {"R": 2048, "N": 12288}},
     preset_sources={"gpt3_175b": "Brown et al. 2020, arXiv 2005.14165, table 2.1: width 12288, context of 2048"},
-    mappings=NORM,
+    mappings={**NORM, **BLOCKS},
 )

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..claim import Claim, Run
+from ..mappings.linear import LINEAR
 from ..method import Method
 
 if TYPE_CHECKING:
@@ -223,6 +224,7 @@ METHOD = Method(
         "tnl_1b": "recalled: 16 layers of width 2048; the count of parameters, 1.02 billion, agrees",
         "tnl_7b": "recalled: 30 layers of width 4096; the count of parameters, 6.9 billion, agrees",
     },
+    mappings=LINEAR,
     weights=("WQ", "WK", "WV", "WL", "WG", "WO", "W1", "W2", "W3"),
     state=("KVP",),
     reference=reference,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..mappings.row_blocks import RMSNORM as BLOCKS
 from ..mappings.rows import RMSNORM
 from ..method import Method
 
@@ -20,5 +21,5 @@ METHOD = Method(
     sizes={"R": 4096, "N": 4096},
     presets={"llama2_7b": {"R": 4096, "N": 4096}},
     preset_sources={"llama2_7b": "Touvron et al. 2023, arXiv 2307.09288: width 4096, context of 4096"},
-    mappings=RMSNORM,
+    mappings={**RMSNORM, **BLOCKS},
 )

@@ -1,8 +1,8 @@
 """Softmax averages of all prefixes (Aaren): O[t] = sum over s <= t of exp(X[s]) V[s], over the sum of the exponentials.
 
 The state of a prefix is a maximum m, a sum u of exponentials and a weighted sum w, and two states join into one: an
-associative operation. Within a chunk the maxima of all prefixes come from a parallel scan; with them the sums of all
-prefixes are one product with a triangular matrix of exponentials, none of which is above 1. Chunks follow each other in
+associative operation. Within a chunk the maxima and sums of all prefixes come from a parallel scan; with them the weighted sums of
+all prefixes are one product with a triangular matrix of exponentials, none of which is above 1. Chunks follow each other in
 a block, with the state in registers. Long sequences are cut into segments, side by side: first the state of every
 segment, then its prefixes on top of the states before it.
 """
@@ -10,10 +10,21 @@ segment, then its prefixes on top of the states before it.
 import triton
 import triton.language as tl
 
+LOG2E: tl.constexpr = tl.constexpr(1.4426950408889634)  # exponentials are powers of two on the device
+
 
 @triton.jit
-def _larger(x, y):
-    return tl.maximum(x, y)
+def _join(m, u, other_m, other_u):
+    """The maximum and the sum of exponentials of two neighbouring stretches of tokens together."""
+    both = tl.maximum(m, other_m)
+    return both, u * tl.exp2((m - both) * LOG2E) + other_u * tl.exp2((other_m - both) * LOG2E)
+
+
+@triton.jit
+def _product(weight, values, EXACT: tl.constexpr):
+    if EXACT:
+        return tl.dot(weight, values.to(tl.float32), input_precision="ieee")
+    return tl.dot(weight.to(values.dtype), values)
 
 
 @triton.jit
@@ -38,7 +49,7 @@ def segments(
     for at in range(first, end, C):
         tokens = at + place
         score = tl.load(x + head * T + tokens, tokens < end, -float("inf")).to(tl.float32)
-        weight = tl.exp(score - most)
+        weight = tl.exp2((score - most) * LOG2E)
         inside = (tokens < end)[:, None] & (columns < E)[None, :]
         values = tl.load(v + (head * T + tokens)[:, None] * E + columns[None, :], inside, 0.0)
         sums += weight
@@ -58,7 +69,8 @@ def prefixes(
     """O[B*H,T,E] of X[B*H,T] and V[B*H,T,E]. A block: BE features of one segment of SEGMENT tokens of one head.
 
     BEFORE, at least 2 and no less than SEGMENTS, is the width of the tile of states that stand before a segment; with 0
-    there is one segment, and no state is read.
+    there is one segment, and no state is read. The weighted sum of what stands before a chunk is the same in every row of
+    its tile: a second product carries it on, so that no row has to be taken out of registers.
     """
     segment = tl.program_id(0)
     columns = tl.program_id(1) * BE + tl.arange(0, BE)
@@ -68,35 +80,34 @@ def prefixes(
     end = min(first + SEGMENT, T)
     before_m = -1e30
     before_u = 0.0
-    before_w = tl.zeros((BE,), tl.float32)
+    before_w = tl.zeros((C, BE), tl.float32)
     if BEFORE > 0:
         others = tl.arange(0, BEFORE)
         read = others < segment
         theirs = tl.load(m + head * SEGMENTS + others, read, -1e30)
         before_m = tl.max(theirs, 0)
-        share = tl.where(read, tl.exp(theirs - before_m), 0.0)
+        share = tl.where(read, tl.exp2((theirs - before_m) * LOG2E), 0.0)
         before_u = tl.sum(share * tl.load(u + head * SEGMENTS + others, read, 0.0), 0)
         at = (head * SEGMENTS + others)[:, None] * E + columns[None, :]
         weighted = tl.load(w + at, read[:, None] & (columns < E)[None, :], 0.0)
-        before_w = tl.sum(share[:, None] * weighted, 0)
+        before_w += tl.sum(share[:, None] * weighted, 0)[None, :]
     for at in range(first, end, C):
         tokens = at + place
         score = tl.load(x + head * T + tokens, tokens < end, -1e30).to(tl.float32)
         inside = (tokens < end)[:, None] & (columns < E)[None, :]
         values = tl.load(v + (head * T + tokens)[:, None] * E + columns[None, :], inside, 0.0)
-        largest = tl.maximum(tl.associative_scan(score, 0, _larger), before_m)
-        weight = tl.exp(score[None, :] - largest[:, None])
+        own_m, own_u = tl.associative_scan((score, tl.full((C,), 1.0, tl.float32)), 0, _join)
+        largest, sums = _join(before_m, before_u, own_m, own_u)
+        weight = tl.exp2((score * LOG2E)[None, :] - (largest * LOG2E)[:, None])
         weight = tl.where(place[None, :] <= place[:, None], weight, 0.0)
-        fade = tl.exp(before_m - largest)
-        sums = before_u * fade + tl.sum(weight, 1)
-        if EXACT:
-            made = tl.dot(weight, values.to(tl.float32), input_precision="ieee")
-        else:
-            made = tl.dot(weight.to(values.dtype), values)
-        made += before_w[None, :] * fade[:, None]
+        fade = tl.exp2((before_m - largest) * LOG2E)
+        made = before_w * fade[:, None] + _product(weight, values, EXACT)
         where = o + (head * T + tokens)[:, None] * E + columns[None, :]
-        tl.store(where, (made / sums[:, None]).to(o.dtype.element_ty), inside)
-        last = place == C - 1
-        before_m = tl.max(largest, 0)
-        before_u = tl.sum(tl.where(last, sums, 0.0), 0)
-        before_w = tl.sum(tl.where(last[:, None], made, 0.0), 0)
+        tl.store(where, (made * (1.0 / sums)[:, None]).to(o.dtype.element_ty), inside)
+        most = tl.max(largest, 0)
+        fade_all = tl.exp2((before_m - most) * LOG2E)
+        share = tl.exp2((score - most) * LOG2E)
+        before_m = most
+        before_u = before_u * fade_all + tl.sum(share, 0)
+        rows = tl.broadcast_to(share[None, :], (C, C))
+        before_w = before_w * fade_all + _product(rows, values, EXACT)

@@ -3,6 +3,8 @@
 import triton
 import triton.language as tl
 
+LOG2E: tl.constexpr = tl.constexpr(1.4426950408889634)  # exponentials are powers of two on the device
+
 
 @triton.jit
 def softmax(x, y, R, N, ROWS: tl.constexpr, BLOCK: tl.constexpr):
@@ -14,7 +16,7 @@ def softmax(x, y, R, N, ROWS: tl.constexpr, BLOCK: tl.constexpr):
     values = tl.load(x + at, inside, -float("inf")).to(tl.float32)
     largest = tl.max(values, 1)
     largest = tl.where(rows < R, largest, 0.0)
-    numerator = tl.exp(values - largest[:, None])
+    numerator = tl.exp2(values * LOG2E - largest[:, None] * LOG2E)
     result = numerator * (1.0 / tl.sum(numerator, 1))[:, None]
     tl.store(y + at, result.to(y.dtype.element_ty), inside)
 
@@ -29,13 +31,13 @@ def softmax_twice(x, y, N, BLOCK: tl.constexpr):
     for at in range(0, N, BLOCK):
         values = tl.load(x + row + at + columns, columns < N - at, -float("inf")).to(tl.float32)
         more = tl.maximum(largest, values)
-        total = total * tl.exp(largest - more) + tl.exp(values - more)
+        total = total * tl.exp2((largest - more) * LOG2E) + tl.exp2((values - more) * LOG2E)
         largest = more
     most = tl.max(largest, 0)
-    scale = 1.0 / tl.sum(total * tl.exp(largest - most), 0)
+    scale = 1.0 / tl.sum(total * tl.exp2((largest - most) * LOG2E), 0)
     for at in range(0, N, BLOCK):
         values = tl.load(x + row + at + columns, columns < N - at, 0.0).to(tl.float32)
-        result = tl.exp(values - most) * scale
+        result = tl.exp2(values * LOG2E - most * LOG2E) * scale
         tl.store(y + row + at + columns, result.to(y.dtype.element_ty), columns < N - at)
 
 

@@ -1,0 +1,116 @@
+"""Prefix scans on a GPU, as a kernel in Triton does them: a block walks the chunks of one head and BE of its features
+with the state of the prefix in registers; `walk_tensor` with the instructions of a group of warps, `walk_tensor_sync`
+of a warp, `walk_alu` on the FP32 lanes. `states` are blocks that only add up what a segment comes to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .rows import BLOCK_SUM, MEMORY, delay
+
+_SOURCE = (
+    "kernels/triton/device/aaren_scan.py, SASS of Triton 3.7 for sm_90: beside products, exponentials, multiplications "
+    "and conversions a thread has about 440 instructions a chunk (the scan over a chunk, stores to shared memory, "
+    "tests, addresses), and 130 in `states`. An iteration waits for 21 barriers of 30 cycles beside the 260 of one of "
+    "fused attention, a block 3500 at its start and end: sums of published latencies, assumed"
+)
+_CHUNK = ["PM", "RM", "M", "P", "F", "T", "FT", "RU", "RW", "U", "IU", "W", "O"]
+_SCORES, _OUTPUTS, _ROW = {"lanes": ["i", "n0"]}, {"lanes": ["i", "n0", "e"]}, {"lanes": ["n0", "i"]}
+
+
+def _walk(unit: str) -> dict[str, Any]:
+    threads = "(32 * WARPS)"
+    return {
+        "source": _SOURCE,
+        "variant": "chunked",
+        "sizes": {"N0": "min(N, 64)"},
+        "widths": {"RW": 4},
+        "params": {
+            "BE": "min(E, 64)",
+            "WARPS": 4,
+            "REGISTERS": f"min(255, (N0 * N0 + 3 * N0 * BE) / {threads} + 40)",
+            "SHARED": "word_bytes * (2 * N0 * BE + N0 * N0) + 1024",
+            "CTAS": (
+                "max(1, floor(min(registers_bytes / 4 / (32 * WARPS * REGISTERS), shared_bytes / SHARED, max_blocks, "
+                "max_warps / WARPS)))"
+            ),
+        },
+        "bind": [
+            {"einsums": ["W"], "unit": unit, "space": _OUTPUTS, "ops": ["mac"]},
+            {"einsums": ["RW"], "unit": unit, "space": {"lanes": ["e"]}, "ops": ["mac"]},
+            {"einsums": ["W", "O"], "unit": "alu", "space": _OUTPUTS},
+            {"einsums": ["PM", "RM", "M", "RU", "U"], "unit": "alu", "space": _SCORES},
+            {"einsums": ["RW"], "unit": "alu", "space": {"lanes": ["e"]}},
+            {"einsums": ["F", "T", "FT", "IU"], "unit": "sfu", "space": _ROW},
+            {"einsums": ["P"], "unit": "alu", "space": _SCORES, "ops": ["select"]},
+            {"einsums": ["P"], "unit": "sfu", "space": _SCORES},
+            {"einsums": ["P"], "unit": "alu", "space": _SCORES, "implied": {"cast": "where(word_bytes < 4, 1, 0)"}},
+            {
+                "einsums": ["O"],
+                "unit": "alu",
+                "space": _OUTPUTS,
+                # the state is scaled in every row of its tile, a result converted
+                "implied": {"mul": 1, "cast": "where(word_bytes < 4, 1, 0)", "mac": "440 * 32 * WARPS / (N0 * BE)"},
+            },
+            # the product that carries the state on has as many equal rows as a chunk has tokens
+            {"einsums": ["O"], "unit": unit, "space": _OUTPUTS, "implied": {"mac": "N0"}},
+        ],
+        "groups": [
+            {
+                "einsums": _CHUNK,
+                "nest": [
+                    {"for": "b", "over": "sm"},
+                    {"for": "h", "over": "sm"},
+                    {"for": "e", "tile": "min(BE, E)", "over": "sm", "again": True},
+                    {"hold": ["RM", "RU", "RW"], "in": "registers"},
+                    {"for": "n1"},
+                    {"hold": ["X", "V"], "in": "l2"},
+                    {"hold": ["X", "V"], "in": "shared", "copies": 2},
+                    {"do": ["W"], "nest": [{"hold": ["V"], "in": "registers"}]},
+                ],
+                "contexts": "CTAS",
+                "delay": "260 + 21 * 30",
+                "overhead": 3500,
+                "resident": "CTAS",
+            }
+        ],
+    }
+
+
+STATES = {
+    "source": _SOURCE,
+    "variant": "states",
+    "params": {
+        "BE": "min(E, 64)",
+        "WARPS": 4,
+        "CHUNK": 64,
+        "CTAS": "min(max_blocks, max_warps // WARPS, ceil_div(B * H * ceil_div(E, BE), sm))",
+    },
+    "bind": [
+        {"einsums": ["G", "U", "W"], "unit": "alu", "space": {"lanes": ["e", "n"]}},
+        {"einsums": ["T"], "unit": "sfu", "space": {"lanes": ["n"]}},
+        {
+            "einsums": ["W"],
+            "unit": "alu",
+            "space": {"lanes": ["e", "n"]},
+            "implied": {"cast": "where(word_bytes < 4, 1, 0)", "mac": "130 * 32 * WARPS / (CHUNK * BE)"},
+        },
+    ],
+    "groups": [
+        {
+            "einsums": ["G", "T", "U", "W"],
+            "nest": [
+                {"for": "b", "over": "sm"},
+                {"for": "h", "over": "sm"},
+                {"for": "e", "tile": "min(BE, E)", "over": "sm", "again": True},
+                {"hold": ["X"], "in": "l2", "copies": "CTAS"},
+            ],
+            "contexts": "CTAS",
+            # nothing is loaded ahead: the scores are walked twice, the values once
+            "delay": delay(f"ceil_div(N, CHUNK) * 2 * {MEMORY}", BLOCK_SUM),
+            "awaits": ["dram", "l2"],
+        }
+    ],
+}
+PREFIX = {**{f"walk_{unit}": _walk(unit) for unit in ("tensor", "tensor_sync", "alu")}, "states": STATES}

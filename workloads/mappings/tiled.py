@@ -1,0 +1,97 @@
+"""Matrix products as a kernel in Triton does them: one tile of BM x BN a block, STEP of the sum at a time, STAGES of it
+on the way to shared memory, as many blocks on an SM as registers and shared memory allow.
+
+`tiled_tensor` uses the instructions of a group of warps (wgmma, tcgen05), which read both operands from shared memory;
+`tiled_tensor_sync` those of a warp (mma.sync), whose operands pass through its registers; `tiled_alu` the FP32 lanes.
+With `_parts` blocks share a sum: each leaves its part, of K0, in memory, and a second kernel adds them up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .products import Product
+from .rows import MEMORY, delay
+
+_SOURCE = (
+    "kernels/triton/device/matmul.py as Triton 3.7 compiles it for sm_80 and sm_90: buffers of shared memory are "
+    "STAGES for wgmma and one less for mma.sync; a thread has its sums and about 64 registers more (72 to 222 in all). A step "
+    "costs a barrier (30 cycles) and the latency of the first operands from shared memory (33), a block 3500 cycles at "
+    "its start and end: sums of published latencies, as in fused attention, assumed"
+)
+_ADDED = 1024  # elements that a block of the second kernel adds up
+_BUFFERS = {"tensor": "STAGES", "tensor_sync": "(STAGES - 1)", "alu": "(STAGES - 1)"}
+# Rows and columns of a warp, or of a group of them: as Triton lays four or eight warps over a tile.
+_WARPS = {
+    "tensor": {"WM": "mma_rows", "WN": "BN"},
+    "tensor_sync": {"WM": "where(BM * BN >= 4096 * WARPS, min(64, BM), min(32, BM))", "WN": "BM * BN // (WARPS * WM)"},
+    "alu": {"WM": "where(BM * BN >= 4096 * WARPS, min(64, BM), min(32, BM))", "WN": "BM * BN // (WARPS * WM)"},
+}
+
+
+def _tiled(unit: str, parts: bool) -> dict[str, Any]:
+    product = Product("P", batch=("k1",), summed="k0") if parts else Product()
+    tile = {"BM": 128, "BN": "where(M * N >= 16384 * sm, 256, 128)" if unit != "alu" else 64}
+    if unit == "alu":
+        tile["BM"] = 64
+    first = f"min(1, STAGES * STEP / {product.summed.upper()})"  # steps that are loaded before the first product
+    groups = "ceil_div(BM, WR)" if unit == "tensor" else "1"
+    params = {
+        **tile,
+        "WARPS": "where(BM * BN > 16384, 8, 4)",
+        "GROUP": 8,
+        **_WARPS[unit],
+        **{
+            name: value
+            for name, value in product.params(unit, [{}], 32).items()
+            if name not in ("STEP", "STAGES", "SPLIT", "PARTS")
+        },
+        "SPLIT": 1,
+        "PARTS": 1,
+        "STEP": 16 if unit == "alu" else 64 if unit == "tensor" else 32,
+        "STAGES": 3,
+        "REGISTERS": "BM * BN / (32 * WARPS) + 64",
+        "SHARED": f"{_BUFFERS[unit]} * STEP * (BM + BN) * word_bytes + 1024",
+        "CTAS": (
+            "max(1, floor(min(registers_bytes / 4 / (32 * WARPS * REGISTERS), shared_bytes / SHARED, max_blocks, "
+            "max_warps / WARPS)))"
+        ),
+    }
+    group = product.group(
+        warp_groups=unit == "tensor",
+        together=True,
+        wide_sums=parts,
+        contexts=f"CTAS * {groups}",
+        resident="CTAS",
+        awaits={"dram": first, "l2": first},
+        settles=["dram"],
+    )
+    added = {
+        "einsums": ["Z"],
+        "nest": [
+            {"for": "m", "tile": f"min(M, max(1, {_ADDED} // N))", "over": "sm"},
+            {"for": "n", "tile": f"min(N, {_ADDED})", "over": "sm"},
+        ],
+        "contexts": f"min(max_blocks, max_warps // 4, max(1, ceil_div(M * N, {_ADDED} * sm)))",
+        "delay": delay(MEMORY),
+        "awaits": ["dram", "l2"],
+    }
+    return {
+        "source": _SOURCE,
+        "variant": "parts" if parts else "plain",
+        **({"sizes": {"K0": "ceil_div(K, 2)"}, "widths": {"P": 4}} if parts else {}),
+        "word_bytes": 4 if unit == "alu" else 2,
+        "params": params,
+        "bind": [
+            *product.bind(unit),
+            *([{"einsums": ["Z"], "unit": "alu", "space": {"lanes": ["n", "m"]}}] if parts else []),
+        ],
+        "groups": [group, added] if parts else [group],
+    }
+
+
+TILED = {
+    f"tiled_{unit}{'_parts' if parts else ''}": _tiled(unit, parts)
+    for unit in ("tensor", "tensor_sync", "alu")
+    for parts in (False, True)
+}
