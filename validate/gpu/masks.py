@@ -100,7 +100,7 @@ def _window(queries: int, keys: int, before: int, after: int) -> Mask:
 
 
 def _gna(queries: int, keys: int, grid: Any, window: Any, **others: Any) -> Mask:
-    named = {name: tuple(value) if isinstance(value, list) else value for name, value in others.items()}
+    named: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in others.items()}
     return GNA(tuple(grid), tuple(window), **named)
 
 

@@ -169,7 +169,8 @@ def _count(launch: Launch, work: Workload, machine: Machine, mapping: LoopMappin
 
 def _workload(launch: Launch) -> Workload:
     if "=" not in launch.workload:
-        return workload(launch.workload, word_bytes=launch.word_bytes, **launch.sizes)
+        sizes: dict[str, Any] = dict(launch.sizes)
+        return workload(launch.workload, word_bytes=launch.word_bytes, **sizes)
     cascade = Cascade.parse(launch.workload, dict(launch.sizes), name="kernel")
     method = Method("kernel", "a kernel for a GPU", "", "its launch", {"launch": launch.workload})
     return Workload(method, "launch", None, cascade, launch.word_bytes)

@@ -50,7 +50,7 @@ def report(found: Measured) -> SuiteReport:
     if found.left_out:
         told = "; ".join(f"{count} {why}" for why, count in found.left_out.items())
         notes.append(f"Not predicted, {sum(found.left_out.values())} cases: {told}.")
-    wrong = sorted({record["kernel"] for record in found.checks if not record["passed"]})
+    wrong = sorted({record["kernel"] for record in found.checks if record["passed"] is False})
     if wrong:
         notes.append(f"Wrong on the device, and so not timed: {', '.join(wrong)}.")
     scores = [_as_score(one) for one in scored]

@@ -23,9 +23,10 @@ def _launch(device: str) -> Callable[[], Any]:
 
     from ..device.empty import empty
 
+    launched: Any = empty
     nothing = torch.empty(1, device=device)
     blocks = torch.cuda.get_device_properties(device).multi_processor_count
-    return lambda: empty[(blocks,)](nothing, SIZE=1, num_warps=4)
+    return lambda: launched[(blocks,)](nothing, SIZE=1, num_warps=4)
 
 
 def _control(device: str, timer: Timer) -> Callable[[Goal], Timing]:

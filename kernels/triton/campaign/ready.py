@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..catalogue import find_kernel
 from ..check import capability, largest_error
@@ -35,6 +34,11 @@ class Tried:
     error: float = 0.0
     failure: str = ""
     missing: bool = False
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it failed for want of memory or time, which says nothing of the kernel's outputs."""
+        return "out of memory" in self.failure.lower() or "took longer" in self.failure
 
 
 def trials(tasks: Iterable[Task], device: str) -> list[Trial]:
@@ -89,10 +93,9 @@ def try_all(asked: Sequence[Trial], processes: int) -> Iterator[Tried]:
         return
     for number, result, failure in in_processes(attempt, asked, processes):
         trial = asked[number]
-        if failure and "out of memory" in failure.lower() and not trial.check:
-            yield Tried(trial)
-        elif failure:
-            yield Tried(trial, failure=failure)
+        if failure:
+            tried = Tried(trial, failure=failure)
+            yield Tried(trial) if tried.undecided and "memory" in failure and not trial.check else tried
         else:
             yield Tried(trial, result[0], missing=result[1])
 
@@ -101,5 +104,10 @@ def _checked(kernel: TritonKernel, device: str) -> list[Case]:
     """Tiny cases evenly spread, and on a GPU the smallest of the campaign."""
     every = [case for case in kernel.tiny if device != "cpu" or case.dtype != "bf16"]
     step = max(1, -(-len(every) // (CHECKED - 1)))
-    smallest: Any = min(kernel.cases, key=lambda case: kernel.work(case).bytes, default=None)
+
+    def size(case: Case) -> float:
+        work = kernel.work(case)
+        return work.macs + work.bytes
+
+    smallest = min(kernel.cases, key=size, default=None)
     return [*every[::step], *([smallest] if smallest is not None and device != "cpu" else [])]

@@ -97,7 +97,7 @@ class _Run:
         self.file, self.bench, self.asked, self.say, self.name, self.start = file, bench, asked, say, name, start
         self.timed = self.failed = 0
         self.wrong = {
-            record["kernel"] for record in file.of("check") if not record["passed"]
+            record["kernel"] for record in file.of("check") if record["passed"] is False
         }  # kernels that computed something else, in an earlier run too
 
     def all(self, tasks: Sequence[Task]) -> Outcome:
@@ -156,7 +156,7 @@ class _Run:
     def _checked(self, tried: Tried) -> None:
         trial = tried.trial
         bar = self.kernels[trial.case.kernel].tolerance[trial.case.dtype]
-        passed = not tried.failure and tried.error <= bar
+        passed = None if tried.undecided else not tried.failure and tried.error <= bar
         self.file.append(
             {
                 "record": "check",
@@ -171,7 +171,7 @@ class _Run:
                 "failure": tried.failure,
             }
         )
-        if not passed:
+        if passed is False:
             self.wrong.add(trial.case.kernel)
             self.say(f"WRONG: {trial.case.kernel} {trial.case.name}: {tried.failure or tried.error}")
 
