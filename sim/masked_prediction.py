@@ -30,8 +30,8 @@ from .tile_choice import choose_tiles
 
 
 def predict_masked(work: Workload, machine: Machine, mapping: Mapping, count: TileCount | None = None) -> Prediction:
-    """The prediction, with the tiles of a `count` where one is given; LightboundError where the mapping does not say how
-    its kernel skips tiles (`masked`).
+    """The prediction, with the tiles of a `count` where one is given; LightboundError where the mapping does not say
+    how its kernel skips tiles (`masked`).
     """
     assert work.mask is not None
     problem = as_problem(work, None, None, None)
