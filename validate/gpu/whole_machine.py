@@ -10,6 +10,8 @@ from lightbound.base.document import read_yaml
 
 from .probe import GpuProbe
 
+LIKE_FFMA = ("mul+add", "mul+sub", "sub+mul", "add", "sub", "mul", "cast")
+HALF = ("max", "min", "compare", "select", "iadd", "imad")
 PARTS = DATA / "parts" / "nvidia.yaml"  # what multiprocessors have alike
 
 
@@ -102,7 +104,11 @@ def _units(lanes: Mapping[str, float], source: str) -> dict[str, Any]:
     for name, title in (("tensor", "Tensor cores of a multiprocessor"), ("alu", "FP32 lanes of a multiprocessor")):
         shape = {"lanes": {"value": int(lanes.get(name, 64)), "source": source, "kind": "microbenchmark"}}
         units[name] = {"title": title, "scope": "sm", "shape": shape, "cost": {"mac": {"value": 1, "source": source}}}
-    derived = {"relu": (2, "A maximum with zero"), "abs": (1, "An add with an operand modifier")}
     cost = units["alu"]["cost"]
+    unmeasured = "As a multiply-add: this GPU's own rate was not measured"
+    cost |= {op: {"value": 1, "source": unmeasured, "kind": "assumed"} for op in LIKE_FFMA}
+    unmeasured = "Half the rate of multiply-adds, as on most GPUs: this one's own rate was not measured"
+    cost |= {op: {"value": 2, "source": unmeasured, "kind": "assumed"} for op in HALF}
+    derived = {"relu": (2, "A maximum with zero"), "abs": (1, "An add with an operand modifier")}
     cost |= {op: {"value": value, "source": text, "kind": "derived"} for op, (value, text) in derived.items()}
     return units

@@ -13,7 +13,8 @@ from lightbound.kernels.cuda.ptx import Program, module
 
 PROGRAMS = [one for room in (arithmetic, tensor, shared, beside, memory, load) for one in room.programs()]
 needs_assembler = pytest.mark.skipif(
-    tool("ptxas") is None or tool("cuobjdump") is None, reason="needs ptxas and cuobjdump: pip install 'lightbound[triton]'"
+    tool("ptxas") is None or tool("cuobjdump") is None,
+    reason="needs ptxas and cuobjdump: pip install 'lightbound[triton]'",
 )
 
 
@@ -28,7 +29,11 @@ def test_the_loop_of_every_program_holds_the_instructions_that_it_states(capabil
     programs = [one for one in PROGRAMS if one.runs_on(capability)]
     parts = [programs[first::2] for first in range(2)]
     with ThreadPoolExecutor(2) as pool:
-        found = {name: lines for part in pool.map(lambda part: entries(part, capability), parts) for name, lines in part.items()}
+        found = {
+            name: lines
+            for part in pool.map(lambda part: entries(part, capability), parts)
+            for name, lines in part.items()
+        }
     wrong = {}
     for program in programs:
         bodies = loops(found[program.name])
@@ -44,7 +49,12 @@ def test_names_of_programs_are_distinct() -> None:
 
 
 def test_a_loop_that_holds_something_else_is_told() -> None:
-    body = ["0010 FFMA R1, R1, R2, R3", "0020 @P0 MUFU.EX2 R4, R4", "0030 UIADD3 UR4, UR4, -0x1, URZ", "0040 @P0 BRA 0x10"]
+    body = [
+        "0010 FFMA R1, R1, R2, R3",
+        "0020 @P0 MUFU.EX2 R4, R4",
+        "0030 UIADD3 UR4, UR4, -0x1, URZ",
+        "0040 @P0 BRA 0x10",
+    ]
     assert loops([*body, "0050 EXIT", "0060 BRA 0x60"]) == [body]
     assert surplus(body, {"FFMA": 1, "MUFU": 1}) == {}
     assert surplus(body, {"FFMA": 2, "MUFU": 1}) == {"FFMA": (2, 1)}
