@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-PROBED = {"host": "lightbound probe host"}
+PROBED = {"host": "lightbound probe host", "cuda": "lightbound probe cuda"}
 """Names of machines that a probe writes, and the command that does."""
 
 

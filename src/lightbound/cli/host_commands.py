@@ -13,22 +13,30 @@ from .output import check_format, note, publish
 
 @app.command()
 def probe(
-    device: Annotated[str, typer.Argument(metavar="[host]", help="What to measure.")] = "host",
+    device: Annotated[str, typer.Argument(metavar="[host|cuda]", help="What to measure.")] = "host",
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE.yaml", help="Where to write the machine; by default the user's cache."),
     ] = None,
+    given: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE.json", help="Raw results of a GPU that were measured elsewhere."),
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option("--budget", metavar="SECONDS", help="Time for measuring a GPU; 75 by default.")
+    ] = None,
     form: Format = "table",
 ) -> None:
-    """Measure this machine, and write it as one that --machine host names.
+    """Measure this machine or its GPU, and write it as one that --machine host or --machine cuda names.
 
-    Peak rates by width and type, exponentials, caches and memory by number of threads, latencies, the start of a
-    thread, the clock: each a median with its spread. Takes about half a minute.
+    host: peak rates by width and type, exponentials, caches and memory by number of threads, latencies, the start of a
+    thread, the clock. Takes about half a minute. cuda: rates and latencies of instructions, tensor cores, memory,
+    launches, and how the clock follows load; about a minute. Each is a median with its spread.
     """
     from .probing import answer
 
     check_format(form)
-    found, path = answer(device, output)
+    found, path = answer(device, output, given, budget)
     publish(found, form)
     note(f"Written to {path}")
 

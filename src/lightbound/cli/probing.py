@@ -9,15 +9,23 @@ from lightbound.validate.host.machine_file import write_machine
 from lightbound.validate.host.probe import Figure, Probe, probe_host
 
 from .answer import Answer, Block, Table, Text
+from .probing_cuda import answer_cuda
 from .progress import progress
 
 STEPS = 11
 
 
-def answer(device: str, output: Path | None) -> tuple[Answer, Path]:
-    """The figures of a probe, and where the machine was written."""
+def answer(
+    device: str, output: Path | None, given: Path | None = None, budget_s: float | None = None
+) -> tuple[Answer, Path]:
+    """The figures of a probe, and where the machine was written. Raw results and a budget are for a GPU."""
+    if device == "cuda":
+        return answer_cuda(output, given, budget_s)
     if device != "host":
-        raise LightboundError("device", device, "cannot be probed", choose_from(("host",), device))
+        raise LightboundError("device", device, "cannot be probed", choose_from(("host", "cuda"), device))
+    for name, value in (("--from", given), ("--budget", budget_s)):
+        if value is not None:
+            raise LightboundError(name, str(value), "is for GPUs only", "Leave it out, or probe cuda.")
     if output is not None and not output.parent.is_dir():
         raise LightboundError("--output", str(output), "lies in no folder that exists", "Choose another one.")
     with progress("Probing", total=STEPS) as advance:
