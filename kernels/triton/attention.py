@@ -30,7 +30,7 @@ def tile(case: Case, capability: int) -> Tile:
     dim = case.sizes["E"]
     if case.dtype == "fp32":
         return tile_of(64, 32, 4, 2) if dim <= 128 else tile_of(32, 32, 4, 1)
-    if capability >= 900:  # AMD
+    if not 0 < capability < 900:  # AMD
         return tile_of(128, 64 if dim <= 64 else 32, 4, 1) if dim <= 128 else tile_of(64, 32, 4, 1)
     if capability >= 100:
         return tile_of(128, 64, 4, 2, 1) if dim <= 128 else tile_of(64, 32, 4, 2, 1)
@@ -41,8 +41,8 @@ def tile(case: Case, capability: int) -> Tile:
     if dim <= 64:
         return tile_of(128, 64, 4, 3)
     if dim <= 128:
-        return tile_of(128, 64, 8, 2)
-    return tile_of(128, 32, 8, 2) if capability == 80 else tile_of(64, 32, 4, 2)
+        return tile_of(128, 32, 4, 3)
+    return tile_of(64, 32, 4, 2)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
@@ -77,7 +77,9 @@ def constants(shape: Shape, tile: Tile) -> dict[str, Any]:
         "CAUSAL": shape.causal,
         "WINDOW": shape.window,
         "RAGGED": int(shape.keys % tile.constants["BK"] != 0),
-        "LSE": int(shape.lse),
+        # Beyond 128 it is always written: without it, of all things, ptxas (C7515) puts the matrix instructions of
+        # causal blocks one after the other.
+        "LSE": int(shape.lse or shape.dim > 128),
         "PRECISION": precision(shape.dtype),
     }
 

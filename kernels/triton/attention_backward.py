@@ -41,7 +41,7 @@ def tile(case: Case, capability: int) -> Tile:
     dim = case.sizes["E"]
     if case.dtype == "fp32":
         return _tile((32, 32), (32, 32), 4, 1, 0)
-    if capability >= 900:  # AMD
+    if not 0 < capability < 900:  # AMD
         return _tile((32, 64), (64, 32), 4, 1, 0) if dim <= 128 else _tile((32, 32), (32, 32), 4, 1, 0)
     tma = int(capability >= 90)
     if dim > 128:

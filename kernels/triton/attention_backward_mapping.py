@@ -85,7 +85,7 @@ def _of_keys(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]:
     registers, others = _CODE_OF_KEYS.get((shape.dim, bq, bk, tile.warps), _USUAL)
     shared = shape.word_bytes * 2 * shape.dim * (bk + tile.stages * bq)
     blocks = resident(registers, tile.warps, shared)
-    half = {"for": "m", "tile": "min(BC, mma_rows)"}  # a matrix instruction takes 64 keys
+    half = {"for": "m", "tile": "min(BC, 64)"}  # a matrix instruction takes 64 keys
     return {
         "source": "kernels/triton/device/attention_backward.py",
         "params": {"BR": bq, "BC": bk, "BLOCKS": blocks, "OTHERS": others, "LANES": 32 * tile.warps},
@@ -123,7 +123,7 @@ def _of_queries(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]
     registers, others = _CODE_OF_QUERIES.get((shape.dim, bq, bk, tile.warps), _USUAL)
     shared = shape.word_bytes * 2 * shape.dim * (bq + tile.stages * bk)
     blocks = resident(registers, tile.warps, shared)
-    half = {"for": "p", "tile": "min(BR, mma_rows)"}
+    half = {"for": "p", "tile": "min(BR, 64)"}
     return {
         "source": "kernels/triton/device/attention_backward.py",
         "params": {"BR": bq, "BC": bk, "BLOCKS": blocks, "OTHERS": others, "LANES": 32 * tile.warps},

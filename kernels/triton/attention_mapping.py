@@ -66,7 +66,8 @@ def forward_launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch
     elif capability in (100, 103):
         mapping, chosen = "flash", {"BR": bq, "M0": f"min(M, {bk})", "STAGES": tile.stages, "CONTEXTS": "CTAS"}
     else:
-        mapping, chosen = "flash_sync", {"BR": bq, "M0": f"min(M, {bk})", "WARPS": tile.warps}
+        waves = tile.warps * (1 if 0 < capability < 900 else 2)  # AMD's have 64 lanes
+        mapping, chosen = "flash_sync", {"BR": bq, "M0": f"min(M, {bk})", "WARPS": waves}
     return (Launch("attention", shape.sizes, mapping, chosen, shape.launch_mask, order, shape.word_bytes),)
 
 
@@ -109,14 +110,14 @@ def _hopper(shape: Shape, tile: Tile) -> Mapping[str, Any]:
                     {
                         "do": ["S"],  # a matrix instruction takes 64 queries, which lie in shared memory
                         "nest": [
-                            {"for": "p", "tile": "min(BR, mma_rows)"},
+                            {"for": "p", "tile": "min(BR, 64)"},
                             {"for": "e", "tile": 16},
                             {"hold": ["Q", "K"], "in": "registers"},
                         ],
                     },
                     {
                         "do": ["LO"],  # weights are in registers
-                        "nest": [{"for": "p", "tile": "min(BR, mma_rows)"}, {"hold": ["V"], "in": "registers"}],
+                        "nest": [{"for": "p", "tile": "min(BR, 64)"}, {"hold": ["V"], "in": "registers"}],
                     },
                 ],
                 "contexts": "BLOCKS",

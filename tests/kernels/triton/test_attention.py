@@ -54,8 +54,11 @@ def test_pointers_and_descriptors_give_the_same(device: str) -> None:
 
 
 @given(
-    queries=st.integers(1, 40), keys=st.integers(1, 40), before=st.integers(0, 40), mask=st.sampled_from(("causal", "window"))
-)  # fmt: skip
+    queries=st.integers(1, 40),
+    keys=st.integers(1, 40),
+    before=st.integers(0, 40),
+    mask=st.sampled_from(("causal", "window")),
+)
 def test_pairs_are_those_that_a_mask_leaves(queries: int, keys: int, before: int, mask: str) -> None:
     shape = shape_of(case_of("attention", 1, 1, queries, 64, "fp16", keys, mask=mask, before=before))
     assert shape.pairs == sum(_sees(shape, query, key) for query in range(queries) for key in range(keys))
