@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .attention_blocks import chosen as chosen_block
 from .block_table import Table, chosen
-from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor
+from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor, with_options
 from .float64 import attention
 from .fused_mapping import fused
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
@@ -28,7 +28,7 @@ def tile(case: Case, capability: int) -> Tile:
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 32), "PTX": int(capability != 942)}, 4, 1)
     if capability == 942:
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 0}, 4, 1)
-    if capability < 90:
+    if capability < 90 or capability >= 100:  # 128 keys spill there
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 1}, block // 16, 3)
     return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1}, block // 16, 2)
 
@@ -109,7 +109,7 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
     def run() -> None:
         block_sparse_forward[(rows, heads)](
             q, k, v, out, offsets, untested, columns, positions, scale, tokens, tokens,
-            **constants, num_warps=at.warps, num_stages=at.stages,
+            **with_options(constants, at.warps, at.stages),
         )  # fmt: skip
 
     def seen(number: torch.Tensor, head: int) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +18,11 @@ def random_tensor(shape: tuple[int, ...], dtype: str, device: str, generator: to
     import torch
 
     return torch.randn(shape, generator=generator, device=device).to(getattr(torch, DTYPES[dtype]))
+
+
+def with_options(constants: Mapping[str, Any], warps: int, stages: int) -> dict[str, Any]:
+    """Constants of a kernel and how it is compiled, as a launch takes them."""
+    return {**constants, "num_warps": warps, "num_stages": stages}
 
 
 def pointers(names: str, dtype: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .attention_blocks import merge, part
-from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor
+from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor, with_options
 from .float64 import attention
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 
@@ -107,10 +107,10 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
     def run() -> None:
         decode_part[(heads, parts)](
             q, k, v, lengths, partial_out, partial_max, partial_sum, scale, cache, each, case.sizes["H"],
-            **walk, num_warps=at.warps, num_stages=at.stages,
+            **with_options(walk, at.warps, at.stages),
         )  # fmt: skip
         decode_merge[(rows, heads)](
-            partial_out, partial_max, partial_sum, out, scale, parts, **merge, num_warps=MERGE_WARPS
+            partial_out, partial_max, partial_sum, out, scale, parts, **with_options(merge, MERGE_WARPS, 3)
         )
 
     def seen(number: torch.Tensor, head: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from .attention_blocks import boxes
-from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor
+from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor, with_options
 from .float64 import attention
 from .fused_mapping import fused
 from .gna_cases import CAMPAIGN, TINY
@@ -37,10 +37,10 @@ def _blocks(case: Case, capability: int) -> tuple[int, int, int, int]:
     """Tokens of a tile of queries and of one of keys, warps, stages: what registers and shared memory hold."""
     wide = case.sizes["E"] > 64
     if case.dtype == "fp32":
-        return (32, 32, 4, 1)
+        return (32, 32, 4, 2)
     if capability == 942:
         return (128, 64, 4, 1)
-    if capability < 90:
+    if capability < 90 or capability >= 100:  # 128 keys spill there
         return (128, 64, 8, 3)
     return (128, 128, 8, 2) if wide else (128, 128, 8, 3)
 
@@ -123,7 +123,7 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
 
     def run() -> None:
         gna_forward[(tiles_of_queries, heads)](
-            queries, keys, values, out, scale, **numbers, **constants, num_warps=at.warps, num_stages=at.stages
+            queries, keys, values, out, scale, **numbers, **with_options(constants, at.warps, at.stages)
         )
 
     def seen(number: torch.Tensor, head: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import row_blocks
 from .block_sparse import sorted_places
-from .case_inputs import WORD_BYTES, pointers, random_tensor
+from .case_inputs import WORD_BYTES, pointers, random_tensor, with_options
 from .copy_mapping import copied
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 
@@ -48,7 +48,7 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
     def run() -> None:
         sort_segments[(-(-tokens // segment), heads, segment // at.constants["PART"])](
             keys, values, importance, sorted_keys, sorted_values, positions, tokens,
-            **_constants(case, at), num_warps=at.warps, num_stages=at.stages,
+            **with_options(_constants(case, at), at.warps, at.stages),
         )  # fmt: skip
 
     def reference() -> list[torch.Tensor]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import row_blocks
-from .case_inputs import WORD_BYTES, pointers, random_tensor
+from .case_inputs import WORD_BYTES, pointers, random_tensor, with_options
 from .copy_mapping import copied
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .neighborhood import Triple, in_three, tile_order
@@ -56,7 +56,7 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
 
     def run() -> None:
         reorder[(len(order) // math.prod(shape), heads)](
-            source, target, **extents, **_constants(case), num_warps=at.warps, num_stages=at.stages
+            source, target, **extents, **with_options(_constants(case), at.warps, at.stages)
         )
 
     def reference() -> list[torch.Tensor]:

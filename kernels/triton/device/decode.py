@@ -8,7 +8,7 @@ parts x rows; heads are those of keys, of all sequences.
 import triton
 import triton.language as tl
 
-from .online_softmax import take
+from .online_softmax import rows_of, take
 
 
 @triton.jit(do_not_specialize=["cache", "part", "heads_kv"])
@@ -33,18 +33,19 @@ def decode_part(
     channel = tl.arange(0, DIM)
     used = (row < ROWS)[:, None]
     chosen = tl.load(q + (head.to(tl.int64) * ROWS + row[:, None]) * DIM + channel[None, :], mask=used, other=0.0)
-    base = head.to(tl.int64) * cache * DIM
+    k += head.to(tl.int64) * cache * DIM
+    v += head.to(tl.int64) * cache * DIM
     total = tl.zeros([BLOCK_Q, DIM], tl.float32)
     denominator = tl.zeros([BLOCK_Q], tl.float32)
     maximum = tl.full([BLOCK_Q], float("-inf"), tl.float32)
-    for key in range(start, whole, BLOCK_K):
-        place = base + (key + tl.arange(0, BLOCK_K))[:, None] * DIM + channel[None, :]
-        scores = tl.dot(chosen, tl.load(k + place).T, input_precision=PRECISION)
-        values = tl.load(v + place)
+    for step in range(0, (whole - start) // BLOCK_K):
+        key = start + step * BLOCK_K
+        scores = tl.dot(chosen, rows_of(k, head, key, BLOCK_K, DIM, 0).T, input_precision=PRECISION)
+        values = rows_of(v, head, key, BLOCK_K, DIM, 0)
         total, denominator, maximum = take(total, denominator, maximum, scores, values, scale_log2, 0, PRECISION)
     for key in range(whole, stop, BLOCK_K):
         at = key + tl.arange(0, BLOCK_K)
-        place = base + at[:, None] * DIM + channel[None, :]
+        place = at[:, None].to(tl.int64) * DIM + channel[None, :]
         scores = tl.dot(chosen, tl.load(k + place, mask=(at < stop)[:, None], other=0.0).T, input_precision=PRECISION)
         last = length - NEW + row % NEW
         seen = (at[None, :] <= last[:, None]) & (at[None, :] < stop)

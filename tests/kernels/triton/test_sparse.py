@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from lightbound.kernels.triton import block_sparse, decode, gna, segment_sort
 from lightbound.kernels.triton.block_table import chosen
 from lightbound.kernels.triton.check import check
 from lightbound.kernels.triton.kernel import Case
-from lightbound.kernels.triton.neighborhood import Neighborhood, tile_order
+from lightbound.kernels.triton.neighborhood import Neighborhood, in_three, tile_order
 from lightbound.workloads.masks import GNA
 from lightbound.workloads.masks import tile_order as order_of_mask
 
@@ -39,9 +41,9 @@ def test_the_tiles_that_gna_visits_are_those_of_its_mask(options: dict[str, list
     q_tile, kv_tile = (tuple(int(size) for size in row) for row in sizes)
     mask, ours = mask_of(options), Neighborhood.of(options)
     count = mask.count(q_tile, kv_tile)
-    ahead = (1,) * (3 - len(q_tile))
-    assert np.array_equal(ours.visits(ahead + q_tile, ahead + kv_tile), count.visits)
-    tested = ours.tested(ahead + q_tile, ahead + kv_tile)
+    tiles = in_three(q_tile, 1), in_three(kv_tile, 1)
+    assert np.array_equal(ours.visits(*tiles), count.visits)
+    tested = ours.tested(*tiles)
     assert np.all(tested >= count.visits - count.full_visits)
     if all(extent % size == 0 for extent, size in zip(options["grid"], kv_tile, strict=True)):
         assert np.array_equal(tested, count.visits - count.full_visits)
@@ -118,23 +120,23 @@ def test_sorted_keys_change_nothing_where_all_blocks_are_taken(device: str) -> N
     pytest.importorskip("triton")
     import math
 
-    from lightbound.kernels.triton.device.block_sparse import block_sparse_forward
-    from lightbound.kernels.triton.device.segments import sort_segments
+    from lightbound.kernels.triton.device import block_sparse as on_device
+    from lightbound.kernels.triton.device import segments
 
+    attend: Any = on_device.block_sparse_forward
+    sort: Any = segments.sort_segments
     heads, tokens, dim, block, segment = 2, 70, 64, 16, 32
     generator = torch.Generator(device).manual_seed(3)
     q, k, v = (torch.randn(heads, tokens, dim, generator=generator, device=device) for _ in range(3))
     importance = torch.rand(heads, tokens, generator=generator, device=device)
     moved_k, moved_v = torch.empty_like(k), torch.empty_like(v)
     positions = torch.full((heads, tokens), -1, dtype=torch.int32, device=device)
-    sort_segments[(3, heads, 2)](
-        k, v, importance, moved_k, moved_v, positions, tokens, SEGMENT=segment, PART=16, DIM=dim
-    )
+    sort[(3, heads, 2)](k, v, importance, moved_k, moved_v, positions, tokens, SEGMENT=segment, PART=16, DIM=dim)
     assert torch.equal(positions, block_sparse.sorted_places(importance, segment))
     table = chosen(tokens, {"block": block, "density": 1.0, "causal": 1, "segment": segment}, heads)
     rows = (torch.from_numpy(one).to(device) for one in (table.offsets, table.untested, table.columns))
     out = torch.full_like(q, math.nan)
-    block_sparse_forward[(5, heads)](
+    attend[(5, heads)](
         q, moved_k, moved_v, out, *rows, positions, math.log2(math.e) / math.sqrt(dim), tokens, tokens,
         BLOCK=block, BLOCK_K=block, PTX=0, DIM=dim, PER_HEAD=0, CAUSAL=1, MOVED=1, PRECISION="ieee",
     )  # fmt: skip
