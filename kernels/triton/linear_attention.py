@@ -1,10 +1,13 @@
 """Causal linear attention with a decay per head (Lightning Attention) in Triton, chunk by chunk.
 
-Two ways. A block walks the chunks of one head with a slice of the state in its registers: everything is read and
-written once (queries and keys once a slice, mostly out of the cache), but there are only as many blocks as heads and
-slices. Or `states` leaves the state before every chunk in memory and `outputs` makes all chunks at once: that fills a
-GPU at any number of heads, for C tokens of a chunk D * E words written and read again, and keys and values read twice.
-At a width of 128 and chunks of 64 these are 2.5 times the bytes, so that blocks walk wherever there are enough.
+A block walks the chunks of one head with a slice of the state in its registers: everything is read and written once
+(queries and keys once a slice, mostly out of the cache). The walk is a chain: with few heads it leaves most of a GPU
+idle, and the time is its length. Then a sequence is cut into segments: a first launch walks keys and values for what
+each segment adds to the state, a second one makes the outputs, each block on top of the states before its segment.
+Keys and values are read twice, and of each segment D * E words are written and read, while the chain is as many times
+shorter as there are segments. Leaving the state before every chunk in memory instead, so that all outputs are made at
+once, would keep the chain of states at its whole length, and at a width of 128 and chunks of 64 move 2.5 times the
+bytes.
 """
 
 from __future__ import annotations
@@ -14,81 +17,75 @@ from typing import Any
 
 from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
-from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, processors, randoms, signature, torch_type
+from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, processors, randoms, signature
 
-_STATES = {"warps": 4, "stages": 2}
-
-
-def _walk(chunk: int, width: int, warps: int, stages: int) -> Tile:
-    return Tile({"C": chunk, "BE": width}, warps, stages)
+MOST_SEGMENTS = 32
 
 
-def _split(chunk: int, width: int, state: int, warps: int) -> Tile:
-    """`width` values of a chunk by one block; `state` features by as many values of a state by one block."""
-    return Tile({"C": chunk, "BE": width, "BS": state}, warps, 1)
-
-
-def _walks(tile: Tile) -> bool:
-    return "BS" not in tile.constants
-
-
-def _candidates(case: Case, capability: int) -> tuple[list[Tile], Tile]:
-    """Tiles that walk, from wide slices to narrow ones, and the one that does not; within the registers of a part."""
+def _shapes(case: Case, capability: int) -> list[tuple[int, int, int, int]]:
+    """Chunks, values of a slice, warps and stages, from wide slices to narrow ones, within the registers of a part."""
     values = max(16, power_of_two(case.sizes["E"]))
     deep = power_of_two(case.sizes["D"]) > 64
     if case.dtype == "fp32":  # products in full FP32, on lanes
-        return [_walk(16, min(32, values), 4, 1)], _split(16, min(32, values), min(32, values), 4)
+        return [(16, min(16 if deep else 32, values), 4, 1)]
     if capability == 942:
-        return [_walk(64, min(32, values), 4, 1)], _split(64, min(64, values), min(64, values), 4)
+        return [(64, min(32, values), 4, 1)]
     if capability < 90 or capability == 120:
-        walks = [_walk(32 if deep else 64, min(32, values), 4, 2)]
-        return walks, _split(64, min(64, values), min(64, values), 4)
-    wide = [_walk(64, min(width, values), 4, 2) for width in (64, 32) if width == 64 or values > 32]
-    return wide, _split(64, min(128, values), min(64, values), 8 if values > 64 else 4)
+        return [(32 if deep else 64, min(32, values), 4, 2)]
+    return [(64, min(width, values), 4, 2) for width in (64, 32) if width == 64 or values > 32]
 
 
-def _heads(case: Case) -> int:
-    return case.sizes["B"] * case.sizes["H"]
+def _tile(case: Case, shape: tuple[int, int, int, int], segments: int) -> Tile:
+    """Segments of whole chunks, as many as asked for or the fewer that there are."""
+    chunk, width, warps, stages = shape
+    chunks = ceil_div(case.sizes["N"], chunk)
+    length = chunk * ceil_div(chunks, min(segments, chunks))
+    return Tile({"C": chunk, "BE": width, "SEGMENT": length}, warps, stages)
+
+
+def _blocks_of(case: Case, shape: tuple[int, int, int, int]) -> int:
+    return case.sizes["B"] * case.sizes["H"] * ceil_div(case.sizes["E"], shape[1])
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """The widest slice whose blocks fill every processor; otherwise states and outputs apart."""
-    walks, apart = _candidates(case, capability)
-    for one in walks:
-        if _heads(case) * ceil_div(case.sizes["E"], one.constants["BE"]) >= processors(capability):
-            return one
-    return apart
+    """The widest slice whose blocks fill every processor; else the widest, in segments of at least four chunks so that
+    every processor has two blocks.
+    """
+    shapes = _shapes(case, capability)
+    for shape in shapes:
+        if _blocks_of(case, shape) >= processors(capability):
+            return _tile(case, shape, 1)
+    wanted = ceil_div(2 * processors(capability), _blocks_of(case, shapes[0]))
+    return _tile(case, shapes[0], max(1, min(MOST_SEGMENTS, wanted, case.sizes["N"] // (4 * shapes[0][0]))))
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
-    """The other way of the two, and other chunks."""
-    walks, apart = _candidates(case, capability)
+    """Other slices and segments, and shorter chunks."""
     chosen = tile(case, capability)
-    found = [*walks, apart]
+    shapes = _shapes(case, capability)
+    many = min(MOST_SEGMENTS, 2 * _segments(case, chosen))
+    found = [_tile(case, shape, count) for shape in shapes for count in (1, many)]
     if case.dtype != "fp32":
-        first = walks[0].constants["BE"]
-        found += [_walk(32, first, 4, 2), _split(32, min(64, first), min(64, first), 4)]
+        found.append(_tile(case, (32, *shapes[0][1:]), _segments(case, chosen)))
     return [one for place, one in enumerate(found) if one != chosen and one not in found[:place]]
 
 
-def _sizes(case: Case, tile: Tile) -> tuple[int, int, int, int]:
-    """Tokens, features of keys and of values, and chunks."""
-    tokens, deep, wide = (case.sizes[rank] for rank in ("N", "D", "E"))
-    return tokens, deep, wide, ceil_div(tokens, tile.constants["C"])
+def _segments(case: Case, tile: Tile) -> int:
+    return ceil_div(case.sizes["N"], tile.constants["SEGMENT"])
 
 
 def _blocks(case: Case, tile: Tile) -> dict[str, dict[str, Any]]:
     """Constants of each launch."""
-    exact = {"EXACT": case.dtype == "fp32"}
-    chunk, width = tile.constants["C"], tile.constants["BE"]
     whole = max(16, power_of_two(case.sizes["D"]))
-    if _walks(tile):
-        return {"walk": {"C": chunk, "BD": whole, "BE": width, **exact}}
-    state = tile.constants["BS"]
-    return {
-        "states": {"C": chunk, "BD": min(state, whole), "BE": state, **exact},
-        "outputs": {"C": chunk, "BD": whole, "BE": width, **exact},
-    }
+    shared = {"C": tile.constants["C"], "BD": whole, "BE": tile.constants["BE"], "EXACT": case.dtype == "fp32"}
+    several = _segments(case, tile) > 1
+    walk = {"walk": {**shared, "BEFORE": several}}
+    return {"states": shared, **walk} if several else walk
+
+
+def _numbers(case: Case, tile: Tile) -> dict[str, int]:
+    sizes = {"H": case.sizes["H"], "T": case.sizes["N"], "D": case.sizes["D"], "E": case.sizes["E"]}
+    return {**sizes, "SEGMENT": tile.constants["SEGMENT"], "SEGMENTS": _segments(case, tile)}
 
 
 def slopes(heads: int) -> list[float]:
@@ -103,29 +100,21 @@ def prepare(case: Case, tile: Tile, device: str, seed: int) -> Call:
     from .device import linear_attention as on_device
 
     b, h = case.sizes["B"], case.sizes["H"]
-    tokens, deep, wide, chunks = _sizes(case, tile)
+    tokens, deep, wide = (case.sizes[rank] for rank in ("N", "D", "E"))
     draw = randoms(device, seed, case.dtype)
     q, k, v = draw(b * h, tokens, deep, scale=deep**-0.5), draw(b * h, tokens, deep), draw(b * h, tokens, wide)
     slope = torch.tensor(slopes(h), dtype=torch.float32, device=device)
     o = torch.empty_like(v)
-    blocks = _blocks(case, tile)
-    between = (
-        None if _walks(tile) else torch.empty((b * h, chunks, deep, wide), dtype=torch_type(case.dtype), device=device)
-    )
+    blocks, numbers = _blocks(case, tile), tuple(_numbers(case, tile).values())
+    count = _segments(case, tile)
+    s = torch.empty((b * h, count, deep, wide) if count > 1 else (1,), dtype=torch.float32, device=device)
+    grid = (count, ceil_div(wide, tile.constants["BE"]), b * h)
+    shape = {"num_warps": tile.warps, "num_stages": tile.stages}
 
     def run() -> None:
-        shape = {"num_warps": tile.warps, "num_stages": tile.stages}
-        slices = ceil_div(wide, tile.constants["BE"])
-        if between is None:
-            on_device.walk[(b * h, slices)](q, k, v, slope, o, h, tokens, deep, wide, **blocks["walk"], **shape)
-            return
-        made = blocks["states"]
-        grid = (b * h, ceil_div(deep, made["BD"]), ceil_div(wide, made["BE"]))
-        states = {"num_warps": _STATES["warps"], "num_stages": _STATES["stages"]}
-        on_device.states[grid](k, v, slope, between, h, tokens, deep, wide, chunks, **made, **states)
-        on_device.outputs[(chunks, slices, b * h)](
-            q, k, v, slope, between, o, h, tokens, deep, wide, chunks, **blocks["outputs"], **shape
-        )
+        if count > 1:
+            on_device.states[grid](k, v, slope, s, *numbers, **blocks["states"], **shape)
+        on_device.walk[grid](q, k, v, slope, s, o, *numbers, **blocks["walk"], **shape)
 
     return Call(run, lambda: [o], lambda: [_reference(q, k, v, slope)])
 
@@ -151,46 +140,44 @@ def _reference(q: Any, k: Any, v: Any, slope: Any, rows: int = 1024) -> Any:
 def work(case: Case) -> Work:
     """Causal pairs within chunks of 64, the state read and updated; queries, keys, values and outputs moved once."""
     tokens, deep, wide = (case.sizes[rank] for rank in ("N", "D", "E"))
-    macs = _heads(case) * tokens * ((64 + 1) / 2 * (deep + wide) + 2 * deep * wide)
-    return Work(macs, 0, _heads(case) * tokens * 2 * (deep + wide) * WORD_BYTES[case.dtype])
+    heads = case.sizes["B"] * case.sizes["H"]
+    macs = heads * tokens * ((64 + 1) / 2 * (deep + wide) + 2 * deep * wide)
+    return Work(macs, 0, heads * tokens * 2 * (deep + wide) * WORD_BYTES[case.dtype])
 
 
 def compiled(case: Case, tile: Tile) -> Sequence[Compiled]:
-    """The walk; or the states and the outputs."""
-    tokens, deep, wide, chunks = _sizes(case, tile)
-    numbers = {"H": case.sizes["H"], "T": tokens, "D": deep, "E": wide}
+    """The walk, and before it the states of segments where there are several."""
+    numbers = _numbers(case, tile)
+    types, ones = integers(numbers)
     made = []
     for function, constants in _blocks(case, tile).items():
-        mine = numbers if function == "walk" else {**numbers, "CHUNKS": chunks}
-        tensors = {"walk": "qkvo", "states": "kvs", "outputs": "qkvso"}[function]
-        types, ones = integers(mine)
-        shape = (_STATES["warps"], _STATES["stages"]) if function == "states" else (tile.warps, tile.stages)
+        tensors = "kv" if function == "states" else "qkvo"
         made.append(
             Compiled(
                 "linear_attention",
                 function,
-                {**signature(case.dtype, tensors, (), ["slope"]), **types},
+                {**signature(case.dtype, tensors, (), ["slope", "s"]), **types},
                 {**constants, **ones},
-                divisible([*tensors, "slope"], mine),
-                *shape,
+                divisible([*tensors, "slope", "s"], numbers),
+                tile.warps,
+                tile.stages,
             )
         )
     return made
 
 
 def launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch]:
-    """Both ways as mappings of the cascade in blocks, with whole chunks."""
-    chunk, width = tile.constants["C"], tile.constants["BE"]
-    chunks = ceil_div(case.sizes["N"], chunk)
-    sizes = {**case.sizes, "N": chunks * chunk, "N0": chunk, "J": chunk}
-    setting: dict[str, int | str] = {"BE": width, "WARPS": tile.warps, "STAGES": tile.stages}
-    mapping = "walk"
-    if not _walks(tile):
-        mapping = "apart"
-        setting |= {"BS": tile.constants["BS"]}
+    """The cascade in blocks, of whole chunks; a segment is a head of its own."""
+    chunk, count = tile.constants["C"], _segments(case, tile)
+    length = chunk * ceil_div(case.sizes["N"], chunk) if count == 1 else tile.constants["SEGMENT"]
+    sizes = {**case.sizes, "H": case.sizes["H"] * count, "N": length, "N0": chunk, "J": chunk}
+    setting = {"BE": tile.constants["BE"], "WARPS": tile.warps, "STAGES": tile.stages}
     unit = "alu" if case.dtype == "fp32" else "tensor" if 90 <= capability < 120 and chunk >= 64 else "tensor_sync"
     words = WORD_BYTES[case.dtype]
-    return [Launch("lightning_attention", sizes, f"{mapping}_{unit}", setting, word_bytes=words)]
+    walk = Launch("lightning_attention", sizes, f"walk_{unit}", setting, word_bytes=words)
+    if count == 1:
+        return [walk]
+    return [Launch("lightning_attention", sizes, f"states_{unit}", setting, word_bytes=words), walk]
 
 
 def _case(b: int, h: int, tokens: int, deep: int = 128, wide: int = 128, dtype: str = "bf16") -> Case:
@@ -222,7 +209,7 @@ LINEAR_ATTENTION = TritonKernel(
     launches=launches,
     tiny=[
         *(_case(1, 2, tokens, deep, wide, "fp32") for tokens, deep, wide in ((50, 16, 24), (1, 20, 8))),
-        *(_case(b, h, tokens, 32, 40, "fp16") for b, h, tokens in ((1, 2, 150), (2, 1, 64), (17, 4, 33))),
+        *(_case(b, h, tokens, 32, 40, "fp16") for b, h, tokens in ((1, 2, 150), (1, 1, 600), (17, 4, 33))),
     ],
 )
 KERNELS = (LINEAR_ATTENTION,)

@@ -22,6 +22,7 @@ _TCGEN = ((128, 256, 64, 8, 3), (128, 128, 64, 4, 4), (64, 128, 64, 4, 4))
 _MMA = ((128, 256, 32, 8, 3), (128, 128, 32, 4, 4), (64, 128, 32, 4, 4), (64, 64, 64, 4, 4))
 _MFMA = ((256, 128, 64, 8, 2), (128, 128, 32, 4, 2), (64, 64, 64, 4, 2))
 _FEW = ((32, 64, 64, 4, 5), (16, 64, 128, 4, 4), (16, 32, 128, 4, 4))  # rows too few for wider instructions
+_RAGGED = ((128, 128, 32, 8, 2), (64, 128, 32, 8, 2), (64, 64, 32, 4, 2), (16, 64, 32, 4, 2))  # words load one by one
 _LANES = ((64, 64, 16, 4, 3), (32, 32, 32, 4, 3))  # full FP32, which no matrix instruction keeps
 _RATES = {80: 1024, 90: 2048, 100: 4096, 942: 1024}  # multiply-accumulates of a processor in a cycle, fp16
 _SPLITS = (1, 2, 4, 8)
@@ -30,6 +31,8 @@ _SPLITS = (1, 2, 4, 8)
 def _shapes(case: Case, capability: int) -> tuple[tuple[int, int, int, int, int], ...]:
     if case.dtype == "fp32":
         return _LANES if capability < 100 else ((32, 32, 32, 4, 3),)
+    if case.sizes["K"] % 16 or case.sizes["N"] % 16:
+        return _RAGGED
     wide = {90: _WGMMA, 100: _TCGEN, 942: _MFMA}.get(capability, _MMA)
     few = tuple((*shape[:4], 2) for shape in _FEW) if capability == 942 else _FEW
     return (*wide, *few)
@@ -165,9 +168,11 @@ def launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch]:
     shape = {name: tile.constants[constant] for name, constant in names.items()}
     shape |= {"STAGES": tile.stages, "WARPS": tile.warps}
     mapping, words = f"tiled_{unit}", WORD_BYTES[case.dtype]
-    if tile.constants["SPLIT"] > 1:
-        mapping, shape = f"{mapping}_parts", {**shape, "K0": _part(case.sizes["K"], tile)}
-    return [Launch("matmul", dict(case.sizes), mapping, shape, word_bytes=words)]
+    if tile.constants["SPLIT"] == 1:
+        return [Launch("matmul", dict(case.sizes), mapping, shape, word_bytes=words)]
+    part = _part(case.sizes["K"], tile)
+    sizes = {**case.sizes, "K": part * tile.constants["SPLIT"], "K0": part}
+    return [Launch("split_matmul", sizes, mapping, {**shape, "K0": part}, word_bytes=words)]
 
 
 def _unit(case: Case, tile: Tile, capability: int) -> str:

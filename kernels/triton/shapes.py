@@ -1,4 +1,4 @@
-"""What rules for tiles and signatures are made of: bytes of a word, powers of two, processors of a GPU. No torch here."""
+"""What rules for tiles and signatures are made of: bytes of a word, powers of two, processors of a GPU."""
 
 from __future__ import annotations
 

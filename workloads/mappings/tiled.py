@@ -3,7 +3,7 @@ on the way to shared memory, as many blocks on an SM as registers and shared mem
 
 `tiled_tensor` uses the instructions of a group of warps (wgmma, tcgen05), which read both operands from shared memory;
 `tiled_tensor_sync` those of a warp (mma.sync), whose operands pass through its registers; `tiled_alu` the FP32 lanes.
-With `_parts` blocks share a sum: each leaves its part, of K0, in memory, and a second kernel adds them up.
+In parts, blocks share a sum: each leaves its part, of K0, in memory, and a second kernel adds them up.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from .rows import MEMORY, delay
 
 _SOURCE = (
     "kernels/triton/device/matmul.py as Triton 3.7 compiles it for sm_80 and sm_90: buffers of shared memory are "
-    "STAGES for wgmma and one less for mma.sync; a thread has its sums and about 64 registers more (72 to 222 in all). A step "
-    "costs a barrier (30 cycles) and the latency of the first operands from shared memory (33), a block 3500 cycles at "
-    "its start and end: sums of published latencies, as in fused attention, assumed"
+    "STAGES for wgmma and one less for mma.sync; a thread has its sums and about 64 registers more (72 to 222 in all). "
+    "A step costs a barrier (30 cycles) and the latency of the first operands from shared memory (33), a block 3500 "
+    "cycles at its start and end: sums of published latencies, as in fused attention, assumed"
 )
 _ADDED = 1024  # elements that a block of the second kernel adds up
 _BUFFERS = {"tensor": "STAGES", "tensor_sync": "(STAGES - 1)", "alu": "(STAGES - 1)"}
@@ -48,6 +48,7 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         },
         "SPLIT": 1,
         "PARTS": 1,
+        "RAGGED": "where(K % 16 + N % 16 > 0, 1, 0)",
         "STEP": 16 if unit == "alu" else 64 if unit == "tensor" else 32,
         "STAGES": 3,
         "REGISTERS": "BM * BN / (32 * WARPS) + 64",
@@ -66,6 +67,9 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         awaits={"dram": first, "l2": first},
         settles=["dram"],
     )
+    # rows that do not start at multiples of 16 bytes are loaded word by word: a test, an address, a load and a store
+    words = {"mac": "4 * RAGGED * (1 / BM + 1 / BN)"}
+    alone = {"einsums": [product.einsum], "unit": "alu", "space": {"lanes": ["m", "n"]}, "implied": words}
     added = {
         "einsums": ["Z"],
         "nest": [
@@ -79,19 +83,18 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
     return {
         "source": _SOURCE,
         "variant": "parts" if parts else "plain",
-        **({"sizes": {"K0": "ceil_div(K, 2)"}, "widths": {"P": 4}} if parts else {}),
+        **({"sizes": {"K0": "ceil_div(K, 4)"}, "widths": {"P": 4}} if parts else {}),
         "word_bytes": 4 if unit == "alu" else 2,
         "params": params,
         "bind": [
             *product.bind(unit),
+            alone,
             *([{"einsums": ["Z"], "unit": "alu", "space": {"lanes": ["n", "m"]}}] if parts else []),
         ],
         "groups": [group, added] if parts else [group],
     }
 
 
-TILED = {
-    f"tiled_{unit}{'_parts' if parts else ''}": _tiled(unit, parts)
-    for unit in ("tensor", "tensor_sync", "alu")
-    for parts in (False, True)
-}
+_UNITS = ("tensor", "tensor_sync", "alu")
+TILED = {f"tiled_{unit}": _tiled(unit, parts=False) for unit in _UNITS}
+TILED_PARTS = {f"tiled_{unit}": _tiled(unit, parts=True) for unit in _UNITS}

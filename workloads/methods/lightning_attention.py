@@ -2,10 +2,11 @@
 
 A block reads its own keys as a masked product (left product) and everything before through a running state of D x E
 (right product), so that no sum over positions is taken and a token costs the same at every length. `blocks` is the
-kernel's arithmetic, `recurrent` the same token by token, `decode` one step of it, `backward` the gradients, with the
-state recomputed and a second state that runs from the end, `training` both directions, `layer` the whole layer: SiLU
-projections, the mixer, a normalization, a low-rank output gate, and a gated linear unit. The released forward kernel
-handles 32 of the value dimensions at a time and does the rest of the work again for each: presets `bench_released`.
+kernel's arithmetic, `states` the part of it that makes the last state, `recurrent` the same token by token, `decode`
+one step of it, `backward` the gradients, with the state recomputed and a second state that runs from the end,
+`training` both directions, `layer` the whole layer: SiLU projections, the mixer, a normalization, a low-rank output
+gate, and a gated linear unit. The released forward kernel handles 32 of the value dimensions at a time and does the
+rest of the work again for each: presets `bench_released`.
 
 Ranks: b batch, h heads, n token (n1 blocks of n0, j key in a block, r block from the end), d dimension of queries and
 keys, e of values, c width, g width of the gate, f of the gated linear unit.
@@ -57,6 +58,15 @@ GV[b,h,n1*N0+n0,e] = sum(P[b,h,n1,j,n0] * GO[b,h,n1*N0+j,e], j) + sum(KD[b,h,n1,
 BLOCKS = f"{_STATE}{_OUTPUT}"
 BACKWARD = f"{_STATE}{_GRADIENTS}"
 TRAINING = f"{_STATE}{_OUTPUT}{_GRADIENTS}"
+
+STATES = """
+DE[h,n0]           = exp((n0 + 1 - N0) * A[h])
+DB[h]              = exp((0 - N0) * A[h])
+KD[b,h,n1,n0,d]    = K[b,h,n1*N0+n0,d] * DE[h,n0]
+KV[b,h,d,e,0]      = 0
+KV[b,h,d,e,n1+1]   = KV[b,h,d,e,n1] * DB[h] + sum(KD[b,h,n1,n0,d] * V[b,h,n1*N0+n0,e], n0)
+S[b,h,d,e]         = KV[b,h,d,e,N1]                                       # what a segment adds to the state
+"""
 
 RECURRENT = """
 DB[h]            = exp(0 - A[h])
@@ -111,6 +121,9 @@ def reference(variant: str, given: Mapping[str, torch.Tensor], sizes: Mapping[st
     if variant == "decode":
         state = torch.exp(-slope)[:, None, None] * given["KVP"] + given["K"][..., :, None] * given["V"][..., None, :]
         return {"O": (given["Q"][..., None, :] @ state)[..., 0, :]}
+    if variant == "states":
+        left = torch.arange(given["K"].shape[2] - 1, -1, -1, dtype=slope.dtype)
+        return {"S": torch.einsum("hn,bhnd,bhne->bhde", torch.exp(-slope[:, None] * left), given["K"], given["V"])}
     if variant != "layer":
         q, k, v = (given[name].clone().requires_grad_() for name in ("Q", "K", "V"))
         o = _mixed(q, k, v, slope)
@@ -200,6 +213,7 @@ METHOD = Method(
     cascades={
         "blocks": BLOCKS,
         "recurrent": RECURRENT,
+        "states": STATES,
         "decode": DECODE,
         "backward": BACKWARD,
         "training": TRAINING,
@@ -225,6 +239,7 @@ METHOD = Method(
         "tnl_7b": "recalled: 30 layers of width 4096; the count of parameters, 6.9 billion, agrees",
     },
     mappings=LINEAR,
+    interchangeable=("blocks", "recurrent"),
     weights=("WQ", "WK", "WV", "WL", "WG", "WO", "W1", "W2", "W3"),
     state=("KVP",),
     reference=reference,

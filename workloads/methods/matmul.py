@@ -6,17 +6,12 @@ from ..mappings.products import MAPPINGS
 from ..mappings.tiled import TILED
 from ..method import Method
 
-PARTS = """
-P[k1,m,n] = sum(A[m,k1*K0+k0] * B[k1*K0+k0,n], k0)
-Z[m,n]    = sum(P[k1,m,n], k1)                    # for matrices with fewer tiles than the machine has workers
-"""
-
 METHOD = Method(
     name="matmul",
     title="Matrix product",
     question="What share of the peak does a product of this shape reach, and how much buffer does it need?",
     source="textbook; with a buffer of S words it moves at least about 2*M*N*K/sqrt(S) (Hong and Kung, 1981)",
-    cascades={"plain": "Z[m,n] = sum(A[m,k] * B[k,n], k)\n", "parts": PARTS},
+    cascades={"plain": "Z[m,n] = sum(A[m,k] * B[k,n], k)\n"},
     sizes={"M": 4096, "N": 4096, "K": 4096},
     presets={
         "square_1k": {"M": 1024, "N": 1024, "K": 1024},

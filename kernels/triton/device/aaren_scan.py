@@ -1,10 +1,10 @@
 """Softmax averages of all prefixes (Aaren): O[t] = sum over s <= t of exp(X[s]) V[s], over the sum of the exponentials.
 
 The state of a prefix is a maximum m, a sum u of exponentials and a weighted sum w, and two states join into one: an
-associative operation. Within a chunk the maxima and sums of all prefixes come from a parallel scan; with them the weighted sums of
-all prefixes are one product with a triangular matrix of exponentials, none of which is above 1. Chunks follow each other in
-a block, with the state in registers. Long sequences are cut into segments, side by side: first the state of every
-segment, then its prefixes on top of the states before it.
+associative operation. Within a chunk the maxima and sums of all prefixes come from a parallel scan; with them the
+weighted sums of all prefixes are one product with a triangular matrix of exponentials, none of which is above 1. Chunks
+follow each other in a block, with the state in registers. Long sequences are cut into segments, side by side: first the
+state of every segment, then its prefixes on top of the states before it.
 """
 
 import triton
@@ -69,8 +69,8 @@ def prefixes(
     """O[B*H,T,E] of X[B*H,T] and V[B*H,T,E]. A block: BE features of one segment of SEGMENT tokens of one head.
 
     BEFORE, at least 2 and no less than SEGMENTS, is the width of the tile of states that stand before a segment; with 0
-    there is one segment, and no state is read. The weighted sum of what stands before a chunk is the same in every row of
-    its tile: a second product carries it on, so that no row has to be taken out of registers.
+    there is one segment, and no state is read. The weighted sum of what stands before a chunk is the same in every row
+    of its tile: a second product carries it on, so that no row has to be taken out of registers.
     """
     segment = tl.program_id(0)
     columns = tl.program_id(1) * BE + tl.arange(0, BE)
