@@ -16,6 +16,7 @@ from .block import Block, Product
 from .occupancy import LIMITS, resident
 
 OTHERS = {"sm_80": 24, "sm_90": 24, "sm_100": 16, "gfx942": 40}  # indices, bounds, running values: assumed
+ROWS = 8  # those of a kernel without products
 COPY_REGISTERS = 2  # a 64-bit address
 COPY_BYTES = 16  # of one cp.async of a thread
 MBARRIER = 8
@@ -65,10 +66,17 @@ def _shared_bytes(block: Block, target: str, warps: int, stages: int) -> int:
         held += 4 * sum(block.vectors) * (stages - 1) if block.products and target != "gfx942" else 0
     elif overlapped:
         held += sum(size[name] for name in block.streamed)
-    else:  # each is written, read into fragments and gone
-        turns = [sum(size[name] for name in {one.left, one.right} & set(block.streamed)) for one in block.products]
-        held += max(turns, default=0) if target != "gfx942" else max(size.values(), default=0)
-    held += sum(block.word_bytes * one for one in _exchanged(block, target, warps))
+    elif target == "gfx942":  # each is written, read into fragments and gone
+        held += max(size.values(), default=0)
+    else:
+        held += max(
+            (sum(size[name] for name in {one.left, one.right} & {*block.streamed}) for one in block.products), default=0
+        )
+    exchanged = [block.word_bytes * one for one in _exchanged(block, target, warps)]
+    if target == "gfx942" and stages == 1:
+        held = max(held, *exchanged, 0)
+    else:
+        held += sum(exchanged) if overlapped else max(exchanged, default=0)
     held += _barriers(block, target, warps, stages) * MBARRIER
     scratch = block.word_bytes * block.stored if block.products and target != "gfx942" else 0
     return max(held + _across_warps(block, target, warps), scratch)
@@ -153,7 +161,7 @@ def _registers(block: Block, target: str, warps: int, stages: int) -> int:
         moving = 0.0
     else:
         moving = COPY_REGISTERS * copied / COPY_BYTES / threads
-    others = OTHERS[target] if block.products else 16
+    others = OTHERS[target] if block.products else ROWS
     return round(others + live / threads + sum(sorted(fragments)[-at_once:]) + moving)
 
 

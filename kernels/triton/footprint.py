@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .assembly import Loop
+from .occupancy import resident
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Resources:
     threads: int
     instructions: Mapping[str, int]
     loops: Sequence[Loop] = ()
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that a multiprocessor holds at once."""
+        return resident(self.target, self.threads, self.registers, self.shared_bytes, self.tensor_columns)
 
     @property
     def main_loop(self) -> Loop | None:

@@ -27,9 +27,9 @@ def kept(launch: Compiled) -> Block:
 
 
 def walked(launch: Compiled) -> Block:
-    """A row that is read twice: running values of each lane, and what is read."""
+    """A row that is read twice: two running values of each lane, and what is read."""
     columns = launch.constants["BLOCK"]
-    return Block(launch.word_bytes, values=2 * columns, reduced=(1, columns))
+    return Block(launch.word_bytes, values=3 * columns, reduced=(1, columns))
 
 
 def elementwise(launch: Compiled) -> Block:

@@ -36,9 +36,7 @@ def test_estimates_are_right_for_nine_of_ten_kernels_and_tiles() -> None:
         assert sum(blocks) >= 0.9 * len(known)
 
 
-def test_a_kernel_compiles_as_recorded() -> None:
-    """One of them here; `lightbound resources --check` compares all."""
+def test_kernels_compile_as_recorded() -> None:
+    """One launch of every function here, and a few more; `lightbound resources --check` compares all."""
     pytest.importorskip("triton")
-    names = sorted(kernels())
-    if names:
-        assert differing(names[:1]) == []
+    assert differing(sample=50) == []
