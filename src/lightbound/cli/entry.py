@@ -17,7 +17,15 @@ import typer
 from lightbound.base.errors import LightboundError, choose_from
 
 # Commands that join those of commands.py.
-from . import bound_command, catalogue_command, host_commands, resources_command, trace_command, v2x_command  # noqa: F401
+from . import (  # noqa: F401
+    bound_command,
+    catalogue_command,
+    host_commands,
+    resources_command,
+    sweep_command,
+    trace_command,
+    v2x_command,
+)
 from .commands import app
 
 # What typer raises on arguments that it cannot read. The class has lived in different packages over typer's
