@@ -91,8 +91,9 @@ def test_the_key_of_a_point_is_that_of_its_content_wherever_it_stands() -> None:
         ({"grid": {"machine.pe_dimm": [8]}}, "Did you mean 'pe_dim'"),
         ({"grid": {"machine.pe_dim": [float("nan")]}}, "is not a number"),
         ({"grid": {"machine.pe_dim": [10**400]}}, "is not a number"),
-        ({"grid": {"preset": ["brt"]}}, "Did you mean 'bert'"),
-        ({"grid": {"mapping": ["bindin"]}, "fixed": {**FIXED, "mapping": None}}, "is given in fixed already"),
+        ({"fixed": {**FIXED, "preset": "brt"}}, "Did you mean 'bert'"),
+        ({"grid": {"mapping": ["binding"]}}, "is given in fixed already"),
+        ({"fixed": {**FIXED, "mapping": "bindin"}}, "Did you mean 'binding'"),
         ({"fixed": {**FIXED, "machine": "fusemx"}}, "Did you mean 'fusemax'"),
         ({"fixed": {**FIXED, "engine": "evnt"}}, "Did you mean 'event'"),
         ({"fixed": {**FIXED, "workload": "a\x1b[31m"}}, "is not a name"),
@@ -100,7 +101,7 @@ def test_the_key_of_a_point_is_that_of_its_content_wherever_it_stands() -> None:
         ({"zip": [{"sizes.M": [1, 2], "sizes.P": [1]}]}, "are not equally many"),
         ({"zip": [{"sizes.M": [1, 1], "sizes.P": [2, 2]}]}, "is given twice"),
         ({"follow": {"sizes.P": "M +"}}, "is not a formula"),
-        ({"follow": {"workload": "M"}}, "is no number"),
+        ({"follow": {"engine": "M"}}, "is no number"),
         ({"keep": ["latncy_s"]}, "Did you mean 'latency_s'"),
         ({"keep": ["traffic_bytes"]}, "is not one number"),
         ({"keep": []}, "keeps nothing"),
@@ -121,9 +122,7 @@ def test_a_sweep_of_too_many_points_is_refused_at_once() -> None:
     thousand = {"from": 1, "to": 1000, "step": 1}
     fields = ("machine.pe_dim", "machine.global_buffer", "sizes.M", "sizes.P")
     with pytest.raises(LightboundError, match=r"1,000,000,000,000 points.* are more than"):
-        plan(
-            grid={**dims, "sizes.M": {"from": 1, "to": 1000, "step": 1}, "sizes.P": {"from": 1, "to": 1000, "step": 1}}
-        )
+        plan(grid=dict.fromkeys(fields, thousand))
     with pytest.raises(LightboundError, match="values of one field"):
         plan(grid={"sizes.M": {"from": 1, "to": 10**12, "step": 1}})
     with pytest.raises(LightboundError, match="has more than 500 columns"):
