@@ -6,7 +6,6 @@ numbers, a mapping with its params, an engine. Nothing here combines them.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -62,7 +61,7 @@ def read_value(where: str, field: str, value: Any) -> Any:
         return _whole(where, value, 0)
     if value is None and field in NAMES:
         return None
-    if isinstance(value, str) and value.strip():
+    if isinstance(value, str) and value.strip() and value.isprintable():
         return value.strip()
     raise LightboundError(where, value, "is not a name", f"Write the name of a {field}.")
 
@@ -70,7 +69,7 @@ def read_value(where: str, field: str, value: Any) -> Any:
 def number(where: str, value: Any) -> int | float:
     """A finite number."""
     plain = isinstance(value, int | float) and not isinstance(value, bool)
-    if not plain or math.isnan(value) or not -1e300 < value < 1e300:
+    if not plain or value != value or not -1e300 < value < 1e300:
         raise LightboundError(where, value, "is not a number", "Write a number, or one with its unit: 8 MiB.")
     return int(value) if float(value).is_integer() and abs(value) < 2**53 else float(value)
 

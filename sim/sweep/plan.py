@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from hashlib import blake2b
 from math import prod
 from typing import Any
@@ -47,6 +47,8 @@ class Plan:
         self.candidates = prod(counts)
         self.inner = prod(axis.count for axis in fast)
         self.slow = len(slow)
+        self._shown: dict[str, list[Any]] = {}
+        self._known_digests: dict[str, NDArray[np.uint8]] = {}
         self._axis_of = {field: number for number, axis in enumerate(self.axes) for field in axis.values}
         if self.candidates > MOST:
             remedy = "Take larger steps or shorter lists: `where` chooses among points that are looked at one by one."
@@ -143,10 +145,17 @@ class Plan:
 
     def rows(self, positions: Positions) -> dict[str, list[Any]]:
         """The columns of the fields at these points, as a table holds them."""
-        return {
-            self.spec.columns[field]: [shown(value) for value in self.plain(field, positions)]
-            for field in self.spec.varying
-        }
+        found: dict[str, list[Any]] = {}
+        for number, axis in enumerate(self.axes):
+            at = self._index(number, positions).tolist()
+            for field in axis.values:
+                if field not in self._shown:
+                    self._shown[field] = [shown(value) for value in axis.values[field].plain]
+                values = self._shown[field]
+                found[self.spec.columns[field]] = [values[one] for one in at]
+        for field in self.spec.follow:
+            found[self.spec.columns[field]] = self.plain(field, positions)
+        return found
 
     def _index(self, number: int, positions: Positions) -> NDArray[np.int64]:
         return positions // self.strides[number] % self.axes[number].count
@@ -158,10 +167,6 @@ class Plan:
             with np.errstate(all="ignore"):
                 wanted &= np.broadcast_to(np.asarray(formula(text)(known), dtype=bool), positions.shape)
         return wanted
-
-    @cached_property
-    def _known_digests(self) -> dict[str, NDArray[np.uint8]]:
-        return {}
 
     def _digests(self, field: str) -> NDArray[np.uint8]:
         if field not in self._known_digests:

@@ -109,6 +109,8 @@ def read_spec(data: Any, where: str, place: Callable[[str, str], str]) -> Spec:
         raise LightboundError(where, None, "is not a mapping of fields", remedy)
     file = check(SweepFile, dict(data), where)
     _once(where, file)
+    if not file.name.isprintable():
+        raise LightboundError(f"{where}: name", ascii(file.name), "is not a line of text", "Write one.")
     fixed = {check_field(f"{where}: fixed", field): value for field, value in file.fixed.items()}
     fixed = {field: read_value(f"{where}: fixed.{field}", field, value) for field, value in fixed.items()}
     to_number = _converter(file, fixed, place)

@@ -23,6 +23,7 @@ from . import (  # noqa: F401
     gpu_commands,
     host_commands,
     resources_command,
+    sweep_command,
     trace_command,
     v2x_command,
 )

@@ -59,7 +59,12 @@ def markdown_table(table: Table) -> str:
     """A table in Markdown, numbers aligned on the right."""
     rule = ["---:" if column in table.right else "---" for column in table.columns]
     rows = [table.columns, rule, *table.rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
+
+
+def _escaped(cell: str) -> str:
+    """Text that Markdown takes as text: no column ends in it, and no HTML begins."""
+    return " ".join(cell.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").split("\n"))
 
 
 def _rows(answer: Answer, title: str) -> str:
