@@ -200,7 +200,7 @@ def _blocks(bench: Bench) -> Figures:
     """Waves of short blocks, one on a multiprocessor at a time: from the end of one to the start of the next."""
     driver, program = bench.driver, memory.block()
     shared, warps, rounds = bench.alone(program), program.threads // 32, 16
-    gaps, times, kernel = [], {}, {}
+    gaps, times, kernel, inside = [], {}, {}, 0.0
     for waves in WAVES:
         blocks = waves * driver.multiprocessors
 
