@@ -41,7 +41,7 @@ def tile(case: Case, capability: int) -> Tile:
     if dim <= 64:
         return tile_of(128, 64, 4, 3)
     if dim <= 128:
-        return tile_of(128, 32, 4, 3)
+        return tile_of(128, 64, 8, 2)
     return tile_of(64, 32, 4, 2)
 
 

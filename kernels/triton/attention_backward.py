@@ -103,7 +103,8 @@ def launcher(shape: Shape, tile: Tile, given: tuple[Any, ...], made: tuple[Any, 
     by_keys = described(q, bq, tma), described(k, bk, tma), described(v, bk, tma), described(upper, bq, tma)
     by_queries = described(q, qq, tma), described(k, qk, tma), described(v, qk, tma), described(upper, qq, tma)
     rows, scale = logsumexp.numel(), shape.dim**-0.5
-    how = {"num_warps": tile.warps, "num_stages": tile.stages}
+    how: dict[str, Any] = {"num_warps": tile.warps, "num_stages": tile.stages}
+    of_rows: dict[str, Any] = {"DIM": shape.dim, "BLOCK": ROWS, "num_warps": 4}
     of_keys, of_queries = _keys_constants(shape, tile), _queries_constants(shape, tile)
     heads, heads_kv = shape.batch * shape.heads, shape.batch * shape.heads_kv
     grids = (
@@ -115,7 +116,7 @@ def launcher(shape: Shape, tile: Tile, given: tuple[Any, ...], made: tuple[Any, 
     sizes = shape.queries, shape.keys
 
     def run() -> None:
-        row_products[grids[0]](out, upper, products, rows, DIM=shape.dim, BLOCK=ROWS, num_warps=4)
+        row_products[grids[0]](out, upper, products, rows, **of_rows)
         keys_gradient[grids[1]](
             *by_keys, logsumexp, products, dk, dv, scale, *sizes, heads_kv, shape.group, section_kv, **of_keys, **how
         )
