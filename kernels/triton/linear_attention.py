@@ -20,6 +20,7 @@ from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, processors, randoms, signature
 
 MOST_SEGMENTS = 32
+AHEAD = 1  # stages more in the launch for states, which has registers and shared memory to spare
 
 
 def _shapes(case: Case, capability: int) -> list[tuple[int, int, int, int]]:
@@ -110,10 +111,11 @@ def prepare(case: Case, tile: Tile, device: str, seed: int) -> Call:
     s = torch.empty((b * h, count, deep, wide) if count > 1 else (1,), dtype=torch.float32, device=device)
     grid = (count, ceil_div(wide, tile.constants["BE"]), b * h)
     shape = {"num_warps": tile.warps, "num_stages": tile.stages}
+    ahead = {**shape, "num_stages": tile.stages + AHEAD}
 
     def run() -> None:
         if count > 1:
-            on_device.states[grid](k, v, slope, s, *numbers, **blocks["states"], **shape)
+            on_device.states[grid](k, v, slope, s, *numbers, **blocks["states"], **ahead)
         on_device.walk[grid](q, k, v, slope, s, o, *numbers, **blocks["walk"], **shape)
 
     return Call(run, lambda: [o], lambda: [_reference(q, k, v, slope)])
@@ -160,7 +162,7 @@ def compiled(case: Case, tile: Tile) -> Sequence[Compiled]:
                 {**constants, **ones},
                 divisible([*tensors, "slope", "s"], numbers),
                 tile.warps,
-                tile.stages,
+                tile.stages + (AHEAD if function == "states" else 0),
             )
         )
     return made
@@ -177,7 +179,8 @@ def launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch]:
     walk = Launch("lightning_attention", sizes, f"walk_{unit}", setting, word_bytes=words)
     if count == 1:
         return [walk]
-    return [Launch("lightning_attention", sizes, f"states_{unit}", setting, word_bytes=words), walk]
+    ahead = {**setting, "STAGES": tile.stages + AHEAD}
+    return [Launch("lightning_attention", sizes, f"states_{unit}", ahead, word_bytes=words), walk]
 
 
 def _case(b: int, h: int, tokens: int, deep: int = 128, wide: int = 128, dtype: str = "bf16") -> Case:

@@ -86,11 +86,11 @@ def prefixes(
         read = others < segment
         theirs = tl.load(m + head * SEGMENTS + others, read, -1e30)
         before_m = tl.max(theirs, 0)
-        share = tl.where(read, tl.exp2((theirs - before_m) * LOG2E), 0.0)
-        before_u = tl.sum(share * tl.load(u + head * SEGMENTS + others, read, 0.0), 0)
+        part = tl.where(read, tl.exp2((theirs - before_m) * LOG2E), 0.0)
+        before_u = tl.sum(part * tl.load(u + head * SEGMENTS + others, read, 0.0), 0)
         at = (head * SEGMENTS + others)[:, None] * E + columns[None, :]
         weighted = tl.load(w + at, read[:, None] & (columns < E)[None, :], 0.0)
-        before_w += tl.sum(share[:, None] * weighted, 0)[None, :]
+        before_w += tl.sum(part[:, None] * weighted, 0)[None, :]
     for at in range(first, end, C):
         tokens = at + place
         score = tl.load(x + head * T + tokens, tokens < end, -1e30).to(tl.float32)
