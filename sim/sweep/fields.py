@@ -17,6 +17,7 @@ TEXTS = ("workload", "machine", "engine", "fill")
 NAMES = ("preset", "variant", "mapping")  # texts that may be left out
 WHOLE = ("word_bytes", "seed")
 PLAIN = (*TEXTS, *NAMES, *WHOLE, "mask")
+NO_MASK = "none"
 PARTS = ("sizes", "options", "machine", "mapping")
 FILES = {"workload": (".txt", ".einsum", ".yaml", ".yml"), "machine": (".yaml", ".yml"), "mapping": (".yaml", ".yml")}
 """Fields whose text may name a file, and how such a name ends."""
@@ -114,9 +115,9 @@ def _refuse_option(where: str, value: Any) -> Any:
 
 
 def _mask(where: str, value: Any) -> Any:
-    """A mask as ``{kind: {argument: value}}``, None for none."""
-    if value in (None, "none"):
-        return None
+    """A mask as ``{kind: {argument: value}}``, or ``none``."""
+    if value in (None, NO_MASK):
+        return NO_MASK
     given = {value: {}} if isinstance(value, str) else value
     if isinstance(given, Mapping) and len(given) == 1:
         kind, arguments = next(iter(given.items()))

@@ -31,7 +31,7 @@ from ..overrides import with_values
 from ..prediction import Prediction
 from ..simulate import simulate
 from ..what_if import kept
-from .fields import part_of
+from .fields import NO_MASK, part_of
 from .plan import Plan, Positions, plan_of
 
 ZERO = ("decomposition_s", "account_s", "energy_by_component")  # tables without entries for what takes nothing
@@ -89,7 +89,11 @@ def _group(plan: Plan, positions: Positions) -> Answers:
 
 def in_one_call(plan: Plan, setting: Mapping[str, Any]) -> bool:
     """Whether points of a group with this setting can be computed together: closed forms, under one mapping."""
-    if plan.inner == 1 or setting.get("engine", "analytical") != "analytical" or setting.get("mask") is not None:
+    if (
+        plan.inner == 1
+        or setting.get("engine", "analytical") != "analytical"
+        or setting.get("mask", NO_MASK) != NO_MASK
+    ):
         return False
     if any(part_of(field)[0] in ("mapping", "options") for field in (*setting, *plan.spec.follow)):
         return False
@@ -140,7 +144,7 @@ def _one(plan: Plan, setting: Mapping[str, Any], position: Positions) -> Answers
         own = {field: plan.plain(field, position)[0] for field in plan.spec.varying}
         fields = {**setting, **own}
         work = _workload(plan, fields).with_sizes(**_of("sizes", fields))
-        if fields.get("mask") is not None:
+        if fields.get("mask", NO_MASK) != NO_MASK:
             kind, arguments = next(iter(fields["mask"].items()))
             queries, keys = (work.sizes.get(rank.upper(), 0) for rank in work.method.mask_ranks)
             work = work.with_mask(named_mask(kind, arguments, queries, keys))

@@ -27,9 +27,7 @@ def sweep(
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option(
-            "--scheduler", metavar="ADDRESS", help="Of a Dask cluster: tcp://host:8786."
-        ),
+        typer.Option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster: tcp://host:8786."),
     ] = None,
     processes: Annotated[
         int | None, typer.Option("--processes", metavar="N", help="Of this machine; as many as cores by default.")

@@ -48,10 +48,10 @@ def _page(answer: Answer, title: str) -> str:
 
 
 def _markdown(answer: Answer, title: str) -> str:
-    parts = [f"# {title}"]
+    parts = [f"# {_text(title)}"]
     for block in answer.blocks:
-        parts += [f"## {block.title}"] if block.title else []
-        parts.append(markdown_table(block.filled()) if isinstance(block, Table) else block.text)
+        parts += [f"## {_text(block.title)}"] if block.title else []
+        parts.append(markdown_table(block.filled()) if isinstance(block, Table) else _text(block.text))
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,12 +59,13 @@ def markdown_table(table: Table) -> str:
     """A table in Markdown, numbers aligned on the right."""
     rule = ["---:" if column in table.right else "---" for column in table.columns]
     rows = [table.columns, rule, *table.rows]
-    return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
+    lines = ((_text(cell).replace("|", "\\|").replace("\n", " ") for cell in row) for row in rows)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _escaped(cell: str) -> str:
-    """Text that Markdown takes as text: no column ends in it, and no HTML begins."""
-    return " ".join(cell.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").split("\n"))
+def _text(text: str) -> str:
+    """Text in which no HTML begins."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _rows(answer: Answer, title: str) -> str:

@@ -68,7 +68,7 @@ def test_masks_engines_tiles_and_machines_are_fields_as_sizes_are() -> None:
     assert len(rows) == 24 and found.failed == 0
     work = lb.workload("attention", M=1024, P=1024)
     masked = {
-        None: work,
+        "none": work,
         "causal": work.with_mask(lb.masks.Causal(1024)),
         "sliding_window(left=255)": work.with_mask(lb.masks.SlidingWindow(1024, 255)),
     }
