@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .commands import Format, MappingName, Preset, Set, SetMachine, Variant, Workload, app
-from .output import check_format, note, publish
+from .commands import Format, MappingName, Preset, Report, Set, SetMachine, Variant, Workload, app
+from .delivering import check_delivery, deliver
+from .output import note
 
 
 def _mask(name: str, help_text: str) -> Any:
@@ -58,6 +59,7 @@ def bound(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw mask, tiles and ladder: .png, .svg or .pdf.")
     ] = None,
+    report: Report = None,
     form: Format = "table",
 ) -> None:
     """How much faster than dense attention a masked kernel can be.
@@ -69,7 +71,7 @@ def bound(
     from . import given
     from .bounding import flags, ladder_answer, search_answer, shape, with_mask
 
-    check_format(form)
+    check_delivery(form, report)
     options = {
         "grid": shape("--grid", grid),
         "window": shape("--window", window),
@@ -90,7 +92,7 @@ def bound(
     else:
         whose = {None: "any", "none": None}.get(backend, backend)
         found = ladder_answer(work, hardware, {**shared, **tiles, "backend": whose}, kernel, plot)
-    publish(found, form)
+    deliver(found, form, report, f"Bounds of {work.name}" + (f" on {hardware.name}" if hardware is not None else ""))
     if plot is not None:
         note(f"Drawn to {plot}")
 

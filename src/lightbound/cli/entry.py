@@ -19,6 +19,7 @@ from lightbound.base.errors import LightboundError, choose_from
 # Commands that join those of commands.py.
 from . import bound_command, catalogue_command, host_commands, trace_command, v2x_command  # noqa: F401
 from .commands import app
+from .provenance import GIVEN
 
 # What typer raises on arguments that it cannot read. The class has lived in different packages over typer's
 # versions; its exported child leads to it in all of them.
@@ -28,6 +29,7 @@ _USAGE: type[BaseException] = typer.BadParameter.__mro__[2]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command (of the process' own arguments if none are given) and return its exit code."""
     command = typer.main.get_command(app)
+    token = GIVEN.set(arguments)
     try:
         given = None if arguments is None else list(arguments)
         code = command.main(args=given, prog_name="lightbound", standalone_mode=False)
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except (BrokenPipeError, SystemExit):  # the reader, `head` say, has seen enough; typer and rich exit on it
         return _silenced()
+    finally:
+        GIVEN.reset(token)
     return code if isinstance(code, int) else 0
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .commands import Format, app
+from .commands import Format, Report, app
+from .delivering import check_delivery, deliver
 from .output import check_format, note, publish
 
 
@@ -43,6 +44,7 @@ def compare(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw scatter and roofline: .png, .svg or .pdf.")
     ] = None,
+    report: Report = None,
     form: Format = "table",
 ) -> None:
     """Predict lightbound's own kernels on this machine, run them, and show both.
@@ -52,9 +54,10 @@ def compare(
     from .comparing import answer
     from .plots import check_drawable
 
-    check_format(form)
+    check_delivery(form, report)
     if plot is not None:
         check_drawable(plot)
-    publish(answer(kernels or (), device, threads, repeats, budget, plot), form)
+    found = answer(kernels or (), device, threads, repeats, budget, plot)
+    deliver(found, form, report, "Predicted and measured on this machine")
     if plot is not None:
         note(f"Drawn to {plot}")
