@@ -13,7 +13,7 @@ from lightbound.sim.ladder import Ladder
 from lightbound.workloads.masks.separable import Separable
 
 TOKENS = 320  # a longer axis is shown tile by tile
-LONGEST = 4096  # tokens of an axis: the pairs of a longer one are too many to look at
+LONGEST = 1024  # tokens of an axis: the pairs of a longer one are too many to look at one by one
 TILES = 1200  # a larger matrix of tiles is thinned out
 VISITED, ATTENDED = 0.8, 0.25  # shades of grey: white is what no tile visits
 PARTLY = 0.55  # a whole tile of which some pairs are attended

@@ -58,6 +58,10 @@ MappingName = Annotated[
         "--mapping", metavar="NAME", help="A mapping of the workload, or a .yaml file; a good one is found by default."
     ),
 ]
+MaskOption = Annotated[
+    list[str] | None,
+    typer.Option("--mask", metavar="NAME=VALUE", help="An option of the workload's mask: window=18,24,24."),
+]
 Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE", help="Write a page with plots (.html), tables (.md) or rows (.csv)."),
@@ -135,6 +139,7 @@ def simulate(
     mapping: MappingName = None,
     set_: Set = None,
     set_machine: SetMachine = None,
+    mask: MaskOption = None,
     causal: Annotated[bool, typer.Option("--causal", help="No query looks ahead.")] = False,
     backward: Annotated[
         bool, typer.Option("--backward", help="The gradients, where the workload has a method for them.")
@@ -174,10 +179,12 @@ def simulate(
     Also traffic by level and tensor, utilization by unit, energy, and what each buffer holds.
     """
     from . import given, kernel
+    from .bounding import with_mask
     from .simulating import answer
 
     check_delivery(form, report)
     work = given.workload(workload, preset, variant, set_ or (), kernel.word_bytes(dtype))
+    work = with_mask(work, kernel.mask_options(work, mask or ()))
     work = kernel.backward(work) if backward else work
     work = kernel.causal(work) if causal else work
     hardware = given.machine(machine, set_machine or ())

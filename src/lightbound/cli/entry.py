@@ -17,7 +17,7 @@ import typer
 from lightbound.base.errors import LightboundError, choose_from
 
 # Commands that join those of commands.py.
-from . import bound_command, catalogue_command, host_commands, trace_command, v2x_command  # noqa: F401
+from . import bound_command, catalogue_command, explore_command, host_commands, trace_command, v2x_command  # noqa: F401
 from .commands import app
 from .provenance import GIVEN
 

@@ -6,10 +6,9 @@ Whatever comes from a user's file is text: the template escapes it, and so does 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 from .answer import Answer, Block, Table, Text
 from .charts.chart import Picture
@@ -43,16 +42,15 @@ def page(answer: Answer, title: str, script: str) -> str:
     made = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     return made.render(
         title=title,
-        opening=[*_filled(opening)],
-        rest=[*_filled(block for block in answer.blocks if block not in opening)],
-        inputs=[*_filled(answer.inputs())],
+        opening=parts("part", opening),
+        rest=parts("more", [block for block in answer.blocks if block not in opening]),
+        inputs=parts("input", answer.inputs()),
         plots=plots(answer.pictures()),
         script=_harmless(script),
         drawing=drawing,
         versions=versions(),
         command=command(),
         moment=moment(),
-        anchor=anchor,
     )
 
 
@@ -61,13 +59,10 @@ def plots(pictures: Sequence[Picture]) -> list[Plot]:
     return [Plot(f"plot-{number}", one, figure(one)) for number, one in enumerate(pictures, 1)]
 
 
-def anchor(text: str) -> str:
-    """A title as the name of its place in a page."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _filled(blocks: Iterable[Block]) -> Iterator[Any]:
-    return (block.filled() if isinstance(block, Table) else block for block in blocks)
+def parts(name: str, blocks: Sequence[Block]) -> list[tuple[str, Block]]:
+    """Blocks, tables without their empty columns, each with a name for its place."""
+    filled = [block.filled() if isinstance(block, Table) else block for block in blocks]
+    return [(f"{name}-{number}", block) for number, block in enumerate(filled, 1)]
 
 
 def _harmless(script: str) -> str:

@@ -104,7 +104,8 @@ def sweep_charts(name: str, values: Sequence[Any], studies: Sequence[Study]) -> 
     says = f"The 95th percentile of latency goes from {seconds(first)} to {seconds(last)} over the sweep of {name}."
     mark = Mark("y", deadline, f"deadline: {seconds(deadline)}")
     y = Axis("time", "s", log=True)
-    told = ", ".join(f"{one.name} {float(one.y[0]):.0%} to {float(one.y[-1]):.0%}" for one in shares)
+    known = [(one.name, [float(y) for y in one.y if y == y]) for one in shares]
+    told = ", ".join(f"{label} {found[0]:.0%} to {found[-1]:.0%}" for label, found in known if found)
     return [
         Chart("Latency", says, across, y, times, [mark]),
         Chart("Shares", f"Over the sweep: {told}.", across, Axis("share", "%"), shares),

@@ -44,12 +44,12 @@ def _chart(chart: Chart) -> Figure:
         layout["yaxis"] |= {"autorange": "reversed", "type": "category", "ticklabelstandoff": 4}
         layout["barmode"] = "stack" if chart.stacked else "group"
         if any(one.labels for one in bars) and not chart.x.log:  # room for the words beside the longest bar
-            layout["xaxis"]["range"] = [0, 1.18 * max(_numbers(chart, "x"))]
+            layout["xaxis"]["range"] = [0, 1.25 * max(_numbers(chart, "x"))]
         layout["bargap"] = 0.25
     drawn = [_mark(mark, chart) for mark in chart.marks]
     layout["shapes"] = [shape for shape, _ in drawn]
     layout["annotations"] = [words for _, words in drawn if words["text"]]
-    layout["showlegend"] = len(chart.series) > 1
+    layout["showlegend"] = len(data) > 1
     return {"data": data, "layout": layout}
 
 
@@ -89,20 +89,18 @@ def _axis(axis: Axis, values: Sequence[float]) -> Figure:
     if not values:  # names
         return made
     made["nticks"] = TICKS
-    made |= {"type": "log"} if axis.log else {"rangemode": "tozero"}
+    if axis.log:
+        marks = _powers_of_two(min(values), max(values)) if axis.unit == "B" else _round(min(values), max(values))
+        return made | {"type": "log", "tickvals": marks, "ticktext": [_short(axis, mark) for mark in marks]}
+    made |= {"rangemode": "tozero"} if axis.unit else {}
     if axis.unit == "s":
         made |= {"tickformat": "~s", "ticksuffix": "s"}
     elif axis.unit == "%":
         made["tickformat"] = "~%"
     elif axis.unit == "x":
         made |= {"tickformat": "~g", "ticksuffix": "x"}
-    elif axis.unit == "B" and axis.log:
-        marks = _powers_of_two(min(values), max(values))
-        made |= {"tickvals": marks, "ticktext": [axis.say(mark) for mark in marks]}
     elif axis.unit == "B":
         made |= {"tickformat": "~s", "ticksuffix": "B"}
-    elif axis.log:
-        made |= {"tickformat": "~s", "dtick": 1} if _decades(values) <= TICKS else {"tickformat": "~s"}
     return made
 
 
@@ -112,15 +110,32 @@ def _powers_of_two(least: float, most: float) -> list[float]:
     return [2.0**power for power in range(first, last + 1, step)]
 
 
-def _decades(values: Sequence[float]) -> float:
-    return math.log10(max(values) / min(values)) if values else 0.0
+def _round(least: float, most: float) -> list[float]:
+    """1, 2, 5, 10, ... from below the least to above the most; only powers of ten where those are many."""
+    first, last = math.floor(math.log10(least)) - 1, math.ceil(math.log10(most)) + 1
+    decades = math.log10(most / least)
+    if decades > TICKS / 3:
+        step = max(1, math.ceil(decades / TICKS))
+        return [10.0**power for power in range(first, last + 1, step)]
+    fine = (1, 2, 3, 5, 7) if decades < 1 else (1, 2, 5)
+    return [digit * 10.0**power for power in range(first, last + 1) for digit in fine]
+
+
+def _short(axis: Axis, value: float) -> str:
+    """A value at an axis: with its unit, or with the letter of its thousands."""
+    if axis.unit:
+        return axis.say(value)
+    power = max(-1, min(5, math.floor(math.log10(value) / 3 + 1e-9)))
+    return f"{value / 1000.0**power:.4g}{('', 'k', 'M', 'G', 'T', 'P', 'm')[power]}"
 
 
 def _numbers(chart: Chart, name: str) -> list[float]:
     axis = chart.x if name == "x" else chart.y
     found = [value for one in chart.series for value in getattr(one, name)]
     found += [mark.at for mark in chart.marks if mark.axis == name]
-    return [value for value in found if not isinstance(value, str) and (value > 0 or not axis.log)]
+    return [
+        value for value in found if not isinstance(value, str) and math.isfinite(value) and (value > 0 or not axis.log)
+    ]
 
 
 def _trace(chart: Chart, one: Series, number: int) -> Figure:
@@ -128,8 +143,8 @@ def _trace(chart: Chart, one: Series, number: int) -> Figure:
     colour = COLOURS[style % len(COLOURS)]
     trace: Figure = {
         "name": escape(one.name),
-        "x": [_shown(value) for value in one.x],
-        "y": [_shown(value) for value in one.y],
+        "x": [_shown(value, chart.x) for value in one.x],
+        "y": [_shown(value, chart.y) for value in one.y],
         "hoverinfo": "text",
         "hovertext": _hover(chart, one),
     }
@@ -155,11 +170,11 @@ def _trace(chart: Chart, one: Series, number: int) -> Figure:
     return trace
 
 
-def _shown(value: Value) -> Value | None:
-    """A number that JSON knows; text as Plotly shows it."""
+def _shown(value: Value, axis: Axis) -> Value | None:
+    """A number that JSON knows and that has a place on the axis; text as Plotly shows it."""
     if isinstance(value, str):
         return escape(value)
-    return float(value) if math.isfinite(value) else None
+    return float(value) if math.isfinite(value) and (value > 0 or not axis.log) else None
 
 
 def _hover(chart: Chart, one: Series) -> list[str]:

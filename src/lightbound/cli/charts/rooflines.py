@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .chart import Axis, Chart, Mark, Series
+from .chart import Axis, Chart, Series
 
 WIDER = 8.0  # than the points, on both sides
 
@@ -49,5 +49,4 @@ def roofline(
         f"{best.name} at {macs / best.time_s:.3g} a second."
     )
     x, y = Axis("multiply-adds a byte of memory traffic", log=True), Axis("multiply-adds a second", log=True)
-    marks = [Mark("x", ridge, "ridge")]
-    return Chart(title, says, x, y, series, marks)
+    return Chart(title, says, x, y, series)
