@@ -59,7 +59,7 @@ def _at(case: Case, blocks: tuple[int, int, int, int], capability: int) -> Tile:
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """128 queries by 64 keys for two warp groups (of tiles that were tried on an H200 the best), least work in shape."""
+    """128 queries by 64 keys for two warp groups, the best that was tried on an H200, in the shape with least work."""
     return _at(case, _blocks(case, capability), capability)
 
 
