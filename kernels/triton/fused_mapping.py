@@ -6,10 +6,10 @@ On Hopper the warps of a block march together, so that a visit (a tile of querie
 2. the maximum of each row, of scores that were tested before where a mask cuts the tile;
 3. exponentials, with all that is done to scores and sums beside them: special function units and lanes overlap.
 
-Blocks that share a processor contend for what each part uses. Cycles of a visit in which no unit of those works (`delay`)
-follow from latencies that a probe of an H200 measured (validate/measurements/h200_probe.json) and from what the code of
-a loop (`Loop`, from SASS of Triton 3.6 and 3.7 for sm_90) issues when. Elsewhere blocks are those of mapping
-`flash_sync` of workload `attention`.
+Blocks that share a processor contend for what each part uses. Cycles of a visit in which none of those units works
+(`delay`) follow from latencies that a probe of an H200 measured (validate/measurements/h200_probe.json), and from what
+the code of a loop (`Loop`, from SASS of Triton 3.6 and 3.7 for sm_90) issues when. Elsewhere blocks are those of
+mapping `flash_sync` of workload `attention`.
 """
 
 from __future__ import annotations
