@@ -24,11 +24,12 @@ def straight(count: int) -> Program:
     """`count` multiply-adds one after the other, between noting the clock first and last of all."""
     names = [f"%x{chain}" for chain in range(CHAINS)]
     body = unrolled(count, lambda index: "fma.rn.f32 {0}, {0}, {0}, {0};".format(names[index % CHAINS]))
+    starts = [f"add.u32 {one}, %thread, {chain};" for chain, one in enumerate(names)]
     name = f"straight_{count}"
     entry = "\n".join(
         (head(name, THREADS, registers(x=("b32", CHAINS))).replace(
             "ld.param.u64 %out", "mov.u64 %start, %clock64;\nmov.u64 %ns, %globaltimer;\nld.param.u64 %out", 1),
-         *(f"add.u32 {one}, %thread, {chain};" for chain, one in enumerate(names)), body, END, sink(names), record(THREADS // 32), "ret;\n}")
+         *starts, body, END, sink(names), record(THREADS // 32), "ret;\n}")
     )  # fmt: skip
     return Program(name, entry, {}, count, THREADS)
 
