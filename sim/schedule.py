@@ -128,6 +128,12 @@ def make_schedule(
         ports = _ports(machine, einsums, demands, mine)
         cycle, stays = rounds(list(demands.values()), contexts, delay + behind, list(beside.values()), ports)
         waited = dict(zip(demands, stretches(list(demands.values()), contexts, cycle, ports), strict=True))
+        # tasks that do not fill the last round of an instance run among fewer
+        last = where(resident > 1, busiest % maximum(resident, 1), 0)
+        if np.any(np.asarray(last) > 0):
+            fewer = maximum(1, contexts * last / maximum(resident, 1))
+            alone_cycle, _ = rounds(list(demands.values()), fewer, delay + behind, list(beside.values()), ports)
+            cycle = where(last > 0, ((busiest - last) * cycle + last * alone_cycle) / busiest, cycle)
         waits["contention"] = maximum(0, mine * cycle - total)
         busiest_unit = maximum(*(demand + beside[name] for name, demand in demands.items()))
         alone = sum(demands.values(), 0) + delay + behind
