@@ -12,13 +12,14 @@ from .rows import BLOCK_SUM, CACHE, MEMORY, delay
 _SOURCE = (
     "kernels/triton/device/aaren_scan.py, SASS of Triton 3.6 for sm_90: beside products, exponentials, multiplications "
     "and conversions a thread has 390 instructions a chunk (the scan over a chunk, stores to shared memory, tests, "
-    "addresses), two thirds of them integer ones, and 130 in `states`. A chunk goes through 21 barriers (21 cycles), 21 "
-    "shuffles (24), 20 loads from shared memory (23) and 18 exponentials (17) that wait for each other, two wgmma (72 "
-    "beyond their products), and 236 instructions of the scan's chain (4.16): latencies measured on an H200 (lightbound "
-    "probe cuda); 412 between blocks. With two stages a chunk is loaded when the one before is done"
+    "addresses), two thirds of them integer ones, and 130 in `states`. A chunk goes through 21 barriers (21 cycles), "
+    "21 shuffles (24), 20 loads from shared memory (23) and 18 exponentials (17) that wait for each other, two wgmma "
+    "(72 beyond their products), and 236 instructions of the scan's chain (4.16): latencies measured on an H200 "
+    "(lightbound probe cuda); 412 between blocks. With two stages a chunk is loaded when the one before is done"
 )
 _CHAIN = round(21 * 21 + 21 * 24 + 20 * 23 + 18 * 17 + 2 * 72 + 236 * 3.16)
-_WAY = 64  # bytes a cycle from L2 to an SM
+_WAY = 72  # bytes a cycle from L2 to an SM, of blocks that load at once (probe, bulk.32KiB.l2.all)
+_LATE = "where(STAGES < 3, 1, 0)"  # whether a chunk is loaded only when it is wanted
 _CHUNK = ["PM", "RM", "M", "P", "F", "T", "FT", "RU", "RW", "U", "IU", "W", "O"]
 _SCORES, _OUTPUTS, _ROW = {"lanes": ["i", "n0"]}, {"lanes": ["i", "n0", "e"]}, {"lanes": ["n0", "i"]}
 
@@ -76,10 +77,11 @@ def _walk(unit: str) -> dict[str, Any]:
                     {"do": ["W"], "nest": [{"hold": ["V"], "in": "registers"}]},
                 ],
                 "contexts": "CTAS",
-                "delay": f"{_CHAIN} + where(STAGES < 3, {MEMORY} + word_bytes * N0 * BE / {_WAY}, 0)",
+                "delay": f"{_CHAIN} + {_LATE} * {MEMORY}",
                 # the last segment reads the states of all others together
                 "overhead": f"412 + 2 * {MEMORY} + {CACHE} + (SEGMENTS - 1) * 4 * BE / {_WAY}",
                 "resident": "CTAS",
+                "awaits": {"dram": _LATE, "l2": _LATE},
             }
         ],
     }
