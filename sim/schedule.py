@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -111,6 +112,7 @@ def make_schedule(
     overhead = overhead - hidden
     spent = _spent_in_slots(slots)
     waited: dict[str, Number] = {}
+    ramp: Number = 0
     spent["waiting"] = sum(waits.values(), 0)
     if group.contexts != 0:
         at_once = _demands(machine, slots, mine)
@@ -129,9 +131,21 @@ def make_schedule(
         behind = hidden * tasks / epochs
         wanted = [Port(*(_padded(part, demands) for part in (port.held, port.needed)), ordered) for port in ports]
         least = maximum(0, *at_once.values())
-        cycle, stays = rounds(list(demands.values()), contexts, delay + behind, list(beside.values()), wanted, least)
+        turn = partial(
+            rounds, list(demands.values()), delay=delay + behind, beside=list(beside.values()), ports=wanted,
+            least=least,
+        )  # fmt: skip
+        cycle, stays = turn(contexts=contexts)
         waited = dict(zip(demands, stretches(list(demands.values()), contexts, cycle, wanted), strict=True))
+        # tasks that do not fill the last round of an instance run among fewer
+        last = where(resident > 1, busiest % maximum(resident, 1), 0)
+        if np.any(np.asarray(last) > 0):
+            alone_cycle, _ = turn(contexts=maximum(1, contexts * last / maximum(resident, 1)))
+            cycle = where(last > 0, ((busiest - last) * cycle + last * alone_cycle) / busiest, cycle)
         waits["contention"] = maximum(0, mine * cycle - total)
+        busiest_unit = maximum(*(demand + beside[name] for name, demand in demands.items()))
+        alone = sum(demands.values(), 0) + delay + behind
+        ramp = maximum(0, alone - busiest_unit - contexts * (cycle - busiest_unit))
         at_units = sum(stays, 0.0)
         scale = maximum(total, mine * cycle) / maximum(cycle, at_units)
         spent = {name: stay * scale for name, stay in zip(demands, stays, strict=True)}
@@ -144,6 +158,9 @@ def make_schedule(
                 reads = read_s[level] * machine.clock_hz * evaluate(part, nests.environment)
                 waits[f"{level} reads"] = spent[level] = reads
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
+    if np.any(np.asarray(ramp) > 0):
+        waits["ramp"] = ramp
+        spent["waiting"] = spent.get("waiting", 0) + ramp
     if group.overhead != 0 and np.any(np.asarray(overhead) > 0):
         waits["overhead"] = busiest * overhead
         spent["overhead"] = spent.get("overhead", 0) + busiest * overhead
