@@ -30,7 +30,7 @@ def tile(case: Case, capability: int) -> Tile:
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 0}, 4, 1)
     if capability < 90 or capability >= 100:  # 128 keys spill there
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 1}, block // 16, 3)
-    return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1}, block // 16, 2)
+    return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1}, block // 16, 3)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
@@ -38,7 +38,7 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
     block = case.options["block"]
     if case.dtype == "fp32" or block < 64:
         return ()
-    others = ((block, block // 16, 3), (64, block // 16, 3), (64, block // 16, 4), (64, 4, 3), (block, 4, 2))
+    others = ((block, block // 16, 2), (64, block // 16, 3), (64, block // 16, 4), (64, 4, 3), (block, 4, 2))
     made = [
         Tile({"BLOCK": block, "BLOCK_K": keys, "PTX": int(capability != 942)}, warps, stages)
         for keys, warps, stages in dict.fromkeys(others)
