@@ -89,11 +89,8 @@ def _group(plan: Plan, positions: Positions) -> Answers:
 
 def in_one_call(plan: Plan, setting: Mapping[str, Any]) -> bool:
     """Whether points of a group with this setting can be computed together: closed forms, under one mapping."""
-    if (
-        plan.inner == 1
-        or setting.get("engine", "analytical") != "analytical"
-        or setting.get("mask", NO_MASK) != NO_MASK
-    ):
+    closed = setting.get("engine", "analytical") == "analytical"
+    if plan.inner == 1 or not closed or setting.get("mask", NO_MASK) != NO_MASK:
         return False
     if any(part_of(field)[0] in ("mapping", "options") for field in (*setting, *plan.spec.follow)):
         return False
