@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from lightbound import __version__
 from lightbound.base.document import read_yaml
 from lightbound.base.errors import LightboundError
+from lightbound.base.version import VERSION
 
 from .checks import check
 from .fields import FILES
@@ -124,7 +124,7 @@ class _Run:
                 piece = again.pop() if again else self._piece(self._points(TASK_S, place.workers))
                 if not piece.size:
                     break
-                running[place.submit(compute, self.text, piece, __version__)] = piece
+                running[place.submit(compute, self.text, piece, VERSION)] = piece
                 limit = 1 if again else limit
             if not running:
                 return
