@@ -7,20 +7,25 @@ from typing import Any
 
 from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
-from .shapes import WORD_BYTES, ceil_div, divisible, randoms, signature, torch_type
+from .shapes import WORD_BYTES, ceil_div, divisible, processors, randoms, signature, torch_type
 
 OPS = {"gelu": 0, "add": 1, "silu_mul": 2}  # the function's number in the code for the device
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """Two vectors of 16 bytes of each operand a thread, 128 threads a block."""
-    return Tile({"BLOCK": 2 * 128 * 16 // WORD_BYTES[case.dtype]}, 4, 1)
+    """Two vectors of 16 bytes of each operand a thread, 128 threads a block; one where blocks are fewer than
+    processors.
+    """
+    one = 128 * 16 // WORD_BYTES[case.dtype]
+    few = ceil_div(case.sizes["R"] * case.sizes["N"], 2 * one) < processors(capability)
+    return Tile({"BLOCK": one if few else 2 * one}, 4, 1)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
     """One vector and four a thread, and larger blocks."""
     one = 128 * 16 // WORD_BYTES[case.dtype]
-    return [Tile({"BLOCK": one}, 4, 1), Tile({"BLOCK": 4 * one}, 4, 1), Tile({"BLOCK": 4 * one}, 8, 1)]
+    found = [Tile({"BLOCK": vectors * one}, warps, 1) for vectors, warps in ((1, 4), (2, 4), (4, 4), (4, 8))]
+    return [other for other in found if other != tile(case, capability)]
 
 
 def _inputs(case: Case, device: str, seed: int) -> tuple[Any, Any]:

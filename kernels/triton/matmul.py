@@ -11,10 +11,21 @@ from typing import Any
 
 from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
-from .shapes import WORD_BYTES, ceil_div, divisible, integers, processors, randoms, signature, torch_type
+from .shapes import (
+    WORD_BYTES,
+    alignment,
+    ceil_div,
+    divisible,
+    integers,
+    processors,
+    randoms,
+    signature,
+    torch_type,
+)
 
 GROUP = 8  # rows of tiles whose blocks run together
 ADDED = 1024  # elements whose parts one block adds up
+ASYNC = 4  # bytes, the least that a copy to shared memory moves by itself
 
 # Rows and columns of a tile, steps of its sum, warps, stages: by the matrix instructions of a part.
 _WGMMA = ((128, 256, 64, 8, 3), (128, 128, 64, 8, 4), (64, 128, 64, 4, 4), (64, 64, 64, 4, 5))
@@ -31,7 +42,7 @@ _SPLITS = (1, 2, 4, 8)
 def _shapes(case: Case, capability: int) -> tuple[tuple[int, int, int, int, int], ...]:
     if case.dtype == "fp32":
         return _LANES if capability < 100 else ((32, 32, 32, 4, 3),)
-    if case.sizes["K"] % 16 or case.sizes["N"] % 16:
+    if alignment(case.sizes["K"], case.sizes["N"]) * WORD_BYTES[case.dtype] < ASYNC:
         return _RAGGED
     wide = {90: _WGMMA, 100: _TCGEN, 942: _MFMA}.get(capability, _MMA)
     few = tuple((*shape[:4], 2) for shape in _FEW) if capability == 942 else _FEW
@@ -47,7 +58,7 @@ def _cycles(case: Case, tile: Tile, capability: int) -> float:
     """About how long a case takes with a tile: whole waves of blocks, each bound by its products or by its operands.
 
     A block needs 2500 cycles beside its steps, a second launch 5000 and the bytes of all parts, to
-    memory and back; operands come at 24 bytes a cycle, a product runs
+    memory and back; operands come at 48 bytes a cycle, as what all processors read at once does, a product runs
     at the rate of the unit less what a narrow tile wastes on its operands in shared memory.
     """
     m, n, k = (case.sizes[rank] for rank in "MNK")
@@ -57,7 +68,7 @@ def _cycles(case: Case, tile: Tile, capability: int) -> float:
     part = _part(k, tile)
     blocks = ceil_div(m, rows) * ceil_div(n, columns) * ceil_div(k, part)
     waste = 1 + 16 / rows + 16 / columns
-    work = max(rows * columns * part / rate * waste, (rows + columns) * part * words / 24)
+    work = max(rows * columns * part / rate * waste, (rows + columns) * part * words / 48)
     waves = ceil_div(blocks, processors(capability))
     return waves * (work + 2500) + (5000 + m * n * 4 * split * 2 / 2300 if split > 1 else 0)
 
@@ -97,7 +108,8 @@ def _even(case: Case, tile: Tile) -> bool:
 
 
 def _constants(case: Case, tile: Tile) -> dict[str, Any]:
-    return {**tile.constants, "EVEN": _even(case, tile), "EXACT": case.dtype == "fp32"}
+    aligned = {f"{rank}_ALIGN": alignment(case.sizes[rank]) for rank in "KN"}
+    return {**tile.constants, "EVEN": _even(case, tile), "EXACT": case.dtype == "fp32", **aligned}
 
 
 def prepare(case: Case, tile: Tile, device: str, seed: int) -> Call:

@@ -12,7 +12,18 @@ from typing import Any
 
 from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
-from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, randoms, signature, torch_type
+from .shapes import (
+    WORD_BYTES,
+    alignment,
+    ceil_div,
+    divisible,
+    integers,
+    power_of_two,
+    processors,
+    randoms,
+    signature,
+    torch_type,
+)
 
 LONGEST = {"softmax": 16384, "layernorm": 8192, "rmsnorm": 16384}  # columns that a block keeps
 EPS = 1e-5
@@ -31,19 +42,24 @@ def _kept(case: Case, elements: int, each: int) -> Tile:
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """16 elements a thread, up to 512 threads; a row that is too long goes by 4096 at a time."""
-    if case.sizes["N"] <= LONGEST[case.kernel]:
-        return _kept(case, 1024, 16)
-    return Tile({"BLOCK": 4096}, 8, 1)
+    """16 elements a thread, up to 512 threads; 8 where rows are so few that all of them start at once. A row that is
+    too long goes by 16 KB at a time.
+    """
+    if case.sizes["N"] > LONGEST[case.kernel]:
+        return Tile({"BLOCK": 16384 // WORD_BYTES[case.dtype]}, 16, 1)
+    chosen = _kept(case, 1024, 16)
+    return _kept(case, 1024, 8) if _grid(case, chosen)[0] <= 4 * processors(capability) else chosen
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
     """Fewer and more rows a block, fewer and more elements a thread; or a row read twice."""
-    if case.sizes["N"] > LONGEST[case.kernel]:
-        return [Tile({"BLOCK": block}, warps, 1) for block, warps in ((2048, 4), (4096, 16), (8192, 16), (1024, 4))]
     first = tile(case, capability)
-    others = [_kept(case, elements, each) for elements, each in ((1024, 8), (4096, 16), (1024, 32), (256, 8))]
-    others.append(Tile({"BLOCK": min(4096, max(512, power_of_two(case.sizes["N"])))}, 4, 1))
+    if _twice(first):
+        others = [Tile({"BLOCK": block}, warps, 1) for block, warps in ((4096, 16), (8192, 16), (4096, 8), (1024, 4))]
+    else:
+        shapes = ((1024, 8), (1024, 16), (4096, 16), (1024, 32), (256, 8))
+        others = [_kept(case, elements, each) for elements, each in shapes]
+        others.append(Tile({"BLOCK": min(4096, max(512, power_of_two(case.sizes["N"])))}, 4, 1))
     return [one for place, one in enumerate(others) if one != first and one not in others[:place]]
 
 
@@ -68,8 +84,9 @@ def prepare(case: Case, tile: Tile, device: str, seed: int) -> Call:
 
     def run() -> None:
         function[_grid(case, tile)](
-            x, *vectors, y, *sizes, *eps, **tile.constants, num_warps=tile.warps, num_stages=tile.stages
-        )
+            x, *vectors, y, *sizes, *eps, **tile.constants, ALIGN=alignment(n), num_warps=tile.warps,
+            num_stages=tile.stages,
+        )  # fmt: skip
 
     return Call(run, lambda: [y], lambda: [_reference(case.kernel, x, vectors)])
 
@@ -103,7 +120,7 @@ def compiled(case: Case, tile: Tile) -> Sequence[Compiled]:
             "rows",
             f"{case.kernel}_twice" if _twice(tile) else case.kernel,
             {**signature(case.dtype, tensors, ()), **types, **eps},
-            {**tile.constants, **ones},
+            {**tile.constants, "ALIGN": alignment(case.sizes["N"]), **ones},
             divisible(tensors, numbers),
             tile.warps,
             tile.stages,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import gcd
 from typing import Any
 
 WORD_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
@@ -23,6 +24,11 @@ def power_of_two(number: int) -> int:
 def ceil_div(number: int, divisor: int) -> int:
     """How many tiles of `divisor` cover `number`."""
     return -(-number // divisor)
+
+
+def alignment(*sizes: int) -> int:
+    """The largest power of two, up to 16, that divides all of some sizes."""
+    return gcd(16, *sizes)
 
 
 def torch_type(dtype: str) -> Any:

@@ -20,13 +20,16 @@ def _tile_of(block, rows, columns, GROUP: tl.constexpr):
 def product(
     a, b, c, M, N, K, PART,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, GROUP: tl.constexpr,
-    EVEN: tl.constexpr, SPLIT: tl.constexpr, EXACT: tl.constexpr,
+    EVEN: tl.constexpr, SPLIT: tl.constexpr, EXACT: tl.constexpr, K_ALIGN: tl.constexpr, N_ALIGN: tl.constexpr,
 ):  # fmt: skip
     """C[M,N] = A[M,K] @ B[K,N], all row by row. With SPLIT parts, part s sums PART of K into C[s,M,N].
 
-    EVEN: BK divides what each part sums, so that no operand needs a mask. EXACT: products in full FP32. Rows and
-    columns beyond the matrix repeat others, and are not stored.
+    EVEN: BK divides what each part sums, so that no operand needs a mask. EXACT: products in full FP32. K_ALIGN and
+    N_ALIGN divide K and N: said in their arithmetic, they let vectors of so many words move where Triton itself knows
+    of 16 only. Rows and columns beyond the matrix repeat others, and are not stored.
     """
+    K = K // K_ALIGN * K_ALIGN
+    N = N // N_ALIGN * N_ALIGN
     tile_m, tile_n = _tile_of(tl.program_id(0), tl.cdiv(M, BM), tl.cdiv(N, BN), GROUP)
     part = tl.program_id(1)
     first = part * PART

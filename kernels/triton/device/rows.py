@@ -1,4 +1,8 @@
-"""Softmax and normalizations of the rows of a matrix: rows that stay in registers, and rows that are read twice."""
+"""Softmax and normalizations of the rows of a matrix: rows that stay in registers, and rows that are read twice.
+
+ALIGN divides N. Said in the arithmetic of N, it lets vectors of so many words move, where Triton itself knows only of
+16.
+"""
 
 import triton
 import triton.language as tl
@@ -7,8 +11,9 @@ LOG2E: tl.constexpr = tl.constexpr(1.4426950408889634)  # exponentials are power
 
 
 @triton.jit
-def softmax(x, y, R, N, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+def softmax(x, y, R, N, ROWS: tl.constexpr, BLOCK: tl.constexpr, ALIGN: tl.constexpr):
     """Y[R,N]: ROWS rows a block, each whole in its registers (BLOCK columns, a power of two)."""
+    N = N // ALIGN * ALIGN
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, BLOCK)
     inside = (rows < R)[:, None] & (columns < N)[None, :]
@@ -22,8 +27,9 @@ def softmax(x, y, R, N, ROWS: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def softmax_twice(x, y, N, BLOCK: tl.constexpr):
+def softmax_twice(x, y, N, BLOCK: tl.constexpr, ALIGN: tl.constexpr):
     """Y[R,N], a row a block: every lane keeps a running maximum and sum of its columns, then the row is read again."""
+    N = N // ALIGN * ALIGN
     row = tl.program_id(0).to(tl.int64) * N
     columns = tl.arange(0, BLOCK)
     largest = tl.full((BLOCK,), -1e30, tl.float32)
@@ -42,8 +48,9 @@ def softmax_twice(x, y, N, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def layernorm(x, w, c, y, R, N, EPS, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+def layernorm(x, w, c, y, R, N, EPS, ROWS: tl.constexpr, BLOCK: tl.constexpr, ALIGN: tl.constexpr):
     """Y[R,N] with scale W[N] and shift C[N]: ROWS rows a block in registers; the variance is about the mean."""
+    N = N // ALIGN * ALIGN
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, BLOCK)
     inside = (rows < R)[:, None] & (columns < N)[None, :]
@@ -60,8 +67,9 @@ def layernorm(x, w, c, y, R, N, EPS, ROWS: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def layernorm_twice(x, w, c, y, N, EPS, BLOCK: tl.constexpr):
+def layernorm_twice(x, w, c, y, N, EPS, BLOCK: tl.constexpr, ALIGN: tl.constexpr):
     """Y[R,N], a row a block: both moments about the row's first value in one pass, then the row is read again."""
+    N = N // ALIGN * ALIGN
     row = tl.program_id(0).to(tl.int64) * N
     columns = tl.arange(0, BLOCK)
     first = tl.load(x + row).to(tl.float32)
@@ -87,8 +95,9 @@ def layernorm_twice(x, w, c, y, N, EPS, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def rmsnorm(x, w, y, R, N, EPS, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+def rmsnorm(x, w, y, R, N, EPS, ROWS: tl.constexpr, BLOCK: tl.constexpr, ALIGN: tl.constexpr):
     """Y[R,N] with scale W[N]: ROWS rows a block in registers."""
+    N = N // ALIGN * ALIGN
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, BLOCK)
     inside = (rows < R)[:, None] & (columns < N)[None, :]
@@ -101,8 +110,9 @@ def rmsnorm(x, w, y, R, N, EPS, ROWS: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def rmsnorm_twice(x, w, y, N, EPS, BLOCK: tl.constexpr):
+def rmsnorm_twice(x, w, y, N, EPS, BLOCK: tl.constexpr, ALIGN: tl.constexpr):
     """Y[R,N], a row a block, which is read for its squares and again for its result."""
+    N = N // ALIGN * ALIGN
     row = tl.program_id(0).to(tl.int64) * N
     columns = tl.arange(0, BLOCK)
     squares = tl.zeros((BLOCK,), tl.float32)

@@ -74,7 +74,7 @@ def test_rows_far_from_zero_lose_nothing(name: str) -> None:
         eps = () if name == "softmax" else (1e-5,)
         sizes, constants = ((500,), {"BLOCK": 128}) if walked else ((3, 500), {"ROWS": 1, "BLOCK": 512})
         function = getattr(on_device, f"{name}_twice" if walked else name)
-        function[(3,)](x, *vectors, y, *sizes, *eps, **constants, num_warps=4)
+        function[(3,)](x, *vectors, y, *sizes, *eps, **constants, ALIGN=4, num_warps=4)
         centred = exact - exact.mean(-1, keepdim=True)
         expected = {
             "softmax": torch.softmax(exact, -1),
