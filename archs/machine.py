@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from math import inf, prod
+from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
 
 from lightbound.base.errors import LightboundError, choose_from
-from lightbound.base.formula import maximum
+from lightbound.base.formula import maximum, minimum
 
 Number = Any  # int, float or float64 array
 
@@ -49,7 +49,8 @@ class Level:
 
     Capacity and bandwidth are those of one copy; `scope` names the instance axis that owns a copy each, and
     is None where the machine has one. Energies are per access of `row_bytes`. `bandwidth_bytes_per_s` is the most that
-    the hardware could ever move, for bounds; `sustained_bandwidth_bytes_per_s` what long streams are measured to reach.
+    the hardware could ever move, for bounds; `sustained_bandwidth_bytes_per_s` what long streams are measured to reach, and
+    `sustained_write_bandwidth_bytes_per_s` those that only write, where that is another number.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Level:
     capacity_bytes: Number | None = None
     bandwidth_bytes_per_s: Number | None = None
     sustained_bandwidth_bytes_per_s: Number | None = None
+    sustained_write_bandwidth_bytes_per_s: Number | None = None
     latency_s: Number = 0.0
     row_bytes: Number | None = None
     read_energy_j: Number | None = None
@@ -69,6 +71,13 @@ class Level:
         if self.sustained_bandwidth_bytes_per_s is not None:
             return self.sustained_bandwidth_bytes_per_s
         return self.bandwidth_bytes_per_s
+
+    @property
+    def write_rate_bytes_per_s(self) -> Number | None:
+        """The same for what is written."""
+        if self.sustained_write_bandwidth_bytes_per_s is not None:
+            return self.sustained_write_bandwidth_bytes_per_s
+        return self.rate_bytes_per_s
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +98,12 @@ class Unit:
     between the last operand and the last result. `operands` names the level that an operand is read from,
     `multicast` the axis over which one read serves all lanes, `also` the cycles an operation takes of other
     units besides, `blocks` the part of another unit's work that cannot run beside this one's. `shares` names
-    a unit that is the same hardware under other instructions: while the one works, the other cannot.
+    a unit that is the same hardware under other instructions: while the one works, the other cannot. `clock_hz` is the
+    highest clock of the machine while this unit works, where that is below the machine's.
+
+    Ports are what units have in common, such as issue slots: one cycle a cycle of each copy. `holds` is the part of a
+    unit's cycles in which it holds a port, before all who wait for it; `needs` are the cycles for which an operation of
+    this unit needs the port to be free, per element and lane, as in `cost`, and as long as there where it is not named.
     """
 
     name: str
@@ -104,6 +118,9 @@ class Unit:
     multicast: Mapping[str, str] = field(default_factory=Fixed)
     also: Mapping[str, Mapping[str, Number]] = field(default_factory=Fixed)
     blocks: Mapping[str, Number] = field(default_factory=Fixed)
+    holds: Mapping[str, Number] = field(default_factory=Fixed)
+    needs: Mapping[str, Mapping[str, Number]] = field(default_factory=Fixed)
+    clock_hz: Number | None = None
     shares: str | None = None
 
     @property
@@ -122,6 +139,12 @@ class Unit:
     def energy(self, ops: Iterable[str]) -> Number | None:
         """Joules of the operations of one element, by the rule of `cycles`; None where one is not stated."""
         return _fused(self.energy_j, tuple(ops))
+
+    def needed(self, port: str, ops: Iterable[str]) -> Number:
+        """Cycles for which the operations of one element need a port, by the rule of `cycles`: as long as they take,
+        where `needs` does not say.
+        """
+        return _fused({**self.cost, **self.needs[port]}, tuple(ops)) if port in self.needs else 0
 
 
 OPAQUE = "opaque"
@@ -154,14 +177,17 @@ class Link:
 class SustainedLoad:
     """The load under which a machine holds its sustained clock: `unit` busy for the share `utilization` of all cycles.
 
-    A run of more than `after_s` is limited by power: at another share u the clock is the sustained one times
-    (utilization / u) ** (1 / exponent), and never above the machine's clock.
+    At another share u the clock is that one times (utilization / u) ** (1 / exponent), since power rises with both, and
+    never above the machine's clock. Before a run has lasted `after_s` the same holds of `first_clock_hz`, where that is
+    stated; otherwise nothing limits it there.
     """
 
     unit: str
     utilization: Number
     exponent: Number
     after_s: Number
+    first_clock_hz: Number | None = None
+    before: Number | None = None  # the part of a run in which it has not lasted `after_s`; None: each kernel is a run
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +222,7 @@ class Machine:
     instances: Mapping[str, Number]
     links: Mapping[str, Link] = field(default_factory=Fixed)
     launch_latency_s: Number = 0.0
+    graph_launch_latency_s: Number | None = None
     sustained_clock_hz: Number | None = None
     sustained_load: SustainedLoad | None = None
     occupancy: Occupancy | None = None
@@ -243,7 +270,7 @@ class Machine:
     def peak_per_s(self, ops: str) -> Number:
         """Operations per second of the fastest unit for `ops` (``mac``, ``sub+exp``), all its copies busy."""
         rates = [
-            unit.lanes * self.copies(unit.scope) * self.clock_hz / cycles
+            unit.lanes * self.copies(unit.scope) * self.clock_of(unit) / cycles
             for unit in self.units.values()
             if (cycles := unit.cycles(ops.split("+"))) is not None
         ]
@@ -256,6 +283,10 @@ class Machine:
                 choose_from(known, ops),
             )
         return maximum(*rates)
+
+    def clock_of(self, unit: Unit) -> Number:
+        """The highest clock while a unit works."""
+        return self.clock_hz if unit.clock_hz is None else minimum(unit.clock_hz, self.clock_hz)
 
     @property
     def quantities(self) -> dict[str, Number]:
@@ -284,13 +315,16 @@ class Machine:
     def in_run_of(self, run_s: float | None) -> Machine:
         """The machine while it does one kind of work for so many seconds, such as one kernel after the other.
 
-        In a run that is long enough for power to limit it (`SustainedLoad.after_s`) the clock follows the load from the
-        first kernel on, however short each is; in a shorter one it does not. None: every kernel is a run of its own.
+        In a run that is long enough for power to limit it (`SustainedLoad.after_s`) the clock follows the load however
+        short each kernel is: from the first kernel on, or where the clock before is stated, on average over the run,
+        to a sixteenth. In a shorter one it does not. None: every kernel is a run of its own.
         """
         load = self.sustained_load
         if run_s is None or load is None:
             return self
-        return replace(self, sustained_load=replace(load, after_s=0.0 if run_s > load.after_s else inf))
+        before = min(1.0, float(load.after_s) / max(run_s, 1e-30))
+        before = round(16 * before) / 16 if load.first_clock_hz is not None else float(before >= 1)
+        return replace(self, sustained_load=replace(load, before=before))
 
     def fields(self) -> dict[str, Number]:
         """Every number the machine states, in SI units, by its path (``levels.dram.bandwidth``)."""

@@ -93,6 +93,7 @@ def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:
     if block.composes:
         cost, energy = (r.composed(f"{path}.{name}", table) for name, table in (("cost", cost), ("energy", energy)))
     also = {ops: r.table(f"{path}.also.{ops}", table, env, block) for ops, table in block.also.items()}
+    needs = {port: r.table(f"{path}.needs.{port}", table, env, block) for port, table in block.needs.items()}
     return Unit(
         name,
         block.title,
@@ -105,6 +106,8 @@ def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:
         multicast=Fixed(block.multicast),
         also=Fixed(also),
         blocks=r.table(f"{path}.blocks", block.blocks, env, block),
+        holds=r.table(f"{path}.holds", block.holds, env, block),
+        needs=Fixed(needs),
         shares=block.shares,
         **r.block(path, block, env),
     )

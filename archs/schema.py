@@ -66,6 +66,7 @@ _LEVEL_FIELDS = (
     "row",
     "bandwidth",
     "sustained_bandwidth",
+    "sustained_write_bandwidth",
     "latency",
     "depth",
     "read_energy",
@@ -126,6 +127,7 @@ class LevelBlock(Block):
     row: Size | None = None
     bandwidth: Bandwidth | None = None
     sustained_bandwidth: Bandwidth | None = None
+    sustained_write_bandwidth: Bandwidth | None = None
     latency: Time | None = None
     read_energy: Energy | None = None
     write_energy: Energy | None = None
@@ -153,11 +155,14 @@ class UnitBlock(Block):
     cost: Annotated[dict[Operations, Factor], Shared] = Field(min_length=1)
     energy: Annotated[dict[Operations, Energy], Shared] = {}
     drain: Cycles | None = None
+    clock: Frequency | None = None
     registers: RegistersBlock | None = None
     operands: dict[str, str] = {}
     multicast: dict[str, str] = {}
     also: dict[Operations, Annotated[dict[Name, Factor], Shared]] = {}
     blocks: Annotated[dict[Name, Factor], Shared] = {}
+    holds: Annotated[dict[Name, Factor], Shared] = {}
+    needs: dict[Name, Annotated[dict[Operations, Factor], Shared]] = {}
 
 
 def _completed(name: object, units: Mapping[Any, Any]) -> object:
@@ -195,12 +200,14 @@ class OccupancyBlock(Block):
 
 
 class LoadBlock(Block):
-    """``sustained_load``: how busy which unit is at the sustained clock, and how the clock follows that share."""
+    """``sustained_load``: how busy which unit is at the sustained clock, how the clock follows that share, and what it is
+    at that share in a shorter run."""
 
     unit: str
     utilization: Factor
     exponent: Factor
     after: Time
+    first_clock: Frequency | None = None
 
 
 class MachineFile(Block):
@@ -215,6 +222,7 @@ class MachineFile(Block):
     links: dict[Name, LinkBlock] = {}
     occupancy: OccupancyBlock | None = None
     launch_latency: Time | None = None
+    graph_launch_latency: Time | None = None
     sustained_clock: Frequency | None = None
     sustained_load: LoadBlock | None = None
     lacks: tuple[str, ...] = ()

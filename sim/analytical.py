@@ -155,24 +155,35 @@ def _einsum_time(
 ) -> EinsumTime:
     cycles: dict[str, Number] = {}
     useful: dict[str, Number] = {}
+    needs: dict[str, dict[str, Number]] = {}
     for piece in site.pieces:
         cost = _cost(plan, site, piece) * evaluate(piece.times, nests.environment)
         points, steps = _points_and_steps(site, piece, nests)
         share = _busiest_share(plan, site, piece.ranks, nests, piece)
         name = piece.unit.name
         cycles[name] = cycles.get(name, 0) + steps * cost * share
+        for port in piece.unit.needs:
+            needed = piece.unit.needed(port, piece.ops) * evaluate(piece.times, nests.environment)
+            _add(needs, port, name, steps * needed * share)
         useful[name] = useful.get(name, 0) + points * cost
         for other, extra in piece.unit.also.get("+".join(piece.ops), {}).items():
             lanes = plan.machine.units[other].lanes
             cycles[other] = cycles.get(other, 0) + ceil_div(points * share, lanes) * extra
             useful[other] = useful.get(other, 0) + points * extra
+            for port in plan.machine.units[other].needs:  # one instruction a cycle
+                _add(needs, port, other, ceil_div(points * share, lanes) * extra)
     loads: dict[str, dict[str, Number]] = {}
     if site.loads:
         name, share = site.unit.name, _busiest_share(plan, site, site.einsum.ranks, nests)
         work = cycles.get(name, 0)
         cycles[name] = with_loading(plan.machine, site, nests, epochs, work, share, word_bytes, arrived)
         loads[name] = {loaded_from(plan.machine, site): cycles[name] - work}
-    return EinsumTime(cycles, useful, loads)
+    return EinsumTime(cycles, useful, loads, needs)
+
+
+def _add(table: dict[str, dict[str, Number]], first: str, second: str, more: Number) -> None:
+    row = table.setdefault(first, {})
+    row[second] = row.get(second, 0) + more
 
 
 def _cost(plan: Plan, site: Site, piece: Piece) -> Number:
@@ -284,7 +295,12 @@ def _memory_time(
     times: dict[str, Number] = {}
     for number, level in enumerate(plan.machine.levels):
         words = traffic.words if level.scope is None else traffic.busiest
-        moved = [count for (at, action, _), count in words.items() if at == number and action in actions]
-        if moved and level.rate_bytes_per_s is not None:
-            times[level.name] = sum(moved) * word_bytes / level.rate_bytes_per_s
+        rates = {READ: level.rate_bytes_per_s, WRITE: level.write_rate_bytes_per_s}
+        moved = [
+            count * word_bytes / rates[action]
+            for (at, action, _), count in words.items()
+            if at == number and action in actions and rates[action] is not None
+        ]
+        if moved:
+            times[level.name] = sum(moved)
     return times

@@ -189,7 +189,7 @@ class _Roofline:
 def fastest(machine: Machine, op: str) -> tuple[str, float, int] | None:
     """The unit that does an operation fastest: its name, operations a second of all copies, and how many copies."""
     found = [
-        (unit.lanes * machine.copies(unit.scope) * machine.clock_hz / cycles, name, machine.copies(unit.scope))
+        (unit.lanes * machine.copies(unit.scope) * machine.clock_of(unit) / cycles, name, machine.copies(unit.scope))
         for name, unit in machine.units.items()
         if (cycles := unit.cycles((op,))) is not None
     ]

@@ -185,7 +185,7 @@ def _late(group: GroupPlan) -> dict[str, set[str]]:
 
 def _demands(this: _Lowering, result: GroupResult, name: str) -> dict[str, float]:
     """Cycles of one Einsum in one context of a task, by unit in the order of its operations. What a unit blocks of
-    another one's work counts as its own, as in the closed form.
+    another one's work counts as its own, as in the closed form, and waits for ports are as long on average as there.
     """
     units = this.plan.machine.units
     busy = result.schedule.busy
@@ -198,7 +198,7 @@ def _demands(this: _Lowering, result: GroupResult, name: str) -> dict[str, float
             part = float(other.blocks.get(unit, 0)) * whole if busy.get(other.name, 0) > 0 else 0.0
             made[other.name] = made.get(other.name, 0.0) + part
             left -= part
-        made[unit] = made.get(unit, 0.0) + left
+        made[unit] = made.get(unit, 0.0) + left * float(result.schedule.waited.get(unit, 1.0))
     return {unit: cycles for unit, cycles in made.items() if cycles > 0}
 
 

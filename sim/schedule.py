@@ -16,7 +16,7 @@ from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, where
 
-from .contention import rounds
+from .contention import Port, rounds, stretches
 from .nests import Nests
 from .plan import GroupPlan
 
@@ -26,11 +26,13 @@ class EinsumTime:
     """Busy time of one Einsum by unit: cycles of the busiest instance, and lane-cycles of useful work in all.
 
     loads: of the cycles of a unit those that its threads take to load, beyond what their work hides, by level.
+    needs: cycles for which the work on a unit needs a port, by port and unit (`Unit.needs`).
     """
 
     cycles: dict[str, Number]
     lane_cycles: dict[str, Number]
     loads: dict[str, dict[str, Number]] = field(default_factory=dict)
+    needs: dict[str, dict[str, Number]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Schedule:
     to the busiest one. An epoch takes `epoch_cycles` there, a task `overhead_cycles` beside its epochs. An
     instance has `resident` tasks at once. spent: `cycles` by what a context spends them on, at units and otherwise
     (accounts.py). instances: among which the tasks are dealt.
+    waited: how many times longer the work on a unit takes since a port that it needs is held (1 where none is).
     """
 
     slots: tuple[dict[str, Number], ...]
@@ -56,6 +59,7 @@ class Schedule:
     resident: Number = 1
     spent: dict[str, Number] = field(default_factory=dict)
     instances: Number = 1
+    waited: dict[str, Number] = field(default_factory=dict)
 
     @property
     def busy(self) -> dict[str, Number]:
@@ -106,6 +110,7 @@ def make_schedule(
     hidden = where(resident > 1, overhead, 0)
     overhead = overhead - hidden
     spent = _spent_in_slots(slots)
+    waited: dict[str, Number] = {}
     spent["waiting"] = sum(waits.values(), 0)
     if group.contexts != 0:
         demands = _demands(machine, slots, mine)
@@ -119,7 +124,9 @@ def make_schedule(
             beside[level] = read + stored - waited
         delay = evaluate(group.delay, nests.environment)
         behind = hidden * tasks / epochs
-        cycle, stays = rounds(list(demands.values()), contexts, delay + behind, list(beside.values()))
+        ports = _ports(machine, einsums, demands, mine)
+        cycle, stays = rounds(list(demands.values()), contexts, delay + behind, list(beside.values()), ports)
+        waited = dict(zip(demands, stretches(list(demands.values()), contexts, cycle, ports), strict=True))
         waits["contention"] = maximum(0, mine * cycle - total)
         at_units = sum(stays, 0.0)
         scale = maximum(total, mine * cycle) / maximum(cycle, at_units)
@@ -137,7 +144,9 @@ def make_schedule(
         waits["overhead"] = busiest * overhead
         spent["overhead"] = spent.get("overhead", 0) + busiest * overhead
     cycles = total + sum(waits.values(), 0)
-    return Schedule(slots, waits, cycles, epochs, tasks, busiest, epoch_cycles, overhead, resident, spent, instances)
+    return Schedule(
+        slots, waits, cycles, epochs, tasks, busiest, epoch_cycles, overhead, resident, spent, instances, waited
+    )
 
 
 def _spent_in_slots(slots: tuple[dict[str, Number], ...]) -> dict[str, Number]:
@@ -162,6 +171,20 @@ def _demands(machine: Machine, slots: tuple[dict[str, Number], ...], epochs: Num
             demands[name] = demands[name] + blocked
             demands[other] = demands[other] - blocked
     return demands
+
+
+def _ports(
+    machine: Machine, einsums: dict[str, EinsumTime], demands: Mapping[str, Number], epochs: Number
+) -> list[Port]:
+    """What an epoch wants of every port that units of the machine hold, by the order of `demands`."""
+    made: list[Port] = []
+    for name in dict.fromkeys(port for unit in machine.units.values() for port in unit.holds):
+        held = [machine.units[unit].holds.get(name, 0) if unit in machine.units else 0 for unit in demands]
+        needed = [
+            sum((time.needs.get(name, {}).get(unit, 0) for time in einsums.values()), 0) / epochs for unit in demands
+        ]
+        made.append(Port([part * demand for part, demand in zip(held, demands.values(), strict=True)], needed))
+    return made
 
 
 def _slots(plan: GroupPlan, einsums: dict[str, EinsumTime]) -> tuple[dict[str, Number], ...]:

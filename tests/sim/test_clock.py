@@ -19,7 +19,8 @@ def test_at_the_stated_load_the_clock_is_the_sustained_one() -> None:
 
 
 def test_a_short_run_keeps_the_clock() -> None:
-    assert clock_hz(H100, {"tensor": 1e6}, 1e6) == H100.clock_hz
+    assert clock_hz(H100, {"alu": 1e6}, 1e6) == H100.clock_hz
+    assert clock_hz(H100, {"tensor": 1e6}, 1e6) == H100.unit("tensor").clock_hz < H100.clock_hz
 
 
 def test_a_machine_that_states_no_load_keeps_its_clock() -> None:

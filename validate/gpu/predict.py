@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from math import inf, prod
+from math import prod
 from typing import Any
 
 from lightbound.archs.machine import Machine
@@ -74,8 +74,8 @@ def predict_case(
     """The prediction of launches that follow each other on a machine.
 
     work: the least that the case takes, for the bound; without it, what each launch reads, writes and computes.
-    run_s: how long the machine does this and nothing else, kernels back to back; None: each kernel is a run of its
-        own.
+    run_s: how long the machine does this and nothing else, kernels back to back in a graph; None: each kernel is a run
+        of its own.
     launch_s: from the end of one kernel to the start of the next, where it is known better than from the machine.
     Raises LightboundError where a launch does not fit its workload or the machine.
     """
@@ -124,15 +124,19 @@ def roofline(work: Work, machine: Machine) -> dict[str, float]:
 
 
 def _in_conditions(machine: Machine, run_s: float | None, launch_s: float | None) -> Machine:
-    load = machine.sustained_load
-    long = None if run_s is None or load is None else bool(run_s > load.after_s)
-    return _changed(machine, long, launch_s)
+    seen = machine.in_run_of(run_s)
+    before = None if seen.sustained_load is None else seen.sustained_load.before
+    if launch_s is None and run_s is not None:  # kernels back to back, replayed as a graph
+        launch_s = machine.graph_launch_latency_s
+    return _changed(machine, before, launch_s)
 
 
 @lru_cache(maxsize=64)
-def _changed(machine: Machine, long: bool | None, launch_s: float | None) -> Machine:
+def _changed(machine: Machine, before: float | None, launch_s: float | None) -> Machine:
     """One object for equal conditions, since plans are kept by machine."""
-    seen = machine if long is None else machine.in_run_of(inf if long else 0.0)
+    seen = machine
+    if before is not None and machine.sustained_load is not None:
+        seen = replace(machine, sustained_load=replace(machine.sustained_load, before=before))
     return seen if launch_s is None else replace(seen, launch_latency_s=launch_s)
 
 

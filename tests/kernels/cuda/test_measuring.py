@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from lightbound.base.errors import LightboundError
-from lightbound.kernels.cuda import figures, figures_clock, figures_memory, probe
+from lightbound.kernels.cuda import figures, figures_clock, figures_memory, probe, straight
 from lightbound.kernels.cuda.bench import Bench
 
 from .fake import PACE, FakeDriver
@@ -25,7 +25,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def measured(capability: int) -> dict[str, object]:
     bench = Bench(FakeDriver(capability))  # type: ignore[arg-type]
-    tasks = [*figures.tasks(capability), *figures_memory.tasks(), *figures_clock.tasks(capability)]
+    tasks = [*figures.tasks(capability), *figures_memory.tasks(), *straight.tasks(), *figures_clock.tasks(capability)]
     found: dict[str, object] = {}
     for task in tasks:
         found |= task.run(bench)
