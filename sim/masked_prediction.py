@@ -66,6 +66,7 @@ def predict_masked(work: Workload, machine: Machine, mapping: Mapping, count: Ti
         energy_by_component=_times(mean.energy_by_component, visits),
         counted_s=_account(mean, machine, found),
         decomposition_s=_decomposition(mean, machine, found),
+        estimate=found,
         assumptions=(*(note for note in mean.assumptions if "padded" not in note), *notes),
     )
 
