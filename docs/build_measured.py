@@ -191,7 +191,7 @@ def _save(figure: Any, path: Path) -> None:
 def draw_times(scored: Sequence[Scored], path: Path) -> None:
     """Predicted over measured times, all kernels; filled marks are held out."""
     pyplot = _drawing()
-    figure, axes = pyplot.subplots(figsize=(6.2, 4.7), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(7.0, 4.7), layout="constrained")
     times = [time * 1e6 for one in scored for time in (one.measured_s, one.predicted.latency_s)]
     ends = [min(times) / 1.5, max(times) * 1.5]
     axes.fill_between(ends, [0.85 * end for end in ends], [1.15 * end for end in ends], color="0.9", linewidth=0)
