@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, ctx, dcc, html, no_update
@@ -90,10 +91,10 @@ def _follow_controls(app: Dash, first: State) -> None:
         if ctx.triggered_id in (None, "address"):
             new = first if not search else State(first.workload, first.machine).reads(search)
         else:
-            named = [one["id"]["name"] for one in ctx.inputs_list[1]]
+            named = [one["id"]["name"] for one in ctx.args_grouping[1]]
             new = controls.read(old, dict(zip(NAMES, values, strict=True)), zip(named, mask, strict=True))
             if ctx.triggered_id in ("workload", "preset", "machine"):
-                new = with_named_mapping(new)
+                new = with_named_mapping(replace(new, tiles="", q_tile="", kv_tile=""))
         query = new.query()
         if query == before:
             return no_update
