@@ -104,7 +104,7 @@ def _table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
     columns = tuple(rows[0])
     right = {name for name in columns if all(isinstance(row[name], int | float | None) for row in rows)}
     cells = [tuple(_cell(row[name]) for name in columns) for row in rows]
-    return Table(columns, cells, title, frozenset(right))
+    return Table(tuple(map(_cell, columns)), cells, title, frozenset(map(_cell, right)))
 
 
 def _cell(value: Any) -> str:
