@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightbound.base.errors import LightboundError
 from lightbound.sim.sweep.results import SweepResults
@@ -15,6 +15,9 @@ from lightbound.sim.sweep.run import sweep
 from .answer import Answer, Block, Table, Text
 from .output import note
 from .progress import tally
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 SHOWN = 100  # rows of a table; csv and json have all
 
@@ -69,7 +72,13 @@ def results_answer(
     data = {
         **found.to_dict(), "objective": goal or None, "best": top, "pareto_axes": goals or None, "pareto": front
     }  # fmt: skip
-    return Answer(blocks, data, front if pareto is not None or not top else top)
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.frontier import sweep_charts
+
+        return sweep_charts(found, axes)
+
+    return Answer(blocks, data, front if pareto is not None or not top else top, pictures)
 
 
 def query_answer(found: SweepResults, sql: str) -> Answer:
