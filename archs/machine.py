@@ -50,16 +50,20 @@ class Level:
     Capacity and bandwidth are those of one copy; `scope` names the instance axis that owns a copy each, and
     is None where the machine has one. Energies are per access of `row_bytes`. `bandwidth_bytes_per_s` is the most that
     the hardware could ever move, for bounds; `sustained_bandwidth_bytes_per_s` what long streams are measured to reach, and
-    `sustained_write_bandwidth_bytes_per_s` those that only write, where that is another number.
+    `sustained_write_bandwidth_bytes_per_s` those that only write, where that is another number;
+    `sustained_shared_bandwidth_bytes_per_s` what several instances get that read the same words. The bandwidth of a
+    `cache` is that of the way to those who read it: what comes from the level outside takes none of it.
     """
 
     name: str
     title: str = ""
     scope: str | None = None
+    cache: bool = False
     capacity_bytes: Number | None = None
     bandwidth_bytes_per_s: Number | None = None
     sustained_bandwidth_bytes_per_s: Number | None = None
     sustained_write_bandwidth_bytes_per_s: Number | None = None
+    sustained_shared_bandwidth_bytes_per_s: Number | None = None
     latency_s: Number = 0.0
     row_bytes: Number | None = None
     read_energy_j: Number | None = None
@@ -77,6 +81,13 @@ class Level:
         """The same for what is written."""
         if self.sustained_write_bandwidth_bytes_per_s is not None:
             return self.sustained_write_bandwidth_bytes_per_s
+        return self.rate_bytes_per_s
+
+    @property
+    def shared_rate_bytes_per_s(self) -> Number | None:
+        """The same for what several instances read alike."""
+        if self.sustained_shared_bandwidth_bytes_per_s is not None:
+            return self.sustained_shared_bandwidth_bytes_per_s
         return self.rate_bytes_per_s
 
 

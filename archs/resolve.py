@@ -69,7 +69,7 @@ def resolve(file: MachineFile, where: str) -> Machine:
 
 def _level(r: _Resolver, name: str, block: LevelBlock) -> Level:
     r.known(f"levels.{name}.scope", block.scope, r.file.instances, "an instance axis")
-    return Level(name, block.title, block.scope, **r.block(f"levels.{name}", block, r.env))
+    return Level(name, block.title, block.scope, block.cache, **r.block(f"levels.{name}", block, r.env))
 
 
 def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:

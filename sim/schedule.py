@@ -111,6 +111,7 @@ def make_schedule(
     overhead = overhead - hidden
     spent = _spent_in_slots(slots)
     waited: dict[str, Number] = {}
+    ramp: Number = 0
     spent["waiting"] = sum(waits.values(), 0)
     if group.contexts != 0:
         demands = _demands(machine, slots, mine)
@@ -128,6 +129,9 @@ def make_schedule(
         cycle, stays = rounds(list(demands.values()), contexts, delay + behind, list(beside.values()), ports)
         waited = dict(zip(demands, stretches(list(demands.values()), contexts, cycle, ports), strict=True))
         waits["contention"] = maximum(0, mine * cycle - total)
+        busiest_unit = maximum(*(demand + beside[name] for name, demand in demands.items()))
+        alone = sum(demands.values(), 0) + delay + behind
+        ramp = maximum(0, alone - busiest_unit - contexts * (cycle - busiest_unit))
         at_units = sum(stays, 0.0)
         scale = maximum(total, mine * cycle) / maximum(cycle, at_units)
         spent = {name: stay * scale for name, stay in zip(demands, stays, strict=True)}
@@ -140,6 +144,9 @@ def make_schedule(
                 reads = read_s[level] * machine.clock_hz * evaluate(part, nests.environment)
                 waits[f"{level} reads"] = spent[level] = reads
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
+    if np.any(np.asarray(ramp) > 0):
+        waits["ramp"] = ramp
+        spent["waiting"] = spent.get("waiting", 0) + ramp
     if group.overhead != 0 and np.any(np.asarray(overhead) > 0):
         waits["overhead"] = busiest * overhead
         spent["overhead"] = spent.get("overhead", 0) + busiest * overhead

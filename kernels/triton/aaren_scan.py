@@ -27,10 +27,10 @@ def _tile(case: Case, chunk: int, segments: int, warps: int) -> Tile:
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """Segments so that every processor has four blocks; a segment has at least 256 tokens."""
+    """Segments so that every processor has eight blocks; a segment has at least 256 tokens."""
     chunk = 16 if case.dtype == "fp32" else 64
     blocks = case.sizes["B"] * case.sizes["H"] * ceil_div(case.sizes["E"], 64)
-    wanted = min(MOST_SEGMENTS, ceil_div(4 * processors(capability), blocks), max(1, case.sizes["N"] // 256))
+    wanted = min(MOST_SEGMENTS, ceil_div(8 * processors(capability), blocks), max(1, case.sizes["N"] // 256))
     return _tile(case, chunk, 1 if 4 * blocks >= 3 * processors(capability) else wanted, 4)
 
 

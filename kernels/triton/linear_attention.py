@@ -49,15 +49,21 @@ def _blocks_of(case: Case, shape: tuple[int, int, int, int]) -> int:
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """The widest slice whose blocks fill every processor; else the widest, in segments of at least four chunks so that
-    every processor has two blocks.
+    """The widest slice whose blocks fill every processor; else segments of at least three chunks so that every
+    processor has four blocks, of the widest slice with which every processor has one.
     """
     shapes = _shapes(case, capability)
     for shape in shapes:
         if _blocks_of(case, shape) >= processors(capability):
             return _tile(case, shape, 1)
-    wanted = ceil_div(2 * processors(capability), _blocks_of(case, shapes[0]))
-    return _tile(case, shapes[0], max(1, min(MOST_SEGMENTS, wanted, case.sizes["N"] // (4 * shapes[0][0]))))
+    made = _tile(case, shapes[0], 1)
+    for shape in shapes:
+        wanted = ceil_div(4 * processors(capability), _blocks_of(case, shape))
+        most = ceil_div(ceil_div(case.sizes["N"], shape[0]), 3)
+        made = _tile(case, shape, max(1, min(MOST_SEGMENTS, wanted, most)))
+        if _blocks_of(case, shape) * _segments(case, made) >= processors(capability):
+            break
+    return made
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
