@@ -24,6 +24,7 @@ from .clock import clock_hz
 from .makespan import dealt_resident
 from .mapping import For, Mapping
 from .masked import Problem, masked_mapping
+from .prediction import Prediction
 from .simulate import MappingLike, predict, resolve_mapping
 
 
@@ -77,15 +78,22 @@ class _Visit:
     memory_s: Dictionary[str, float]
 
 
-def estimate(problem: Problem, machine: Machine, count: TileCount, mapping: MappingLike = None) -> Estimate:
+def estimate(
+    problem: Problem,
+    machine: Machine,
+    count: TileCount,
+    mapping: MappingLike = None,
+    untested: Prediction | None = None,
+) -> Estimate:
     """The predicted kernel of a problem under a tiling; by the first mapping of the workload that fits, or the given.
 
+    untested: the prediction of its blocks where all visit equally many tiles and test none, where it is known.
     Raises LightboundError where no mapping does: what the first one lacks on this machine.
     """
     failed: LightboundError | None = None
     for candidate in _candidates(problem, mapping):
         try:
-            return _estimate(problem, machine, count, candidate)
+            return _estimate(problem, machine, count, candidate, untested)
         except LightboundError as error:
             failed = failed or error
     if failed is None:
@@ -103,14 +111,16 @@ def _candidates(problem: Problem, mapping: MappingLike) -> Iterator[MappingLike]
             yield name
 
 
-def _estimate(problem: Problem, machine: Machine, count: TileCount, mapping: MappingLike) -> Estimate:
+def _estimate(
+    problem: Problem, machine: Machine, count: TileCount, mapping: MappingLike, untested: Prediction | None
+) -> Estimate:
     work = replace(problem.work, mask=None)
     work, chosen = resolve_mapping(work, machine, mapping)
     blocks = blocks_of(problem.mask, count, chosen, work.method.mask_ranks)
     run = _Run(work, machine, count, chosen, blocks)
     visits_total = float(blocks.visits.sum())
     share = float(blocks.tested.sum()) / max(visits_total, 1)
-    plain = _visit(run, {})
+    plain = _visit(run, {}, untested)
     masked = _visit(run, problem.mask.score_test) if share else plain
     times = blocks.visits * plain.cycles + blocks.tested * (masked.cycles - plain.cycles) + plain.block_cycles
     tasks, copies = np.concatenate([times, np.full(blocks.empty, plain.block_cycles)]), problem.copies
@@ -159,11 +169,12 @@ class _Run:
         return self.count.tiling.q_tile_size, self.count.tiling.kv_tile_size
 
 
-def _visit(run: _Run, test: dict[str, int]) -> _Visit:
+def _visit(run: _Run, test: dict[str, int], prediction: Prediction | None = None) -> _Visit:
     """One visit out of a simulation in which every block makes the mean number of visits, rounded."""
     kernel = masked_mapping(run.mapping, *run.tiles, test)
-    even = replace(run.work, cascade=run.work.cascade.with_sizes(**run.blocks.sizes))
-    prediction = predict(even, run.machine, kernel)
+    if prediction is None:
+        even = replace(run.work, cascade=run.work.cascade.with_sizes(**run.blocks.sizes))
+        prediction = predict(even, run.machine, kernel)
     group = prediction.groups[masked_group(kernel)]
     schedule = group.schedule
     visits = schedule.tasks * run.blocks.each

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .attention import described, source_types
 from .attention_blocks import chosen as chosen_block
 from .block_table import Table, chosen
 from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor, with_options
@@ -30,19 +31,25 @@ def tile(case: Case, capability: int) -> Tile:
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 0}, 4, 1)
     if capability < 90 or capability >= 100:  # 128 keys spill there
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 1}, block // 16, 3)
-    return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1}, block // 16, 2)
+    return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1}, block // 16, 3)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
-    """Others: half of the keys at a time, other numbers of warps and stages."""
+    """Others: half of the keys at a time, other numbers of warps and stages, tiles that the memory engine reads."""
     block = case.options["block"]
     if case.dtype == "fp32" or block < 64:
         return ()
-    others = ((block, block // 16, 3), (64, block // 16, 3), (64, block // 16, 4), (64, 4, 3), (block, 4, 2))
+    others = ((block, block // 16, 2), (64, block // 16, 3), (64, block // 16, 4), (64, 4, 3), (block, 4, 2))
     made = [
         Tile({"BLOCK": block, "BLOCK_K": keys, "PTX": int(capability != 942)}, warps, stages)
         for keys, warps, stages in dict.fromkeys(others)
     ]
+    if 90 <= capability < 900:
+        through_engine = dict.fromkeys(((block, block // 16, 2), (64, block // 16, 3), (64, block // 16, 4)))
+        made += [
+            Tile({"BLOCK": block, "BLOCK_K": keys, "PTX": 1, "TMA": 1}, warps, stages)
+            for keys, warps, stages in through_engine
+        ]
     return [one for one in made if one != tile(case, capability)]
 
 
@@ -60,7 +67,7 @@ def _flags(case: Case) -> dict[str, int]:
 
 
 def _constants(case: Case, at: Tile) -> dict[str, Any]:
-    return {**at.constants, "DIM": case.sizes["E"], **_flags(case), "PRECISION": PRECISION}
+    return {"TMA": 0, **at.constants, "DIM": case.sizes["E"], **_flags(case), "PRECISION": PRECISION}
 
 
 def sorted_places(importance: torch.Tensor, segment: int) -> torch.Tensor:
@@ -106,9 +113,12 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
     if device == "cpu":
         constants["PTX"] = 0  # the interpreter knows no PTX
 
+    sizes = (size, at.constants["BLOCK_K"], at.constants["BLOCK_K"])
+    sources = [described(one[None], count, constants["TMA"]) for one, count in zip((q, k, v), sizes, strict=True)]
+
     def run() -> None:
         block_sparse_forward[(rows, heads)](
-            q, k, v, out, offsets, untested, columns, positions, scale, tokens, tokens,
+            *sources, out, offsets, untested, columns, positions, scale, tokens, tokens,
             **with_options(constants, at.warps, at.stages),
         )  # fmt: skip
 
@@ -147,23 +157,24 @@ def work(case: Case) -> Work:
 def compiled(case: Case, at: Tile) -> Sequence[Compiled]:
     """The one launch."""
     whole = ("offsets", "untested", "columns", "positions")
+    constants = _constants(case, at)
+    read = {"q": at.constants["BLOCK"], "k": at.constants["BLOCK_K"], "v": at.constants["BLOCK_K"]}
     signature = {
-        **pointers("q k v out", case.dtype),
+        **source_types(case.dtype, read, case.sizes["E"], constants["TMA"]),
+        **pointers("out", case.dtype),
         **pointers(" ".join(whole), "i32"),
         "scale_log2": "fp32",
         "queries": "i32",
         "keys": "i32",
     }
-    divisible = ("q", "k", "v", "out", *whole)
-    made = Compiled(
-        "block_sparse", "block_sparse_forward", signature, _constants(case, at), divisible, at.warps, at.stages
-    )
-    return [made]
+    divisible = (*(() if constants["TMA"] else ("q", "k", "v")), "out", *whole)
+    return [Compiled("block_sparse", "block_sparse_forward", signature, constants, divisible, at.warps, at.stages)]
 
 
 def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
     """Fused attention by the table; where heads differ, by that of the first."""
-    blocks, size, tokens = table(case), case.options["block"], case.sizes["N"]
+    size, tokens = case.options["block"], case.sizes["N"]
+    blocks = chosen(tokens, {**case.options, "per_head": 0}, 1)
     rows = range(-(-tokens // size))
     seen = {
         "kind": "blocks",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightbound.archs.machine import Machine
 from lightbound.sim.explain import joules, seconds, size
@@ -15,7 +15,12 @@ from lightbound.sim.what_if import WhatIf, kept, what_if
 from lightbound.workloads.registry import Workload
 
 from .answer import Answer, Block, Table, Text, flat
+from .inputs import inputs
 from .progress import progress
+from .timeline import traced
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 ALL = "all"  # the changes that are of interest for most kernels
 
@@ -35,8 +40,10 @@ def answer(
     `changes` are of the machine, and what each would gain is told beside.
     """
     with progress(f"Simulating {work.name} on {machine.name}"):
+        asked = work
         work, chosen = kept(work, machine, mapping, engine)
-        prediction = simulate(work, machine, chosen, engine, seed, fill, trace)
+        with traced(trace) as file:
+            prediction = simulate(work, machine, chosen, engine, seed, fill, file)
         named = () if tuple(changes) == (ALL,) else changes
         options: dict[str, Any] = {"engine": engine, "seed": seed, "fill": fill}
         gains = what_if(work, machine, chosen, named, **options) if changes else None
@@ -56,8 +63,15 @@ def answer(
         _tensors(prediction),
     ]
     if words is not None:
-        blocks.append(Text("\n".join((words, *machine.lacks)), title="Why"))
-    return Answer([block for block in blocks if block is not None], data, [record])
+        blocks.append(Text("\n".join((words, *machine.lacks)), title="Why", leads=True))
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.predicting import prediction_charts
+
+        return prediction_charts(prediction, asked, machine, gains)
+
+    shown = [block for block in blocks if block is not None]
+    return Answer(shown, data, [record], pictures, lambda: inputs(asked, machine))
 
 
 def _summary(p: Prediction, work: Workload) -> Block:
