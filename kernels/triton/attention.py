@@ -25,9 +25,10 @@ HOPPER_PROCESSORS = 132  # of an H100 or H200 on a board of its own
 
 def tile(case: Case, capability: int) -> Tile:
     """Hopper: one warp group a block, so that two blocks or three share a processor and one multiplies while another
-    exponentiates. 128 queries by 64 keys are the most whose scores and sums fit its registers; where a wave of such
-    blocks would not fill the GPU, blocks of 64 queries are twice as many. At a head dimension of 64 it is 64 queries by
-    128 keys: as many scores, and fewer sums to hold and to rescale. At 256 there is room for one block of two groups.
+    exponentiates. 128 queries by 64 keys are the most whose scores and sums fit its registers. Where a wave of such
+    blocks would not fill the GPU, blocks of 64 queries are twice as many, with room for a third stage: with two, a tile
+    of keys is asked for only when the one before has been multiplied. At a head dimension of 64 it is 64 queries by 128
+    keys: as many scores, and fewer sums to hold and to rescale. At 256 there is room for one block of two groups.
     """
     dim = case.sizes["E"]
     if case.dtype == "fp32":
@@ -41,7 +42,7 @@ def tile(case: Case, capability: int) -> Tile:
             return tile_of(64, 128, 4, 2, 1)
         if dim <= 128:
             few = shape_of(case).blocks(case.sizes["P"], 128, case.sizes["H"]) <= HOPPER_PROCESSORS
-            return tile_of(64 if few else 128, 64, 4, 2, 1)
+            return tile_of(64, 64, 4, 3, 1) if few else tile_of(128, 64, 4, 2, 1)
         return tile_of(128, 64, 8, 2, 1)
     if dim <= 64:
         return tile_of(128, 64, 4, 3)

@@ -46,8 +46,8 @@ def tile(case: Case, capability: int) -> Tile:
     if not 0 < capability < 900:  # AMD
         return _tile((32, 64), (64, 32), 4, 1, 0) if dim <= 128 else _tile((32, 32), (32, 32), 4, 1, 0)
     tma = int(capability >= 90)
-    if dim > 128:
-        return _tile((64, 32), (64, 32), 8, 1, tma)
+    if dim > 128:  # 64 keys, since a wgmma takes no fewer; with a mask two stages make it wait for each product
+        return _tile((32, 64), (64, 32), 8, 1 if shape.causal else 2, 1) if tma else _tile((64, 32), (64, 32), 8, 1, 0)
     if tma:
         crowded = dim > 64 and (shape.queries % 64 != 0 or (shape.causal and shape.group > 1))
         return _tile((32 if crowded else 64, 64), (64, 64), 4, 2, 1)
@@ -63,7 +63,11 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
         _tile((32, 64), (64, 64), 4, 2, 1),
     ]
     if case.sizes["E"] <= 64:  # at 128 these spill
-        others += [_tile((64, 64), (64, 64), 4, 2, 0), _tile((64, 64), (128, 64), 4, 2, 1)]
+        others += [
+            _tile((64, 64), (64, 64), 4, 3, 1),
+            _tile((64, 64), (64, 64), 4, 2, 0),
+            _tile((64, 64), (128, 64), 4, 2, 1),
+        ]
     return [one for one in others if one != tile(case, capability)]
 
 
