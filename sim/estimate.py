@@ -68,7 +68,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Visit:
-    """One visit on one instance: its cycles, and those of each unit; and of a whole run, seconds of each level."""
+    """One visit on one instance: its cycles, and those of each unit; and of a whole run, seconds of each level.
+
+    block_cycles: of a block, beside its visits: what it takes, or where others work meanwhile, what it adds.
+    """
 
     mapping: str
     cycles: float
@@ -127,7 +130,7 @@ def _estimate(
     workers = machine.copies(_dealt_over(chosen))
     if chosen.masked is not None and chosen.masked.order == "longest":
         tasks, copies = np.repeat(np.sort(tasks)[::-1], copies), 1
-    full = plain.cycles * plain.resident
+    full = (plain.cycles + (plain.block_cycles / blocks.each if plain.resident > 1 else 0)) * plain.resident
     speeds = [full / (n * _fewer(run, plain, n)) for n in range(1, plain.resident + 1)]
     cycles = dealt_resident(tasks, copies, workers, [speed / plain.resident for speed in speeds])
     visits = visits_total * problem.copies / workers
@@ -175,24 +178,37 @@ def _visit(run: _Run, test: dict[str, int], prediction: Prediction | None = None
     if prediction is None:
         even = replace(run.work, cascade=run.work.cascade.with_sizes(**run.blocks.sizes))
         prediction = predict(even, run.machine, kernel)
-    group = prediction.groups[masked_group(kernel)]
+    number = masked_group(kernel)
+    group = prediction.groups[number]
     schedule = group.schedule
     visits = schedule.tasks * run.blocks.each
     mine = schedule.busiest * run.blocks.each
+    cycles, block_cycles = schedule.epochs * schedule.epoch_cycles / visits, schedule.overhead_cycles
+    if schedule.resident > 1 and kernel.groups[number].overhead != 0:
+        # Hidden behind other blocks it lengthens visits; but every block has it once, however many visits it makes.
+        whole = cycles
+        cycles = _visit(replace(run, mapping=_without_overhead(run.mapping)), test).cycles
+        block_cycles = (whole - cycles) * run.blocks.each
     return _Visit(
         mapping=kernel.name,
-        cycles=schedule.epochs * schedule.epoch_cycles / visits,
-        block_cycles=schedule.overhead_cycles,
+        cycles=cycles,
+        block_cycles=block_cycles,
         resident=int(schedule.resident),
         busy={unit: cycles / mine for unit, cycles in schedule.busy.items()},
         memory_s=group.memory_s,
     )
 
 
+def _without_overhead(mapping: Mapping) -> Mapping:
+    number = masked_group(mapping)
+    bare = mapping.groups[number].model_copy(update={"overhead": 0})
+    return mapping.model_copy(update={"groups": (*mapping.groups[:number], bare, *mapping.groups[number + 1 :])})
+
+
 def _fewer(run: _Run, visit: _Visit, tasks: int) -> float:
     """Cycles of a visit where an instance works on so many tasks at once, no more than it could."""
     if tasks == visit.resident:
-        return visit.cycles
+        return visit.cycles + (visit.block_cycles / run.blocks.each if visit.resident > 1 else 0)
     number = masked_group(run.mapping)
     group = run.mapping.groups[number]
     fewer = group.model_copy(
