@@ -14,17 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from lightbound import __version__
+from lightbound.archs.library import field_path
 from lightbound.archs.library import machine as find_machine
 from lightbound.base.document import read_yaml
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import formula
 from lightbound.base.points import PointsError
+from lightbound.base.version import VERSION
 from lightbound.workloads.masks.named import named_mask
 from lightbound.workloads.method import Method
 from lightbound.workloads.registry import Workload
 from lightbound.workloads.registry import method as find_method
 from lightbound.workloads.registry import workload as find_workload
+from lightbound.workloads.sizes import legal
+from lightbound.workloads.structure import Structure
 
 from ..mapping import Mapping as Layout
 from ..overrides import with_values
@@ -47,11 +50,11 @@ class Rows:
     seconds: float
 
 
-def compute(text: str, positions: Positions, version: str = __version__) -> Rows:
+def compute(text: str, positions: Positions, version: str = VERSION) -> Rows:
     """The answers of these points of a carried sweep. Runs anywhere; raises where another lightbound runs there."""
-    if version != __version__:
+    if version != VERSION:
         remedy = f"Install lightbound {version} on every worker."
-        raise LightboundError("worker", __version__, f"runs another lightbound than {version}", remedy)
+        raise LightboundError("worker", VERSION, f"runs another lightbound than {version}", remedy)
     return answers(plan_of(text), positions)
 
 
@@ -89,11 +92,8 @@ def _group(plan: Plan, positions: Positions) -> Answers:
 
 def in_one_call(plan: Plan, setting: Mapping[str, Any]) -> bool:
     """Whether points of a group with this setting can be computed together: closed forms, under one mapping."""
-    if (
-        plan.inner == 1
-        or setting.get("engine", "analytical") != "analytical"
-        or setting.get("mask", NO_MASK) != NO_MASK
-    ):
+    closed = setting.get("engine", "analytical") == "analytical"
+    if plan.inner == 1 or not closed or setting.get("mask", NO_MASK) != NO_MASK:
         return False
     if any(part_of(field)[0] in ("mapping", "options") for field in (*setting, *plan.spec.follow)):
         return False
@@ -121,8 +121,11 @@ def _many(plan: Plan, setting: Mapping[str, Any], positions: Positions) -> Answe
         find_machine(machine)
     except LightboundError as error:
         return _failed(plan, [str(error)] * len(positions))
+    fields = {**setting, **vectors}
+    foreign = _foreign(plan, base, machine, fields, positions)
+    if foreign is not None:
+        return foreign
     try:
-        fields = {**setting, **vectors}
         work = base.with_sizes(**_of("sizes", fields))
         found = simulate(work, find_machine(machine, **_of("machine", fields)), mapping)
         return _kept(plan, found, plan.named({**_numeric(setting), **vectors}), len(positions)), [None] * len(positions)
@@ -136,6 +139,40 @@ def _many(plan: Plan, setting: Mapping[str, Any], positions: Positions) -> Answe
             return _one(plan, setting, positions)
         half = len(positions) // 2
         return _joined(plan, [_many(plan, setting, positions[:half]), _many(plan, setting, positions[half:])])
+
+
+def _foreign(
+    plan: Plan, base: Workload, machine: str, fields: Mapping[str, Any], positions: Positions
+) -> Answers | None:
+    """The failures of all points of a group, where a field is none of its workload or of its machine."""
+    structure = base.cascade.structure
+    for symbol in _of("sizes", fields):
+        if symbol not in structure.symbols:
+            return _failed(
+                plan, [_refusal(structure, symbol, value) for value in _each(plan, f"sizes.{symbol}", positions)]
+            )
+    for name in _of("machine", fields):
+        try:
+            field_path(machine, name)
+        except LightboundError as error:
+            values = _each(plan, f"machine.{name}", positions)
+            return _failed(
+                plan, [str(LightboundError(error.field, one, error.problem, error.remedy)) for one in values]
+            )
+    return None
+
+
+def _each(plan: Plan, field: str, positions: Positions) -> list[Any]:
+    fixed = plan.spec.fixed
+    return [fixed[field]] * len(positions) if field in fixed else plan.plain(field, positions)
+
+
+def _refusal(structure: Structure, symbol: str, value: Any) -> str:
+    try:
+        legal(structure, symbol, value)
+    except LightboundError as error:
+        return str(error)
+    raise AssertionError(symbol)
 
 
 def _one(plan: Plan, setting: Mapping[str, Any], position: Positions) -> Answers:
