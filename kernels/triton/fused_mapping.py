@@ -34,8 +34,8 @@ DEPENDENT = 4.16  # of an instruction that needs the result of the one before
 GAP = 412  # from the end of a block to the start of the next in its place
 SHARED_CYCLES, L2_CYCLES, DRAM_CYCLES = 23, 282, 689  # latencies
 COPY_BYTES = 128  # a cycle, of copies that threads issue: shared memory takes so much
-ARRIVE_BYTES = 64  # a cycle, from the L2 cache to a processor
-ENGINE_CYCLES, ENGINE_BYTES = 455, 72  # of the memory engine, from the L2 cache: 469 for 1 KiB, 910 for 32 KiB
+ARRIVE_BYTES = 64  # a cycle, from the L2 cache to a processor, of copies that threads issue
+ENGINE_CYCLES, ENGINE_BYTES = 460, 109  # of the memory engine, from the L2 cache: 469 for 1 KiB, 760 for 32 KiB
 TOP = 25  # instructions of a loop before its first matrix instruction
 
 
@@ -162,7 +162,7 @@ def _visit(loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int, stages: 
     if stages - loop.ahead == 2:  # what one visit asks for at its end the next one needs at its start
         if loop.engine:
             arrived = BARRIER[warps] + ENGINE_CYCLES + tile / ENGINE_BYTES
-            waits += max(0.0, arrived - after)
+            waits += max(0.0, arrived - max(after, top))
         else:  # keys and values are awaited together
             arrived = BARRIER[warps] + L2_CYCLES + 2 * tile / ARRIVE_BYTES
             waits += max(0.0, arrived - max(after, top + copied))
