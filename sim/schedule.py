@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -119,25 +120,38 @@ def make_schedule(
         for level in dict.fromkeys((*group.awaits, *group.settles)):
             read = read_s.get(level, 0) * machine.clock_hz / mine
             stored = stored_s.get(level, 0) * machine.clock_hz / mine
-            waited = read * evaluate(group.awaits.get(level, 0), nests.environment)
-            waited = waited + stored * evaluate(group.settles.get(level, 0), nests.environment)
-            demands[level] = waited
-            beside[level] = read + stored - waited
+            awaited = read * evaluate(group.awaits.get(level, 0), nests.environment)
+            awaited = awaited + stored * evaluate(group.settles.get(level, 0), nests.environment)
+            demands[level] = awaited
+            beside[level] = read + stored - awaited
         delay = evaluate(group.delay, nests.environment)
         behind = hidden * tasks / epochs
+        shared = _shared_levels(machine, demands, instances)
+        wide = {name: demands.pop(name) for name in shared}
+        if wide:
+            path, rate = _path(machine)
+            demands[path] = sum(
+                (waited * machine.level(name).rate_bytes_per_s / rate for name, waited in wide.items()), 0
+            )
+            beside[path] = 0 * demands[path]
+        least = maximum(0, *(awaited + beside[name] for name, awaited in wide.items()))
+        besides = [0 if name in wide else beside[name] for name in demands]
         ports = _ports(machine, einsums, demands, mine)
-        cycle, stays = rounds(list(demands.values()), contexts, delay + behind, list(beside.values()), ports)
+        turn = partial(rounds, list(demands.values()), delay=delay + behind, beside=besides, ports=ports)
+        cycle, stays = turn(contexts=contexts)
         waited = dict(zip(demands, stretches(list(demands.values()), contexts, cycle, ports), strict=True))
+        cycle = maximum(cycle, least)
         # tasks that do not fill the last round of an instance run among fewer
         last = where(resident > 1, busiest % maximum(resident, 1), 0)
         if np.any(np.asarray(last) > 0):
-            fewer = maximum(1, contexts * last / maximum(resident, 1))
-            alone_cycle, _ = rounds(list(demands.values()), fewer, delay + behind, list(beside.values()), ports)
-            cycle = where(last > 0, ((busiest - last) * cycle + last * alone_cycle) / busiest, cycle)
+            fewer, _ = turn(contexts=maximum(1, contexts * last / maximum(resident, 1)))
+            fewer = maximum(fewer, least)
+            cycle = where(last > 0, ((busiest - last) * cycle + last * fewer) / busiest, cycle)
         waits["contention"] = maximum(0, mine * cycle - total)
-        busiest_unit = maximum(*(demand + beside[name] for name, demand in demands.items()))
+        own = maximum(0, *(demand + other for demand, other in zip(demands.values(), besides, strict=True)))
+        steady = maximum(own, least)
         alone = sum(demands.values(), 0) + delay + behind
-        ramp = maximum(0, alone - busiest_unit - contexts * (cycle - busiest_unit))
+        ramp = maximum(0, alone - where(own >= least, own, 0) - contexts * (cycle - steady))
         at_units = sum(stays, 0.0)
         scale = maximum(total, mine * cycle) / maximum(cycle, at_units)
         spent = {name: stay * scale for name, stay in zip(demands, stays, strict=True)}
@@ -198,6 +212,24 @@ def _ports(
         ]
         made.append(Port([part * demand for part, demand in zip(held, demands.values(), strict=True)], needed))
     return made
+
+
+def _path(machine: Machine) -> tuple[str, Number]:
+    """The cache in front of the instances, and the bandwidth of all their paths to it."""
+    cache = next(level for level in machine.levels if level.cache)
+    assert cache.bandwidth_bytes_per_s is not None
+    return cache.name, cache.bandwidth_bytes_per_s
+
+
+def _shared_levels(machine: Machine, demands: Mapping[str, Number], instances: Number) -> list[str]:
+    """Levels that all instances share, through a cache to which each has a path of its own. With many instances none of
+    them waits for another one at a level until it is full: it bounds the flow, and the path is what contexts contend for.
+    """
+    if not any(level.cache and level.bandwidth_bytes_per_s is not None for level in machine.levels):
+        return []
+    if not np.all(np.asarray(instances) > 1):
+        return []
+    return [level.name for level in machine.levels if level.scope is None and level.name in demands]
 
 
 def _slots(plan: GroupPlan, einsums: dict[str, EinsumTime]) -> tuple[dict[str, Number], ...]:
