@@ -7,7 +7,7 @@ of tasks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -115,7 +115,10 @@ def make_schedule(
     ramp: Number = 0
     spent["waiting"] = sum(waits.values(), 0)
     if group.contexts != 0:
-        demands = _demands(machine, slots, mine)
+        at_once = _demands(machine, slots, mine)
+        ordered = group.slots is not None
+        ports = _ports(machine, plan, einsums, slots, mine, ordered)
+        demands = _in_order(slots, ports, mine) if ordered else at_once
         beside: dict[str, Number] = dict.fromkeys(demands, 0)
         for level in dict.fromkeys((*group.awaits, *group.settles)):
             read = read_s.get(level, 0) * machine.clock_hz / mine
@@ -126,29 +129,29 @@ def make_schedule(
             beside[level] = read + stored - awaited
         delay = evaluate(group.delay, nests.environment)
         behind = hidden * tasks / epochs
-        shared = _shared_levels(machine, demands, instances)
-        wide = {name: demands.pop(name) for name in shared}
+        wide = {name: demands.pop(name) for name in _shared_levels(machine, demands, instances)}
+        least = maximum(0, *at_once.values(), *(awaited + beside.pop(name) for name, awaited in wide.items()))
         if wide:
             path, rate = _path(machine)
-            demands[path] = sum(
-                (waited * machine.level(name).rate_bytes_per_s / rate for name, waited in wide.items()), 0
-            )
-            beside[path] = 0 * demands[path]
-        least = maximum(0, *(awaited + beside[name] for name, awaited in wide.items()))
-        besides = [0 if name in wide else beside[name] for name in demands]
-        ports = _ports(machine, einsums, demands, mine)
-        turn = partial(rounds, list(demands.values()), delay=delay + behind, beside=besides, ports=ports)
+            over = {name: machine.level(name).rate_bytes_per_s / rate for name in wide}
+            read = {name: read_s.get(name, 0) * machine.clock_hz / mine for name in wide}
+            part = {name: evaluate(group.awaits.get(name, 0), nests.environment) for name in wide}
+            demands[path] = sum((over[name] * read[name] * part[name] for name in wide), 0)
+            beside[path] = sum((over[name] * read[name] * (1 - part[name]) for name in wide), 0)
+        wanted = [Port(*(_padded(part, demands) for part in (port.held, port.needed)), ordered) for port in ports]
+        turn = partial(
+            rounds, list(demands.values()), delay=delay + behind, beside=list(beside.values()), ports=wanted,
+            least=least,
+        )  # fmt: skip
         cycle, stays = turn(contexts=contexts)
-        waited = dict(zip(demands, stretches(list(demands.values()), contexts, cycle, ports), strict=True))
-        cycle = maximum(cycle, least)
+        waited = dict(zip(demands, stretches(list(demands.values()), contexts, cycle, wanted), strict=True))
         # tasks that do not fill the last round of an instance run among fewer
         last = where(resident > 1, busiest % maximum(resident, 1), 0)
         if np.any(np.asarray(last) > 0):
             fewer, _ = turn(contexts=maximum(1, contexts * last / maximum(resident, 1)))
-            fewer = maximum(fewer, least)
             cycle = where(last > 0, ((busiest - last) * cycle + last * fewer) / busiest, cycle)
         waits["contention"] = maximum(0, mine * cycle - total)
-        own = maximum(0, *(demand + other for demand, other in zip(demands.values(), besides, strict=True)))
+        own = maximum(0, *(demand + other for demand, other in zip(demands.values(), beside.values(), strict=True)))
         steady = maximum(own, least)
         alone = sum(demands.values(), 0) + delay + behind
         ramp = maximum(0, alone - where(own >= least, own, 0) - contexts * (cycle - steady))
@@ -180,12 +183,8 @@ def _spent_in_slots(slots: tuple[dict[str, Number], ...]) -> dict[str, Number]:
     """The cycles of slots by the unit that each waits for."""
     spent: dict[str, Number] = {}
     for slot in slots:
-        longest = maximum(0, *slot.values())
-        taken: Number = False
-        for unit, cycles in slot.items():
-            here = (cycles >= longest) & np.logical_not(taken)
-            spent[unit] = spent.get(unit, 0) + where(here, cycles, 0)
-            taken = taken | here
+        for unit, chosen in _longest(slot).items():
+            spent[unit] = spent.get(unit, 0) + where(chosen, slot[unit], 0)
     return spent
 
 
@@ -200,17 +199,58 @@ def _demands(machine: Machine, slots: tuple[dict[str, Number], ...], epochs: Num
     return demands
 
 
+def _in_order(slots: tuple[dict[str, Number], ...], ports: Sequence[_Wanted], epochs: Number) -> dict[str, Number]:
+    """Cycles of one epoch by unit, where a context goes through its slots in order: each takes as long as its longest
+    unit, or as the instructions of all of them take to pass a port.
+    """
+    found: dict[str, Number] = {unit: 0 for port in ports for unit in port.needed}
+    for number, (slot, longest) in enumerate(zip(slots, map(_longest, slots), strict=True)):
+        least = maximum(0, *(port.by_slot[number] for port in ports)) if ports else 0
+        for unit, chosen in longest.items():
+            cycles = maximum(slot[unit] / epochs, least)
+            found[unit] = found.get(unit, 0) + where(chosen, cycles, 0)
+    return found
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What an epoch wants of a port, by unit; and its needs by slot."""
+
+    held: dict[str, Number]
+    needed: dict[str, Number]
+    by_slot: tuple[Number, ...]
+
+
 def _ports(
-    machine: Machine, einsums: dict[str, EinsumTime], demands: Mapping[str, Number], epochs: Number
-) -> list[Port]:
-    """What an epoch wants of every port that units of the machine hold, by the order of `demands`."""
-    made: list[Port] = []
+    machine: Machine,
+    plan: GroupPlan,
+    einsums: dict[str, EinsumTime],
+    slots: tuple[dict[str, Number], ...],
+    epochs: Number,
+    ordered: bool,
+) -> list[_Wanted]:
+    """What an epoch wants of every port that units of the machine hold. Where slots follow each other, as `ordered`
+    says, all that a slot wants counts for its longest unit.
+    """
+    made: list[_Wanted] = []
+    longest = [_longest(slot) for slot in slots]
     for name in dict.fromkeys(port for unit in machine.units.values() for port in unit.holds):
-        held = [machine.units[unit].holds.get(name, 0) if unit in machine.units else 0 for unit in demands]
-        needed = [
-            sum((time.needs.get(name, {}).get(unit, 0) for time in einsums.values()), 0) / epochs for unit in demands
-        ]
-        made.append(Port([part * demand for part, demand in zip(held, demands.values(), strict=True)], needed))
+        held: dict[str, Number] = dict.fromkeys(machine.units, 0)
+        needed: dict[str, Number] = dict.fromkeys(machine.units, 0)
+        by_slot: list[Number] = [0] * len(slots)
+
+        def put(table: dict[str, Number], slot: int, unit: str, cycles: Number) -> None:
+            for other, chosen in longest[slot].items() if ordered else ((unit, True),):
+                table[other] = table.get(other, 0) + where(chosen, cycles / epochs, 0)
+
+        for number, slot in enumerate(slots):
+            for unit, cycles in slot.items():
+                put(held, number, unit, machine.units[unit].holds.get(name, 0) * cycles)
+        for einsum, time in einsums.items():
+            for unit, cycles in time.needs.get(name, {}).items():
+                put(needed, plan.sites[einsum].slot, unit, cycles)
+                by_slot[plan.sites[einsum].slot] += cycles / epochs
+        made.append(_Wanted(held, needed, tuple(by_slot)))
     return made
 
 
@@ -230,6 +270,21 @@ def _shared_levels(machine: Machine, demands: Mapping[str, Number], instances: N
     if not np.all(np.asarray(instances) > 1):
         return []
     return [level.name for level in machine.levels if level.scope is None and level.name in demands]
+
+
+def _padded(part: Mapping[str, Number], demands: Mapping[str, Number]) -> list[Number]:
+    return [part.get(name, 0) for name in demands]
+
+
+def _longest(slot: dict[str, Number]) -> dict[str, Number]:
+    """Of the units of a slot, whether each is the one that the slot waits for: the first of the longest."""
+    most = maximum(0, *slot.values())
+    taken: Number = False
+    found: dict[str, Number] = {}
+    for unit, cycles in slot.items():
+        found[unit] = (cycles >= most) & np.logical_not(taken)
+        taken = taken | found[unit]
+    return found
 
 
 def _slots(plan: GroupPlan, einsums: dict[str, EinsumTime]) -> tuple[dict[str, Number], ...]:

@@ -10,19 +10,26 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .attention import described, source_types
 from .attention_blocks import chosen as chosen_block
 from .block_table import Table, chosen
 from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor, with_options
 from .float64 import attention
-from .fused_mapping import fused
+from .fused_mapping import Loop, fused
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 
 if TYPE_CHECKING:
     import torch
 
 
+# Instructions of a block before, between and after its loops, for head dimensions of 64 and 128.
+STRAIGHT = {64: 650, 128: 373 + 156 + 411}
+
+
 def tile(case: Case, capability: int) -> Tile:
-    """A block of queries at a time, and as many keys as registers and shared memory hold."""
+    """A block of queries at a time, and as many keys as registers and shared memory hold. On Hopper the memory engine
+    brings those that are tested: threads would test for each row whether it exists.
+    """
     block = case.options["block"]
     if case.dtype == "fp32":
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 32), "PTX": int(capability != 942)}, 4, 1)
@@ -30,19 +37,27 @@ def tile(case: Case, capability: int) -> Tile:
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 0}, 4, 1)
     if capability < 90 or capability >= 100:  # 128 keys spill there
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 1}, block // 16, 3)
-    return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1}, block // 16, 2)
+    if case.options.get("causal", 0) and block == 128 and case.sizes["E"] > 64:
+        return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1, "TMA": 1}, block // 16, 2)
+    return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1}, block // 16, 3)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
-    """Others: half of the keys at a time, other numbers of warps and stages."""
+    """Others: half of the keys at a time, other numbers of warps and stages, tiles that the memory engine reads."""
     block = case.options["block"]
     if case.dtype == "fp32" or block < 64:
         return ()
-    others = ((block, block // 16, 3), (64, block // 16, 3), (64, block // 16, 4), (64, 4, 3), (block, 4, 2))
+    others = ((block, block // 16, 3), (block, block // 16, 2), (64, block // 16, 3))
     made = [
         Tile({"BLOCK": block, "BLOCK_K": keys, "PTX": int(capability != 942)}, warps, stages)
         for keys, warps, stages in dict.fromkeys(others)
     ]
+    if 90 <= capability < 900:
+        through_engine = dict.fromkeys(((block, block // 16, 2), (64, block // 16, 3)))
+        made += [
+            Tile({"BLOCK": block, "BLOCK_K": keys, "PTX": 1, "TMA": 1}, warps, stages)
+            for keys, warps, stages in through_engine
+        ]
     return [one for one in made if one != tile(case, capability)]
 
 
@@ -60,7 +75,7 @@ def _flags(case: Case) -> dict[str, int]:
 
 
 def _constants(case: Case, at: Tile) -> dict[str, Any]:
-    return {**at.constants, "DIM": case.sizes["E"], **_flags(case), "PRECISION": PRECISION}
+    return {"TMA": 0, **at.constants, "DIM": case.sizes["E"], **_flags(case), "PRECISION": PRECISION}
 
 
 def sorted_places(importance: torch.Tensor, segment: int) -> torch.Tensor:
@@ -106,9 +121,12 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
     if device == "cpu":
         constants["PTX"] = 0  # the interpreter knows no PTX
 
+    sizes = (size, at.constants["BLOCK_K"], at.constants["BLOCK_K"])
+    sources = [described(one[None], count, constants["TMA"]) for one, count in zip((q, k, v), sizes, strict=True)]
+
     def run() -> None:
         block_sparse_forward[(rows, heads)](
-            q, k, v, out, offsets, untested, columns, positions, scale, tokens, tokens,
+            *sources, out, offsets, untested, columns, positions, scale, tokens, tokens,
             **with_options(constants, at.warps, at.stages),
         )  # fmt: skip
 
@@ -147,18 +165,18 @@ def work(case: Case) -> Work:
 def compiled(case: Case, at: Tile) -> Sequence[Compiled]:
     """The one launch."""
     whole = ("offsets", "untested", "columns", "positions")
+    constants = _constants(case, at)
+    read = {"q": at.constants["BLOCK"], "k": at.constants["BLOCK_K"], "v": at.constants["BLOCK_K"]}
     signature = {
-        **pointers("q k v out", case.dtype),
+        **source_types(case.dtype, read, case.sizes["E"], constants["TMA"]),
+        **pointers("out", case.dtype),
         **pointers(" ".join(whole), "i32"),
         "scale_log2": "fp32",
         "queries": "i32",
         "keys": "i32",
     }
-    divisible = ("q", "k", "v", "out", *whole)
-    made = Compiled(
-        "block_sparse", "block_sparse_forward", signature, _constants(case, at), divisible, at.warps, at.stages
-    )
-    return [made]
+    divisible = (*(() if constants["TMA"] else ("q", "k", "v")), "out", *whole)
+    return [Compiled("block_sparse", "block_sparse_forward", signature, constants, divisible, at.warps, at.stages)]
 
 
 def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
@@ -175,7 +193,12 @@ def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
         ],
     }
     dim = case.sizes["E"]
-    mapping, stated = fused(at, size, at.constants["BLOCK_K"], dim, WORD_BYTES[case.dtype], capability)
+    keys, engine = at.constants["BLOCK_K"], bool(at.constants.get("TMA"))
+    test = (620 if _flags(case)["MOVED"] else 220) * keys // 128 - 2 * size * keys // (32 * at.warps)
+    serial = keys >= 128 and (engine or at.stages == 2)
+    # of its stages one holds where keys are, which come with those that follow: tiles never have more than two
+    loop = Loop(255, STRAIGHT[128 if dim > 64 else 64], test, serial, engine, at.stages - 2)
+    mapping, stated = fused(loop, size, keys, dim, at.warps, at.stages, WORD_BYTES[case.dtype], capability)
     sizes = {"B": case.sizes["B"], "H": case.sizes["H"], "E": dim, "F": dim, "P": tokens, "M": tokens}
     return [Launch("attention", sizes, mapping, stated, seen, word_bytes=WORD_BYTES[case.dtype])]
 

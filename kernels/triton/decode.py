@@ -43,14 +43,14 @@ def tile(case: Case, capability: int) -> Tile:
     """64 keys at a time by four warps."""
     if case.dtype == "fp32":
         return _tile(case, capability, 32, 4, 2, RESIDENT)
-    return _tile(case, capability, 64, 4, 3 if case.sizes["E"] > 64 or capability == 942 else 4, RESIDENT)
+    return _tile(case, capability, 64, 4, 2, RESIDENT)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
     """Others: more keys at a time, more stages, and more or fewer parts."""
     if case.dtype == "fp32":
         return ()
-    others = ((64, 4, 2, 3), (64, 4, 4, 2), (128, 4, 2, 2), (128, 8, 3, 1), (32, 4, 4, 4), (64, 4, 3, 6), (64, 2, 3, 3))
+    others = ((64, 4, 3, 3), (64, 4, 4, 2), (128, 4, 2, 2), (128, 8, 3, 1), (32, 4, 4, 4), (64, 4, 2, 6), (64, 2, 2, 3))
     return [_tile(case, capability, *each) for each in others]
 
 

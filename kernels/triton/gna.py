@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from .attention import described, source_types
 from .attention_blocks import boxes
-from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor, with_options
+from .case_inputs import PRECISION, WORD_BYTES, random_tensor, with_options
 from .float64 import attention
-from .fused_mapping import fused
+from .fused_mapping import Loop, fused
 from .gna_cases import CAMPAIGN, TINY
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .neighborhood import Neighborhood, Triple, in_three, tile_order
@@ -26,26 +27,26 @@ if TYPE_CHECKING:
 # Shapes of tiles by axes and tokens: those that published kernels use (tiles of NATTEN's backends), and smaller ones.
 SHAPES = {
     (1, 128): ((128,),), (1, 64): ((64,),), (1, 32): ((32,),),
-    (2, 128): ((16, 8), (8, 16)), (2, 64): ((8, 8),), (2, 32): ((4, 8),),
+    (2, 128): ((16, 8),), (2, 64): ((8, 8),), (2, 32): ((4, 8),),
     (3, 128): ((2, 8, 8), (4, 4, 8)), (3, 64): ((1, 8, 8), (4, 4, 4)), (3, 32): ((2, 4, 4),),
 }  # fmt: skip
-# Of a visit with a test of its mask, counted in the code for sm_90: 832 instructions beside 570.
-TESTED = 832 / 570
+# 8 x 16 queries are left out: of all shapes, ptxas puts the matrix instructions of that one one after the other.
+# Of a visit with a test of its mask, counted in the code for sm_90: 498 instructions beside 348.
+TESTED = 498 / 348
+# Instructions of a block before, between and after its loops, by head dimension.
+STRAIGHT = {64: 470 + 342 + 283, 128: 542 + 355 + 507}
 
 
 def _blocks(case: Case, capability: int) -> tuple[int, int, int, int]:
     """Tokens of a tile of queries and of one of keys, warps, stages: what registers and shared memory hold."""
-    wide = case.sizes["E"] > 64
     if case.dtype == "fp32":
         return (32, 32, 4, 2)
     if capability == 942:
         return (128, 64, 4, 1)
-    if capability < 90 or capability >= 100:  # 128 keys spill there
-        return (128, 64, 8, 3)
-    return (128, 128, 8, 2) if wide else (128, 128, 8, 3)
+    return (128, 64, 8, 3)
 
 
-def _at(case: Case, blocks: tuple[int, int, int, int], capability: int) -> Tile:
+def _at(case: Case, blocks: tuple[int, int, int, int], capability: int, tma: int = 0) -> Tile:
     """Of all shapes with so many tokens, those with the least work: visits, and tests where the mask cuts a tile."""
     q_size, kv_size, warps, stages = blocks
     rank = len(case.options["grid"])
@@ -58,20 +59,23 @@ def _at(case: Case, blocks: tuple[int, int, int, int], capability: int) -> Tile:
     q_tile, kv_tile = min(((in_three(q, 1), in_three(kv, 1)) for q, kv in pairs), key=cost)
     constants = {f"Q{axis}": size for axis, size in enumerate(q_tile)}
     constants |= {f"K{axis}": size for axis, size in enumerate(kv_tile)}
-    return Tile({**constants, "PTX": int(capability != 942)}, warps, stages)
+    constants |= {"PTX": int(capability != 942)} | ({"TMA": 1} if tma else {})
+    return Tile(constants, warps, stages)
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """The largest tile that registers hold, in the shape with the least work."""
+    """128 queries by 64 keys for two warp groups, the best that was tried on an H200, in the shape with least work."""
     return _at(case, _blocks(case, capability), capability)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
-    """Others: fewer keys, other numbers of warps and stages."""
+    """Others: fewer keys, other numbers of warps and stages, tiles that the memory engine reads."""
     if case.dtype == "fp32":
         return ()
-    others = [(64, 64, 4, 3), (64, 128, 4, 2), (128, 64, 8, 3), (128, 64, 8, 4), (128, 128, 8, 3), (128, 64, 4, 3)]
-    return [_at(case, blocks, capability) for blocks in others if blocks != _blocks(case, capability)]
+    others = [(64, 64, 4, 3), (128, 64, 8, 4), (128, 128, 8, 3), (128, 128, 8, 2)]
+    made = [_at(case, blocks, capability) for blocks in others if blocks != _blocks(case, capability)]
+    through_engine = [(128, 64, 8, 3), (128, 64, 8, 4), (128, 128, 8, 2)] if 90 <= capability < 900 else []
+    return made + [_at(case, blocks, capability, 1) for blocks in through_engine]
 
 
 def shapes(at: Tile) -> tuple[Triple, Triple]:
@@ -92,7 +96,7 @@ def _constants(case: Case, at: Tile) -> dict[str, Any]:
         **at.constants,
         **{f"CAUSAL{axis}": flag for axis, flag in enumerate(causal)},
         "DIM": case.sizes["E"],
-        "TMA": 0,
+        "TMA": at.constants.get("TMA", 0),
         "PRECISION": PRECISION,
     }
 
@@ -121,9 +125,14 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
     numbers = _arguments(case)
     scale = math.log2(math.e) / math.sqrt(dim)
 
+    q_size, kv_size = (math.prod(one) for one in shapes(at))
+    tma = constants["TMA"]
+    sizes = (q_size, kv_size, kv_size)
+    sources = [described(one[None], size, tma) for one, size in zip((queries, keys, values), sizes, strict=True)]
+
     def run() -> None:
         gna_forward[(tiles_of_queries, heads)](
-            queries, keys, values, out, scale, **numbers, **with_options(constants, at.warps, at.stages)
+            *sources, out, scale, **numbers, **with_options(constants, at.warps, at.stages)
         )
 
     def seen(number: torch.Tensor, head: int) -> torch.Tensor:
@@ -160,9 +169,23 @@ def work(case: Case) -> Work:
 
 def compiled(case: Case, at: Tile) -> Sequence[Compiled]:
     """The one launch: numbers of the mask are not specialized."""
-    signature = {**pointers("q k v out", case.dtype), "scale_log2": "fp32", **dict.fromkeys(_arguments(case), "i32")}
-    made = Compiled("gna", "gna_forward", signature, _constants(case, at), ("q", "k", "v", "out"), at.warps, at.stages)
-    return [made]
+    constants = _constants(case, at)
+    q_size, kv_size = (math.prod(one) for one in shapes(at))
+    read = source_types(case.dtype, {"q": q_size, "k": kv_size, "v": kv_size}, case.sizes["E"], constants["TMA"])
+    signature = {**read, "out": f"*{case.dtype}", "scale_log2": "fp32", **dict.fromkeys(_arguments(case), "i32")}
+    divisible = ("out",) if constants["TMA"] else ("q", "k", "v", "out")
+    return [Compiled("gna", "gna_forward", signature, constants, divisible, at.warps, at.stages)]
+
+
+def loop_of(at: Tile, dim: int) -> Loop:
+    """What the code for sm_90 says of its loop."""
+    q_tile, kv_tile = shapes(at)
+    queries, keys, engine = math.prod(q_tile), math.prod(kv_tile), bool(at.constants.get("TMA"))
+    serial = not engine and (at.warps == 4 or keys >= 128 or q_tile[1:] == (8, 16))
+    registers = 245 if queries * keys >= 8192 * (at.warps // 4) else 200
+    return Loop(
+        registers, STRAIGHT[128 if dim > 64 else 64], 498 - 348 - 2 * queries * keys // (32 * at.warps), serial, engine
+    )
 
 
 def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
@@ -181,8 +204,9 @@ def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
         "test": {"compare": 1, "select": 1},  # all axes at once: a bit for each coordinate
     }
     mapping, stated = fused(
-        at, math.prod(q_tile), math.prod(kv_tile), case.sizes["E"], WORD_BYTES[case.dtype], capability
-    )
+        loop_of(at, case.sizes["E"]), math.prod(q_tile), math.prod(kv_tile), case.sizes["E"], at.warps, at.stages,
+        WORD_BYTES[case.dtype], capability,
+    )  # fmt: skip
     sizes |= {"P": mask.tokens, "M": mask.tokens}
     return [Launch("attention", sizes, mapping, stated, seen, word_bytes=WORD_BYTES[case.dtype])]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from lightbound.sim.designs import Design, DesignSearch
 from lightbound.sim.explain import seconds
 from lightbound.sim.ladder import Ladder
 from lightbound.workloads.cascade import Cascade
-from lightbound.workloads.masks.separable import Separable
 from lightbound.workloads.masks.shape import text
+
+from .mask_pictures import MaskPicture, mask_pictures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,22 +27,7 @@ if TYPE_CHECKING:
     from lightbound.sim.agents.study import Study
 
 SUFFIXES = (".png", ".svg", ".pdf")
-TOKENS = 320  # a longer axis is drawn tile by tile
-TILES = 1200  # a larger matrix of tiles is thinned out
 DESIGNS = 24  # designs in the picture of a search
-VISITED, ATTENDED = 0.8, 0.25  # shades of grey: white is what no tile visits
-PARTLY = 0.55  # a whole tile of which some pairs are attended
-
-
-class _Picture(NamedTuple):
-    """A matrix of shades, rows for queries and columns for keys, with the lines between tiles and the worst Q tile."""
-
-    shades: np.ndarray
-    rows: list[float]
-    columns: list[float]
-    worst: tuple[float, float]
-    title: str
-    unit: str
 
 
 def draw(what: Ladder | DesignSearch | Study | Cascade, path: str | os.PathLike[str]) -> Path:
@@ -83,7 +69,7 @@ def check_drawable(path: Path) -> None:
 def _ladder_figure(ladder: Ladder) -> Figure:
     from matplotlib.figure import Figure  # no pyplot: a file needs no display
 
-    pictures = _pictures(ladder)
+    pictures = mask_pictures(ladder)
     figure = Figure(figsize=(11, 8), layout="constrained")
     halves: Any = figure.subfigures(2, 1, height_ratios=(5, 4))
     above, below = halves
@@ -94,7 +80,7 @@ def _ladder_figure(ladder: Ladder) -> Figure:
         _draw_picture(panel, picture)
     if len(axes) == 1:
         axes[0].set_aspect("equal")
-    _legend(above, by_tile=pictures[0].unit == "tile")
+    _legend(above, pictures[0].keys)
     _draw_rungs(below.subplots(), ladder)
     return figure
 
@@ -111,74 +97,7 @@ def _named(ladder: Ladder) -> str:
     return ", ".join((*said, *(["causal"] if mask.is_causal else [])))
 
 
-def _pictures(ladder: Ladder) -> list[_Picture]:
-    """One an axis where the mask is a product of axes and all are tiled; else one of all tiles."""
-    mask, count = ladder.mask, ladder.count
-    if isinstance(mask, Separable) and len(count.q_tile) == len(mask.grid):
-        return [_axis_picture(ladder, axis) for axis in range(len(mask.grid))]
-    return [_tiles_picture(ladder)]
-
-
-def _axis_picture(ladder: Ladder, number: int) -> _Picture:
-    mask: Any = ladder.mask
-    axis = mask.axes[number]
-    q_tile, kv_tile = ladder.count.q_tile[number], ladder.count.kv_tile[number]
-    visits = ladder.count.visits_by_axis[number]
-    worst = int(visits.argmax())
-    queries, keys = axis.query_layout, axis.key_layout
-    _, q_first, q_last = queries.tiles(q_tile)
-    first, last, step = axis.progressions()
-    order = queries.order()
-    attended = np.zeros((queries.extent, keys.extent), bool)
-    for row, query in enumerate(order):
-        attended[row, first[query] : last[query] : step] = True
-    attended = attended[:, keys.order()]
-    rows = np.concatenate(([0], np.cumsum(q_last - q_first)))
-    _, kv_first, kv_last = keys.tiles(kv_tile)
-    columns = np.concatenate(([0], np.cumsum(kv_last - kv_first)))
-    pairs = np.add.reduceat(np.add.reduceat(attended.astype(np.int64), rows[:-1], axis=0), columns[:-1], axis=1)
-    full = pairs == np.outer(np.diff(rows), np.diff(columns))
-    title = f"axis {number + 1}: {queries.extent} tokens\nworst Q tile: {visits[worst]} of {len(columns) - 1} KV tiles"
-    if max(attended.shape) > TOKENS:
-        shades = np.where(full, ATTENDED, np.where(pairs > 0, PARTLY, 1.0))
-        return _Picture(_thinned(shades), [], [], (worst, worst + 1), title, "tile")
-    by_token = np.repeat(np.repeat(pairs > 0, np.diff(rows), axis=0), np.diff(columns), axis=1)
-    shades = np.where(attended, ATTENDED, np.where(by_token, VISITED, 1.0))
-    grouped = len(queries.lengths) > 1
-    return _Picture(
-        shades,
-        rows.tolist(),
-        columns.tolist(),
-        (float(rows[worst]), float(rows[worst + 1])),
-        title,
-        "token, by dilation group" if grouped else "token",
-    )
-
-
-def _tiles_picture(ladder: Ladder) -> _Picture:
-    count = ladder.count
-    listed = ladder.mask.visits(count.q_tile, count.kv_tile)
-    q_tiles, kv_tiles = len(listed.offsets) - 1, count.dense_kv_tiles
-    rows = np.repeat(np.arange(q_tiles), np.diff(listed.offsets))
-    shades = np.ones((q_tiles, max(kv_tiles, int(listed.kv_tile.max(initial=0)) + 1)))
-    whole = listed.pairs >= count.tiling.q_tile_size * count.tiling.kv_tile_size
-    shades[rows, listed.kv_tile] = np.where(whole, ATTENDED, PARTLY)
-    worst = int(np.diff(listed.offsets).argmax())
-    title = f"{q_tiles:,} Q tiles, {kv_tiles:,} KV tiles\nworst Q tile: {count.visits_max:,} of them"
-    return _Picture(_thinned(shades), [], [], (worst, worst + 1), title, "tile")
-
-
-def _thinned(shades: np.ndarray) -> np.ndarray:
-    """At most TILES rows and columns, the darkest of those that fall together."""
-    for dimension in (0, 1):
-        step = -(-shades.shape[dimension] // TILES)
-        if step > 1:
-            starts = np.arange(0, shades.shape[dimension], step)
-            shades = np.minimum.reduceat(shades, starts, axis=dimension)
-    return shades
-
-
-def _draw_picture(panel: Axes, picture: _Picture) -> None:
+def _draw_picture(panel: Axes, picture: MaskPicture) -> None:
     height, width = picture.shades.shape
     panel.imshow(
         picture.shades,
@@ -194,8 +113,7 @@ def _draw_picture(panel: Axes, picture: _Picture) -> None:
     for at in picture.columns:
         panel.axvline(at, color="black", linewidth=0.3)
     top, bottom = picture.worst
-    if bottom <= height:
-        panel.add_patch(_box(0, top, width, bottom - top))
+    panel.add_patch(_box(0, top, width, bottom - top))
     panel.set_title(picture.title, fontsize=10)
     panel.set_xlabel(f"key ({picture.unit})")
     panel.set_ylabel("query")
@@ -208,12 +126,9 @@ def _box(x: float, y: float, width: float, height: float) -> Any:
     return Rectangle((x, y), width, height, fill=False, edgecolor="black", linewidth=1.8, clip_on=False)
 
 
-def _legend(figure: Any, by_tile: bool) -> None:
+def _legend(figure: Any, shades: tuple[tuple[str, float], ...]) -> None:
     from matplotlib.patches import Patch
 
-    shades = (("attended", ATTENDED), ("visited, not attended", VISITED), ("not visited", 1.0))
-    if by_tile:
-        shades = (("attended in full", ATTENDED), ("attended in part", PARTLY), ("not visited", 1.0))
     handles = [Patch(facecolor=str(shade), edgecolor="black", label=label) for label, shade in shades]
     handles.append(Patch(facecolor="none", edgecolor="black", linewidth=1.8, label="worst Q tile"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)

@@ -38,7 +38,7 @@ def decode_part(
     total = tl.zeros([BLOCK_Q, DIM], tl.float32)
     denominator = tl.zeros([BLOCK_Q], tl.float32)
     maximum = tl.full([BLOCK_Q], float("-inf"), tl.float32)
-    for step in range(0, (whole - start) // BLOCK_K):
+    for step in range((whole - start) // BLOCK_K):
         key = start + step * BLOCK_K
         scores = tl.dot(chosen, rows_of(k, head, key, BLOCK_K, DIM, 0).T, input_precision=PRECISION)
         values = rows_of(v, head, key, BLOCK_K, DIM, 0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Text:
-    """Lines to read. A `verbatim` text (code, YAML) is printed as it is; any other is wrapped at the width."""
+    """Lines to read. A `verbatim` text (code, YAML) is printed as it is; any other is wrapped at the width.
+
+    leads: a page tells it first; in a terminal, where the end is seen first, it comes last.
+    """
 
     text: str
     title: str = ""
     verbatim: bool = False
+    leads: bool = False
 
 
 Block = Table | Text
@@ -37,11 +44,17 @@ Block = Table | Text
 
 @dataclass(frozen=True)
 class Answer:
-    """The blocks to read, the data for JSON, and records for csv; without records, the data's fields one by one."""
+    """The blocks to read, the data for JSON, and records for csv; without records, the data's fields one by one.
+
+    pictures: what a page draws beside the blocks. inputs: what the answer rests on, in full. Both are made when a page
+    asks for them, since most answers are printed.
+    """
 
     blocks: Sequence[Block]
     data: Any
     records: Sequence[Mapping[str, Any]] | None = field(default=None)
+    pictures: Callable[[], Sequence[Picture]] = tuple
+    inputs: Callable[[], Sequence[Block]] = tuple
 
     def rows(self) -> Sequence[Mapping[str, Any]]:
         """The records of the csv form."""

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .commands import Format, MappingName, Preset, Set, SetMachine, Variant, Workload, app
-from .output import check_format, note, publish
+from .commands import Format, MappingName, MaskOption, Preset, Report, Set, SetMachine, Variant, Workload, app
+from .delivering import check_delivery, deliver
+from .output import note
 
 
 def _mask(name: str, help_text: str) -> Any:
@@ -27,6 +28,7 @@ def bound(
     extra_keys: Annotated[
         int | None, typer.Option("--extra-keys", metavar="N", help="Keys that every query attends: text tokens.")
     ] = None,
+    mask: MaskOption = None,
     q_tile: Annotated[str | None, _mask("q-tile", "Queries of a tile by axis; the best offered by default.")] = None,
     kv_tile: Annotated[str | None, _mask("kv-tile", "Keys of a tile by axis.")] = None,
     kv_tiling: Annotated[
@@ -58,6 +60,7 @@ def bound(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw mask, tiles and ladder: .png, .svg or .pdf.")
     ] = None,
+    report: Report = None,
     form: Format = "table",
 ) -> None:
     """How much faster than dense attention a masked kernel can be.
@@ -66,10 +69,10 @@ def bound(
     kernel is predicted to reach, what token permutation costs, and what a run of the model gains. With --search, the
     best strides and tile shapes.
     """
-    from . import given
+    from . import given, kernel
     from .bounding import flags, ladder_answer, search_answer, shape, with_mask
 
-    check_format(form)
+    check_delivery(form, report)
     options = {
         "grid": shape("--grid", grid),
         "window": shape("--window", window),
@@ -78,7 +81,8 @@ def bound(
         "causal": flags("--causal", causal),
         "extra_keys": extra_keys,
     }
-    work = with_mask(given.workload(workload, preset, variant, set_ or ()), options)
+    work = given.workload(workload, preset, variant, set_ or ())
+    work = with_mask(work, {**options, **kernel.mask_options(work, mask or ())})
     hardware = given.machine(machine, set_machine or ()) if machine is not None else None
     shared = {"kv_tiling": kv_tiling, "copy_share": copy_share}
     tiles = {"q_tile": shape("--q-tile", q_tile), "kv_tile": shape("--kv-tile", kv_tile)}
@@ -90,7 +94,7 @@ def bound(
     else:
         whose = {None: "any", "none": None}.get(backend, backend)
         found = ladder_answer(work, hardware, {**shared, **tiles, "backend": whose}, kernel, plot)
-    publish(found, form)
+    deliver(found, form, report, f"Bounds of {work.name}" + (f" on {hardware.name}" if hardware is not None else ""))
     if plot is not None:
         note(f"Drawn to {plot}")
 

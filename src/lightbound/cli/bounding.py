@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
@@ -18,7 +18,11 @@ from lightbound.workloads.masks.shape import text
 from lightbound.workloads.registry import Workload
 
 from .answer import Answer, Block, Table, Text
+from .inputs import inputs
 from .progress import progress
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 SHOWN = 20  # designs in the table of a search; csv and json have all that were asked for
 
@@ -85,10 +89,17 @@ def ladder_answer(
 
         draw(ladder, plot)
     blocks = [_summary(ladder, work), _rungs(ladder), _estimate(ladder), _run(ladder)]
-    blocks.append(Text(ladder.explain(), title="Why"))
+    blocks.append(Text(ladder.explain(), title="Why", leads=True))
     records = [{name: value for name, value in rung.items() if name != "why"} for rung in ladder.to_dict()["rungs"]]
     data = {**ladder.to_dict(), "options": _plain(work.options), "explanation": ladder.explain()}
-    return Answer([block for block in blocks if block is not None], data, records)
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.ladders import ladder_charts
+
+        return ladder_charts(ladder, work, machine)
+
+    shown = [block for block in blocks if block is not None]
+    return Answer(shown, data, records, pictures, lambda: inputs(work, machine))
 
 
 def search_answer(
@@ -110,7 +121,15 @@ def search_answer(
 
         draw(found, plot)
     data = {**found.to_dict(), "options": _plain(work.options)}
-    return Answer([_search_summary(found, work), _designs(found)], data, [design.to_dict() for design in found.designs])
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.ladders import search_charts
+
+        return search_charts(found)
+
+    records = [design.to_dict() for design in found.designs]
+    blocks = [_search_summary(found, work), _designs(found)]
+    return Answer(blocks, data, records, pictures, lambda: inputs(work, machine))
 
 
 def _summary(ladder: Ladder, work: Workload) -> Block:

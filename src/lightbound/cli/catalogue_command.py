@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .commands import Format, app
-from .output import check_format, note, publish
+from .commands import Format, Report, app
+from .delivering import check_delivery, deliver
 
 
 @app.command()
@@ -22,10 +21,7 @@ def catalogue(
     ] = None,
     every_preset: Annotated[bool, typer.Option("--every-preset", help="All presets, not each method's first.")] = False,
     events: Annotated[bool, typer.Option("--events", help="By the event engine too, where sizes allow.")] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE", help="Write a page (.html), tables (.md) or rows (.csv)."),
-    ] = None,
+    report: Report = None,
     form: Format = "table",
 ) -> None:
     """Every method on a machine: operations, passes, traffic, latency, what binds it, speedup over dense.
@@ -33,16 +29,9 @@ def catalogue(
     Exits with 1 where a method could not be simulated.
     """
     from .cataloguing import answer
-    from .writing import check_file, write
 
-    check_format(form)
-    if report is not None:
-        check_file("--report", report)
+    check_delivery(form, report)
     found, complete = answer(machine or ("h200",), method, every_preset, events)
-    if report is not None:
-        write(found, "Methods", report)
-        note(f"Written to {report}")
-    else:
-        publish(found, form)
+    deliver(found, form, report, "Methods")
     if not complete:
         raise typer.Exit(1)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lightbound.sim.explain import joules, seconds, size, times
 from lightbound.validate.catalogue import Entry, catalogue, jobs_of
 
 from .answer import Answer, Block, Table, Text
 from .progress import progress
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 COLUMNS = (
     "method", "preset", "multiply-adds", "passes", "latency", "by events", "waits for", "traffic", "energy",
@@ -32,7 +36,13 @@ def answer(
         if failed:
             blocks.append(Text("\n".join(failed), title=f"Not simulated on {machine}"))
     records = [entry.to_dict() for entry in entries]
-    return Answer(blocks, records, records), not any(entry.error for entry in entries)
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.frontier import catalogue_charts
+
+        return catalogue_charts(entries)
+
+    return Answer(blocks, records, records, pictures), not any(entry.error for entry in entries)
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

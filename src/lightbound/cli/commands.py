@@ -9,6 +9,7 @@ import typer
 
 from lightbound import __version__
 
+from .delivering import check_delivery, deliver
 from .output import check_format, note, publish
 
 EXAMPLES = """\b
@@ -56,6 +57,14 @@ MappingName = Annotated[
     typer.Option(
         "--mapping", metavar="NAME", help="A mapping of the workload, or a .yaml file; a good one is found by default."
     ),
+]
+MaskOption = Annotated[
+    list[str] | None,
+    typer.Option("--mask", metavar="NAME=VALUE", help="An option of the workload's mask: window=18,24,24."),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="Write a page with plots (.html), tables (.md) or rows (.csv)."),
 ]
 Format = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json or csv.")]
 
@@ -130,6 +139,7 @@ def simulate(
     mapping: MappingName = None,
     set_: Set = None,
     set_machine: SetMachine = None,
+    mask: MaskOption = None,
     causal: Annotated[bool, typer.Option("--causal", help="No query looks ahead.")] = False,
     backward: Annotated[
         bool, typer.Option("--backward", help="The gradients, where the workload has a method for them.")
@@ -161,6 +171,7 @@ def simulate(
         typer.Option("--what-if", metavar="NAME=VALUE", help="And with another machine: exp=2x, dram=inf; or all."),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain/--no-explain", help="Say in words why it takes so long.")] = True,
+    report: Report = None,
     form: Format = "table",
 ) -> None:
     """Predict a workload on a machine: latency, and why.
@@ -168,16 +179,19 @@ def simulate(
     Also traffic by level and tensor, utilization by unit, energy, and what each buffer holds.
     """
     from . import given, kernel
+    from .bounding import with_mask
     from .simulating import answer
 
-    check_format(form)
+    check_delivery(form, report)
     work = given.workload(workload, preset, variant, set_ or (), kernel.word_bytes(dtype))
+    work = with_mask(work, kernel.mask_options(work, mask or ()))
     work = kernel.backward(work) if backward else work
     work = kernel.causal(work) if causal else work
     hardware = given.machine(machine, set_machine or ())
     values = kernel.values(param or (), stages, warps)
     meant = kernel.mapping_of(work, hardware, given.mapping(mapping), tiles, values)
-    publish(answer(work, hardware, meant, engine, explain, seed, fill, trace, what_if or ()), form)
+    found = answer(work, hardware, meant, engine, explain, seed, fill, trace, what_if or ())
+    deliver(found, form, report, f"{work.name} on {hardware.name}")
 
 
 @app.command()
@@ -196,6 +210,7 @@ def size(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw the frontier to a .png, .svg or .pdf file.")
     ] = None,
+    report: Report = None,
     form: Format = "table",
 ) -> None:
     """How large a buffer must be.
@@ -206,10 +221,11 @@ def size(
     from . import given
     from .sizing import answer
 
-    check_format(form)
+    check_delivery(form, report)
     work = given.workload(workload, preset, variant, set_ or ())
     hardware = given.machine(machine, set_machine or ())
-    publish(answer(work, hardware, level, given.mapping(mapping), plot), form)
+    found = answer(work, hardware, level, given.mapping(mapping), plot)
+    deliver(found, form, report, f"Buffers for {work.name} on {hardware.name}")
     if plot is not None:
         note(f"Drawn to {plot}")
 
@@ -230,6 +246,7 @@ def validate(
         str | None,
         typer.Option("--machine", metavar="MACHINE", help="Predict records on this one, such as a probed GPU."),
     ] = None,
+    report: Report = None,
     form: Format = "table",
 ) -> None:
     """Score the simulator on published figures.
@@ -238,8 +255,8 @@ def validate(
     """
     from .validating import answer
 
-    check_format(form)
+    check_delivery(form, report)
     found, passed = answer(suites or (), cases, machine)
-    publish(found, form)
+    deliver(found, form, report, "Validation")
     if not passed:
         raise typer.Exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lightbound.sim.explain import seconds
 from lightbound.validate.host.cases import host_cases
@@ -11,6 +12,9 @@ from lightbound.validate.host.compare import Compared, Comparison, compare
 
 from .answer import Answer, Block, Table, Text
 from .progress import progress
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 
 def answer(kernels: Sequence[str], device: str, threads: int, repeats: int, budget: float, plot: Path | None) -> Answer:
@@ -21,7 +25,13 @@ def answer(kernels: Sequence[str], device: str, threads: int, repeats: int, budg
         from .comparison_plots import draw
 
         draw(found, plot)
-    return Answer(_blocks(found), found.to_dict(), [one.to_dict() for one in found.cases])
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.errors import comparison_charts
+
+        return comparison_charts(found)
+
+    return Answer(_blocks(found), found.to_dict(), [one.to_dict() for one in found.cases], pictures)
 
 
 def _blocks(found: Comparison) -> list[Block]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightbound.archs.links import bits_per_second, quantity
 from lightbound.base.errors import LightboundError, choose_from
@@ -20,6 +20,9 @@ from lightbound.sim.explain import seconds
 from .answer import Answer, Block, Table, Text
 from .given import pairs
 from .progress import progress
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 _SWEPT = {
     "agents": "agents",
@@ -87,7 +90,7 @@ def answer(architecture: str, agents: int, link: str, given: Mapping[str, Any], 
             blocks.append(_limits(found, done))
             data["limits"] = asdict(found)
         if asked.explained:
-            blocks.append(Text("\n".join((done.explain(), *_notes(done))), title="Why"))
+            blocks.append(Text("\n".join((done.explain(), *_notes(done))), title="Why", leads=True))
             data["explanation"] = done.explain()
     if asked.trace is not None:
         done.write_timeline(asked.trace)
@@ -95,7 +98,13 @@ def answer(architecture: str, agents: int, link: str, given: Mapping[str, Any], 
         from lightbound.drawing_agents import draw_study
 
         draw_study(done, asked.plot)
-    return Answer([block for block in blocks if not isinstance(block, Table) or block.rows], data)
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.cooperation import study_charts
+
+        return study_charts(done)
+
+    return Answer([block for block in blocks if not isinstance(block, Table) or block.rows], data, pictures=pictures)
 
 
 def _swept(setting: Setting, asked: Asked) -> Answer:
@@ -115,7 +124,13 @@ def _swept(setting: Setting, asked: Asked) -> Answer:
         from lightbound.drawing_agents import draw_sweep
 
         draw_sweep(name, values, studies, asked.plot)
-    return Answer(blocks, {"sweep": name, "points": records}, records)
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.cooperation import sweep_charts
+
+        return sweep_charts(name, values, studies)
+
+    return Answer(blocks, {"sweep": name, "points": records}, records, pictures)
 
 
 def _values(text: str) -> tuple[str, list[Any]]:

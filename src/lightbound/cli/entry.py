@@ -20,6 +20,7 @@ from lightbound.base.errors import LightboundError, choose_from
 from . import (  # noqa: F401
     bound_command,
     catalogue_command,
+    explore_command,
     gpu_commands,
     host_commands,
     resources_command,
@@ -28,6 +29,7 @@ from . import (  # noqa: F401
     v2x_command,
 )
 from .commands import app
+from .provenance import GIVEN
 
 # What typer raises on arguments that it cannot read. The class has lived in different packages over typer's
 # versions; its exported child leads to it in all of them.
@@ -37,6 +39,7 @@ _USAGE: type[BaseException] = typer.BadParameter.__mro__[2]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command (of the process' own arguments if none are given) and return its exit code."""
     command = typer.main.get_command(app)
+    token = GIVEN.set(arguments)
     try:
         given = None if arguments is None else list(arguments)
         code = command.main(args=given, prog_name="lightbound", standalone_mode=False)
@@ -49,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except (BrokenPipeError, SystemExit):  # the reader, `head` say, has seen enough; typer and rich exit on it
         return _silenced()
+    finally:
+        GIVEN.reset(token)
     return code if isinstance(code, int) else 0
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .commands import Format, app
+from .commands import Format, Report, app
+from .delivering import check_delivery, deliver
 from .output import check_format, note, publish
 
 
@@ -57,6 +58,7 @@ def compare(
     machine: Annotated[
         str | None, typer.Option("--machine", metavar="MACHINE", help="On a GPU: predict on this machine.")
     ] = None,
+    report: Report = None,
     form: Format = "table",
 ) -> None:
     """Predict lightbound's own kernels on this machine, run them, and show both.
@@ -66,14 +68,16 @@ def compare(
     from .comparing import answer
     from .plots import check_drawable
 
-    check_format(form)
+    check_delivery(form, report)
     if device == "cuda":
         from .measuring import compare_on_gpu
 
-        publish(compare_on_gpu(kernels or (), budget, [name for name in peer.split(",") if name], machine), form)
+        found = compare_on_gpu(kernels or (), budget, [name for name in peer.split(",") if name], machine)
+        deliver(found, form, report, "Predicted and measured on this GPU")
         return
     if plot is not None:
         check_drawable(plot)
-    publish(answer(kernels or (), device, threads, repeats, budget, plot), form)
+    found = answer(kernels or (), device, threads, repeats, budget, plot)
+    deliver(found, form, report, "Predicted and measured on this machine")
     if plot is not None:
         note(f"Drawn to {plot}")

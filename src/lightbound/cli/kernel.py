@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightbound.base.errors import LightboundError, choose_from
 
@@ -41,6 +41,33 @@ def backward(work: Workload) -> Workload:
     gradients = workload(name, word_bytes=work.word_bytes)
     known = gradients.sizes
     return gradients.with_sizes(**{symbol: size for symbol, size in work.sizes.items() if symbol in known})
+
+
+def mask_options(work: Workload, given_: Iterable[str]) -> dict[str, Any]:
+    """The options in ``--mask window=18,24,24 --mask causal=1,0,0``, each of the kind that the workload's own is of."""
+    from .bounding import flags, shape
+    from .given import pairs
+
+    found: dict[str, Any] = {}
+    for name, text in pairs("--mask", given_, "window=18,24,24"):
+        if name not in work.options:
+            if not work.options:
+                remedy = "Choose a workload with a mask, such as gna."
+                raise LightboundError("--mask", name, f"is of a mask; {work.name} has none", remedy)
+            problem = f"is not an option of the mask of {work.name}"
+            raise LightboundError("--mask", name, problem, choose_from(work.options, name))
+        kind = work.options[name]
+        first = kind[0] if isinstance(kind, tuple) and kind else kind
+        try:
+            if isinstance(first, bool):
+                found[name] = flags(f"--mask {name}", text)
+            elif isinstance(first, float):
+                found[name] = float(text)
+            else:
+                found[name] = text if isinstance(first, str) else shape(f"--mask {name}", text)
+        except ValueError as error:
+            raise LightboundError(f"--mask {name}", text, "is not a number", f"Write {name}={kind}.") from error
+    return found
 
 
 def causal(work: Workload) -> Workload:

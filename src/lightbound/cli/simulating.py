@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightbound.archs.machine import Machine
 from lightbound.sim.explain import joules, seconds, size
@@ -15,7 +15,11 @@ from lightbound.sim.what_if import WhatIf, kept, what_if
 from lightbound.workloads.registry import Workload
 
 from .answer import Answer, Block, Table, Text, flat
+from .inputs import inputs
 from .progress import progress
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 ALL = "all"  # the changes that are of interest for most kernels
 
@@ -35,6 +39,7 @@ def answer(
     `changes` are of the machine, and what each would gain is told beside.
     """
     with progress(f"Simulating {work.name} on {machine.name}"):
+        asked = work
         work, chosen = kept(work, machine, mapping, engine)
         prediction = simulate(work, machine, chosen, engine, seed, fill, trace)
         named = () if tuple(changes) == (ALL,) else changes
@@ -56,8 +61,15 @@ def answer(
         _tensors(prediction),
     ]
     if words is not None:
-        blocks.append(Text("\n".join((words, *machine.lacks)), title="Why"))
-    return Answer([block for block in blocks if block is not None], data, [record])
+        blocks.append(Text("\n".join((words, *machine.lacks)), title="Why", leads=True))
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.predicting import prediction_charts
+
+        return prediction_charts(prediction, asked, machine, gains)
+
+    shown = [block for block in blocks if block is not None]
+    return Answer(shown, data, [record], pictures, lambda: inputs(asked, machine))
 
 
 def _summary(p: Prediction, work: Workload) -> Block:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log2
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lightbound.archs.machine import Machine
 from lightbound.sim.buffers import BufferPoint, BufferSizing, size_buffers
@@ -12,8 +14,12 @@ from lightbound.sim.mapping import Mapping
 from lightbound.workloads.registry import Workload
 
 from .answer import Answer, Table, Text
+from .inputs import inputs
 from .plots import SkiSlope, check_drawable, draw
 from .progress import progress
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 ROWS = 24  # a table that still fits a screen
 
@@ -27,10 +33,17 @@ def answer(
     with progress(f"Sizing {level or 'the buffer'} of {machine.name} for {work.name}"):
         sizing = size_buffers(work, machine, level, mapping)
     records = [{"level": sizing.level, **vars(point)} for point in sizing.points]
-    blocks = [_frontier(sizing, machine), Text(sizing.explain(), title="In words")]
+    blocks = [_frontier(sizing, machine), Text(sizing.explain(), title="In words", leads=True)]
     if plot is not None:
         draw(_slope(sizing, work, machine), plot)
-    return Answer(blocks, {**sizing.to_dict(), "preset": work.preset, "explanation": sizing.explain()}, records)
+    data = {**sizing.to_dict(), "preset": work.preset, "explanation": sizing.explain()}
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.buffers import sizing_charts
+
+        return sizing_charts(sizing, machine)
+
+    return Answer(blocks, data, records, pictures, lambda: inputs(work, machine))
 
 
 def _frontier(sizing: BufferSizing, machine: Machine) -> Table:

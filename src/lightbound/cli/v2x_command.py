@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from .bound_command import app
-from .commands import Format
-from .output import check_format, note, publish
+from .commands import Format, Report
+from .delivering import check_delivery, deliver
+from .output import note
 
 
 @app.command()
@@ -93,6 +94,7 @@ def v2x(
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw to a .png, .svg or .pdf file.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain/--no-explain", help="Say which part to improve.")] = True,
+    report: Report = None,
     form: Format = "table",
 ) -> None:
     """How well agents share features over a link.
@@ -102,7 +104,7 @@ def v2x(
     """
     from .cooperating import Asked, answer, link_options, time
 
-    check_format(form)
+    check_delivery(form, report)
     setting = {
         "rate": rate,
         "link_options": link_options(option or ()),
@@ -131,7 +133,7 @@ def v2x(
         "shadowing_db": shadowing,
     }
     asked = Asked(replications, seed, sweep, limits, trace, plot, explain)
-    publish(answer(architecture, agents, link, setting, asked), form)
+    deliver(answer(architecture, agents, link, setting, asked), form, report, f"{agents} agents over {link}")
     for written, said in ((plot, "Drawn to"), (trace, "Timeline written to")):
         if written is not None:
             note(f"{said} {written}")

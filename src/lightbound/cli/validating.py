@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.validate.suite import Check, SuiteReport, find_suite, run_suite, suite_names
 
 from .answer import Answer, Block, Table, Text
 from .progress import progress
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 
 def answer(names: Sequence[str], cases: Path | None, machine: str | None = None) -> tuple[Answer, bool]:
@@ -33,7 +37,13 @@ def answer(names: Sequence[str], cases: Path | None, machine: str | None = None)
     blocks = [block for report in reports for block in _blocks(report)]
     data = {"passed": passed, "suites": [report.to_dict() for report in reports]}
     records = [{"suite": report.name, **row} for report in reports for row in report.rows]
-    return Answer(blocks, data, records), passed
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.errors import suite_charts
+
+        return [chart for report in reports for chart in suite_charts(report)]
+
+    return Answer(blocks, data, records, pictures), passed
 
 
 def _blocks(report: SuiteReport) -> list[Block]:

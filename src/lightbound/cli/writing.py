@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import io
 import os
-import shlex
-import sys
 from importlib.resources import files
 from pathlib import Path
 
-from lightbound import __version__
 from lightbound.base.errors import LightboundError, choose_from
 
 from .answer import Answer, Table
 from .output import write_records
+from .paging import page
 
 SUFFIXES = (".html", ".md", ".csv")
+NO_PLOTLY = "The plots are left out, as plotly is not installed: pip install 'lightbound[report]'."
 
 
 def check_file(option: str, path: Path) -> None:
@@ -29,22 +28,25 @@ def check_file(option: str, path: Path) -> None:
         raise LightboundError(option, str(path), "lies in a folder that does not exist", f"Make {path.parent} first.")
 
 
-def write(answer: Answer, title: str, path: Path) -> None:
-    """Write an answer to a file of one of SUFFIXES."""
-    text = {".html": _page, ".md": _markdown, ".csv": _rows}[path.suffix](answer, title)
+def write(answer: Answer, title: str, path: Path) -> list[str]:
+    """Write an answer to a file of one of SUFFIXES. Returns what a reader has to know about it, in sentences."""
+    if path.suffix == ".html":
+        script = plotly()
+        text, remarks = page(answer, title, script), [] if script else [NO_PLOTLY]
+    else:
+        text, remarks = {".md": _markdown, ".csv": _rows}[path.suffix](answer, title), []
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
+    return remarks
 
 
-def _page(answer: Answer, title: str) -> str:
-    from jinja2 import Environment
-
-    source = files("lightbound.cli").joinpath("pages", "answer.html").read_text(encoding="utf-8")
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
-    command = shlex.join(["lightbound", *sys.argv[1:]])
-    blocks = [block.filled() if isinstance(block, Table) else block for block in answer.blocks]
-    return page.render(title=title, blocks=blocks, version=__version__, command=command)
+def plotly() -> str:
+    """The script that draws the plots of a page; empty where it is not installed."""
+    try:
+        return files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
+    except (ModuleNotFoundError, FileNotFoundError):
+        return ""
 
 
 def _markdown(answer: Answer, title: str) -> str:

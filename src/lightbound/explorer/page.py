@@ -1,0 +1,203 @@
+"""The application: its layout, and what happens when a control or the address changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import ALL, Dash, Input, Output, ctx, dcc, html, no_update
+from dash import State as Kept
+
+from lightbound import __version__
+from lightbound.archs.library import machine_names
+from lightbound.base.errors import LightboundError, choose_from
+from lightbound.cli.answer import Answer, Text
+from lightbound.sim.explain import seconds, size
+from lightbound.workloads.registry import Workload, workload_names
+
+from . import controls
+from .components import block, card, picture
+from .looking import Looker, Seen, chosen, with_named_mapping
+from .state import State
+
+POLL_MS = 500
+NAMES = (*controls.CHOSEN, "causal", *controls.TYPED)
+
+
+def application(first: State) -> Dash:
+    """The page that opens with a state. Every script and style comes from this machine."""
+    app = Dash("lightbound.explorer", title="lightbound", update_title="", serve_locally=True, assets_folder="assets")
+    app.server.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost"]  # a name that leads here is no way in
+    app.index_string = app.index_string.replace("<html>", '<html lang="en">')
+    app.layout = _layout(first)
+    looker = Looker()
+    _follow_controls(app, first)
+    _show_answers(app, looker)
+    return app
+
+
+def _layout(first: State) -> Any:
+    return html.Div(
+        [
+            dcc.Location(id="address", refresh="callback-nav"),
+            dcc.Store(id="state"),
+            dcc.Interval(id="again", interval=POLL_MS, disabled=True),
+            html.Header([html.H1("lightbound"), html.P(f"How fast can it run? What stops it? Version {__version__}")]),
+            html.Form(
+                controls.sidebar(first, _work(first)), id="controls", className="controls",
+                **{"aria-label": "What is simulated"},
+            ),
+            html.Main(
+                [
+                    html.P("", id="status", role="status", className="status"),
+                    html.Div(id="problem", role="alert"),
+                    html.Dl(id="figures", className="figures"),
+                    html.Div(id="plots", className="plots"),
+                    html.Div(id="told"),
+                    html.Div(id="tables", className="tables"),
+                    html.Section(id="export"),
+                ]
+            ),
+        ],
+        className="page",
+    )  # fmt: skip
+
+
+def _work(state: State) -> Workload | None:
+    try:
+        return chosen(state).work
+    except LightboundError:
+        return None
+
+
+def _follow_controls(app: Dash, first: State) -> None:
+    """Controls and the address show one state: whichever of them changes, the other follows."""
+    places = [Input(name, "value") for name in NAMES]
+
+    @app.callback(
+        Output("state", "data"),
+        Output("address", "search"),
+        *(Output(name, "value") for name in NAMES),
+        Output("preset", "options"),
+        Output("mapping", "options"),
+        Output("mask", "children"),
+        Input("address", "search"),
+        Input({"type": "mask", "name": ALL}, "value"),
+        Kept("state", "data"),
+        *places,
+    )
+    def follow(search: str | None, mask: list[str | None], before: str | None, *values: Any) -> Any:
+        old = first.reads(before or "") if before else first
+        if ctx.triggered_id in (None, "address"):
+            new = first if not search else State(first.workload, first.machine).reads(search)
+        else:
+            named = [one["id"]["name"] for one in ctx.inputs_list[1]]
+            new = controls.read(old, dict(zip(NAMES, values, strict=True)), zip(named, mask, strict=True))
+            if ctx.triggered_id in ("workload", "preset", "machine"):
+                new = with_named_mapping(new)
+        query = new.query()
+        if query == before:
+            return no_update
+        if new.workload not in workload_names():  # no files: whoever opens an address decides about its names
+            return [query, no_update, *[no_update] * (len(NAMES) + 3)]
+        shown = {**{name: getattr(new, name) for name in NAMES}, "causal": ["yes"] if new.causal else []}
+        shown |= {"preset": new.preset or controls.OWN, "mapping": new.mapping or controls.FOUND}
+        changed = new.workload != old.workload or new.preset != old.preset or before is None
+        by_address = ctx.triggered_id in (None, "address")
+        fields = controls.mask(new, _work(new)) if changed or by_address else no_update
+        written = [value if value != given else no_update for value, given in zip(shown.values(), values, strict=True)]
+        return [
+            query, no_update if search == query else query, *written,
+            controls.options(controls.presets(new.workload)), controls.options(controls.mappings(new.workload)), fields,
+        ]  # fmt: skip
+
+
+def _show_answers(app: Dash, looker: Looker) -> None:
+    """What the state comes to; asked again while a mapping is searched."""
+
+    @app.callback(
+        Output("status", "children"),
+        Output("problem", "children"),
+        Output("figures", "children"),
+        Output("told", "children"),
+        Output("plots", "children"),
+        Output("tables", "children"),
+        Output("export", "children"),
+        Output("again", "disabled"),
+        Input("state", "data"),
+        Input("again", "n_intervals"),
+        prevent_initial_call=True,
+    )
+    def show(query: str | None, times: int | None) -> Any:
+        if not query:
+            return no_update
+        state = State("", "").reads(query)
+        seen = _refused(state) or looker.look(state)
+        if seen.searching and ctx.triggered_id == "again":
+            return [_status(state, seen), *[no_update] * 7]
+        return [*_page(state, seen), not seen.searching]
+
+
+def _refused(state: State) -> Seen | None:
+    """Names only, no files: an address may come from anyone."""
+    for what, name, known in (
+        ("workload", state.workload, workload_names()),
+        ("machine", state.machine, machine_names()),
+    ):
+        if name not in known:
+            return Seen(problem=str(LightboundError(what, name, "is not known", choose_from(known, name))))
+    if "/" in state.mapping or state.mapping.lower().endswith((".yaml", ".yml")):
+        return Seen(problem=str(LightboundError("mapping", state.mapping, "is a file", "Name a mapping.")))
+    return None
+
+
+def _status(state: State, seen: Seen) -> str:
+    if seen.searching:
+        return f"Searching a good mapping of {state.workload} for {state.machine} ..."
+    return "" if seen.problem else f"{state.workload} on {state.machine}"
+
+
+def _page(state: State, seen: Seen) -> list[Any]:
+    """The children of status, problem, figures, told, plots, tables and export."""
+    if seen.problem:
+        return [_status(state, seen), f"error: {seen.problem}", [], [], [], [], []]
+    answers = [one for one in (seen.prediction, seen.ladder) if one is not None]
+    pictures = [drawn for one in answers for drawn in one.pictures()]
+    words = [one for answer in answers for one in answer.blocks if isinstance(one, Text) and one.leads]
+    rest = [one for answer in answers for one in answer.blocks if one not in words]
+    told = [html.Section([html.H2("Why"), *(html.Pre(one.text) for one in words)])] if words else []
+    told += [html.P(f"No bounds: {seen.no_ladder}")] if seen.no_ladder else []
+    return [
+        _status(state, seen), [], _figures(seen.prediction, seen.ladder), told,
+        [html.H2("Plots"), *(picture(drawn, f"plot-{number}") for number, drawn in enumerate(pictures))],
+        [html.H2("Tables"), *(block(one, f"Table {number}") for number, one in enumerate(rest))],
+        _export(state, seen),
+    ]  # fmt: skip
+
+
+def _figures(prediction: Answer | None, ladder: Answer | None) -> list[Any]:
+    made = []
+    if prediction is not None:
+        data = prediction.data
+        outermost, traffic = next(iter(data["traffic_bytes"].items()))
+        made += [
+            card("latency", seconds(data["latency_s"]), "latency"),
+            card("waits for", data["bottleneck"], "bottleneck"),
+        ]
+        made += [card(f"{outermost} traffic", size(traffic), "traffic")]
+    if ladder is not None:
+        made.append(card("speedup, at most", f"{ladder.data['speedup']:.4g}x", "speedup"))
+        if ladder.data["time_s"] is not None:
+            made.append(card("kernel, at least", seconds(ladder.data["time_s"]), "bound"))
+    return made
+
+
+def _export(state: State, seen: Seen) -> list[Any]:
+    lines = [("Command", state.command(), "command")]
+    if seen.ladder is not None and not state.causal:
+        lines.append(("Command for the bounds", state.bound_command(), "bound-command"))
+    lines.append(("Python", seen.python, "python"))
+    shown = []
+    for title, text, place in lines:
+        copy = dcc.Clipboard(content=text, title=f"Copy: {title}", className="copy")
+        shown += [html.H3(title), html.Div([html.Pre(text, id=place), copy], className="code")]
+    return [html.H2("The same elsewhere"), *shown]
