@@ -161,6 +161,7 @@ class UnitBlock(Block):
     energy: Annotated[dict[Operations, Energy], Shared] = {}
     drain: Cycles | None = None
     clock: Frequency | None = None
+    sustained_clock: Frequency | None = None
     registers: RegistersBlock | None = None
     operands: dict[str, str] = {}
     multicast: dict[str, str] = {}

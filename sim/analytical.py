@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from lightbound.archs.machine import Level
+from lightbound.archs.machine import Level, Machine
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum, where
 from lightbound.base.points import Pick, refuse
@@ -105,6 +105,11 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
     stored_s = times((WRITE,)) if contended else {}
     schedule = make_schedule(machine, group, nests, einsums, read_s, stored_s)
     clock = clock_hz(machine, schedule.busy, schedule.cycles)
+    if np.any(np.asarray(clock) < machine.clock_hz):  # units and caches slow down, memory does not
+        slower = machine.clock_hz / clock
+        memory_s, read_s, stored_s = (_slowed(machine, times, slower) for times in (memory_s, read_s, stored_s))
+        if contended:
+            schedule = make_schedule(machine, group, nests, einsums, read_s, stored_s, clock)
     compute_s = schedule.cycles / clock
     latency = maximum(compute_s, *memory_s.values()) + machine.launch_latency_s
     names = {number: level.name for number, level in enumerate(machine.levels)}
@@ -120,6 +125,11 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
         {names[number]: value for number, value in taken.items()},
         {names[number]: value for number, value in spilled.items()},
     )
+
+
+def _slowed(machine: Machine, times: dict[str, Number], slower: Number) -> dict[str, Number]:
+    """The seconds of levels where the clock is so many times lower."""
+    return {name: seconds * slower if machine.level(name).clocked else seconds for name, seconds in times.items()}
 
 
 def _capacity(

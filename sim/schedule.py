@@ -79,11 +79,13 @@ def make_schedule(
     einsums: dict[str, EinsumTime],
     read_s: Mapping[str, Number],
     stored_s: Mapping[str, Number],
+    clock_hz: Number | None = None,
 ) -> Schedule:
-    """The schedule of a group whose Einsums take these times.
+    """The schedule of a group whose Einsums take these times, at a clock: the machine's, if none is given.
 
     `read_s`, `stored_s`: seconds of each level for what is read and for what is written, where contexts contend for it.
     """
+    clock = machine.clock_hz if clock_hz is None else clock_hz
     slots = _slots(plan, einsums)
     total: Number = sum((maximum(*busy.values()) for busy in slots if busy), 0)
     shared = nests.below(plan.shared)
@@ -121,8 +123,8 @@ def make_schedule(
         demands = _in_order(slots, ports, mine) if ordered else at_once
         beside: dict[str, Number] = dict.fromkeys(demands, 0)
         for level in dict.fromkeys((*group.awaits, *group.settles)):
-            read = read_s.get(level, 0) * machine.clock_hz / mine
-            stored = stored_s.get(level, 0) * machine.clock_hz / mine
+            read = read_s.get(level, 0) * clock / mine
+            stored = stored_s.get(level, 0) * clock / mine
             awaited = read * evaluate(group.awaits.get(level, 0), nests.environment)
             awaited = awaited + stored * evaluate(group.settles.get(level, 0), nests.environment)
             demands[level] = awaited
@@ -133,8 +135,8 @@ def make_schedule(
         least = maximum(0, *at_once.values(), *(awaited + beside.pop(name) for name, awaited in wide.items()))
         if wide:
             path, rate = _path(machine)
-            over = {name: machine.level(name).rate_bytes_per_s / rate for name in wide}
-            read = {name: read_s.get(name, 0) * machine.clock_hz / mine for name in wide}
+            over = {name: machine.level(name).shared_rate_bytes_per_s / rate for name in wide}
+            read = {name: read_s.get(name, 0) * clock / mine for name in wide}
             part = {name: evaluate(group.awaits.get(name, 0), nests.environment) for name in wide}
             demands[path] = sum((over[name] * read[name] * part[name] for name in wide), 0)
             beside[path] = sum((over[name] * read[name] * (1 - part[name]) for name in wide), 0)
@@ -164,7 +166,7 @@ def make_schedule(
     else:
         for level, part in group.awaits.items():
             if level in read_s:
-                reads = read_s[level] * machine.clock_hz * evaluate(part, nests.environment)
+                reads = read_s[level] * clock * evaluate(part, nests.environment)
                 waits[f"{level} reads"] = spent[level] = reads
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
     if np.any(np.asarray(ramp) > 0):
