@@ -36,5 +36,5 @@ clean:
 # torch first and pinned: an open range takes a build with gigabytes of CUDA.
 .venv/.ready-dev: .venv/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,torch]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,torch,triton]'
 	touch $@

@@ -1,10 +1,12 @@
 """docs/measured.md out of the records in validate/measurements: how far predictions are from kernels on GPUs, and why.
 
-Run it after records or models changed: ``python docs/build_measured.py``. Without records it writes nothing.
+Run it after records or models changed: ``python docs/build_measured.py``. Without records it writes nothing. Of other
+records: ``python docs/build_measured.py h200.jsonl --to /tmp/measured.md``, on ``--machine h200.yaml`` if need be.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,12 +15,14 @@ from typing import Any
 
 import yaml
 
+from lightbound.archs.library import machine as find_machine
 from lightbound.sim.explain import seconds
 from lightbound.validate.gpu.records import FOLDER, Measured, Scored, read_measured, recorded_files
 from lightbound.validate.suites.gpu import peer_ratios, report
 
 PAGE = Path(__file__).with_name("measured.md")
 WORST = 10
+CLIPPED = 0.6  # errors beyond it are drawn at the edge, as triangles
 
 INTRODUCTION = """# Measured on GPUs
 
@@ -31,13 +35,20 @@ tile, the length of the run, and what a launch takes there, which a kernel that 
 chosen by a hash of their names, is held out: nobody looks at them while models are made.
 """
 
+ERRORS = """Errors against the time that a case takes; the bands are 5 % and 15 %:
+
+![Errors of each kernel against measured time](measured/errors.svg)
+"""
+
 
 def page(found: Measured, changes: Sequence[dict[str, Any]]) -> str:
     """The page of what was measured; drawings are named after their kernels."""
     parts = [INTRODUCTION, f"Measured on: {found.where}.\n", "## In short\n", _checks(found)]
-    parts += ["## By kernel\n", _by_kernel(found.scored)]
-    parts += [f"![{kernel}, predicted and measured](measured/{kernel}.svg)\n" for kernel in _kernels(found.scored)]
+    parts += ["![Predicted and measured times of all cases](measured/times.svg)\n"]
+    parts += ["## By kernel\n", _by_kernel(found.scored), ERRORS]
     parts += ["## By regime\n", _regimes(found)]
+    if any(one.clock_hz for one in found.scored):
+        parts += ["## The clock\n", _clocks(found.scored)]
     if any(one.peers for one in found.scored):
         parts += ["## Beside others\n", _peers(found.scored)]
     parts += [
@@ -140,46 +151,122 @@ def _changes(changes: Sequence[dict[str, Any]]) -> str:
     return _table(("change", "why", "cases", "mean error before", "after"), rows)
 
 
-def draw(scored: Sequence[Scored], kernel: str, path: Path) -> None:
-    """Predicted over measured for one kernel; filled marks are held out."""
+def _clocks(scored: Iterable[Scored]) -> str:
+    """How the predicted clock compares with the true one, and what errors are left at the true one."""
+    rows = []
+    known = [one for one in scored if one.clock_hz is not None]
+    for regime in sorted({one.predicted.regime for one in known}):
+        some = [one for one in known if one.predicted.regime == regime]
+        clocks = [(one.clock_hz or 0.0) / 1e9 for one in some]
+        rows.append(
+            (
+                regime,
+                str(len(some)),
+                f"{min(clocks):.2f} to {max(clocks):.2f} GHz",
+                f"{fmean(one.clock_error or 0.0 for one in some):+.1%}",
+                f"{fmean(abs(one.error) for one in some):.1%}",
+                f"{fmean(abs(one.error_at_clock or 0.0) for one in some):.1%}",
+            )
+        )
+    columns = ("bound by", "n", "true clock", "predicted clock, bias", "mean error", "mean error at the true clock")
+    return _table(columns, rows)
+
+
+def _drawing() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "lightbound"
+    matplotlib.rcParams.update({"svg.hashsalt": "lightbound", "font.size": 9, "axes.titlesize": 9})
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(4.6, 4.2))
-    mine = [one for one in scored if one.kernel == kernel]
-    for split, face in (("calibration", "none"), ("held out", "tab:blue")):
-        some = [one for one in mine if one.split == split]
-        across, up = [one.measured_s * 1e6 for one in some], [one.predicted.latency_s * 1e6 for one in some]
-        axes.scatter(across, up, s=22, facecolors=face, edgecolors="tab:blue", label=split)
-    times = [time * 1e6 for one in mine for time in (one.measured_s, one.predicted.latency_s)]
-    ends = [min(times) / 1.3, max(times) * 1.3]
-    axes.plot(ends, ends, color="black", linewidth=0.8)
-    axes.fill_between(ends, [0.85 * end for end in ends], [1.15 * end for end in ends], color="grey", alpha=0.2)
-    axes.set(xscale="log", yscale="log", xlabel="measured, us", ylabel="predicted, us", title=kernel)
-    axes.legend(loc="upper left", frameon=False)
-    figure.tight_layout()
+    return pyplot
+
+
+def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    _drawing().close(figure)
+
+
+def draw_times(scored: Sequence[Scored], path: Path) -> None:
+    """Predicted over measured times, all kernels; filled marks are held out."""
+    pyplot = _drawing()
+    figure, axes = pyplot.subplots(figsize=(7.0, 4.7), layout="constrained")
+    times = [time * 1e6 for one in scored for time in (one.measured_s, one.predicted.latency_s)]
+    ends = [min(times) / 1.5, max(times) * 1.5]
+    axes.fill_between(ends, [0.85 * end for end in ends], [1.15 * end for end in ends], color="0.9", linewidth=0)
+    axes.plot(ends, ends, color="black", linewidth=0.7)
+    for number, kernel in enumerate(_kernels(scored)):
+        colour, mark = f"C{number % 10}", "osD^vP"[number // 2 % 6]
+        for held_out, face in ((False, "none"), (True, colour)):
+            some = [one for one in scored if one.kernel == kernel and one.held_out == held_out]
+            across, up = [one.measured_s * 1e6 for one in some], [one.predicted.latency_s * 1e6 for one in some]
+            axes.scatter(across, up, s=16, marker=mark, facecolors=face, edgecolors=colour, linewidths=0.8)
+        axes.scatter([], [], s=16, marker=mark, facecolors=colour, edgecolors=colour, label=kernel)
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="measured, us", ylabel="predicted, us")
+    axes.set_aspect("equal")
+    figure.legend(loc="outside right upper", frameon=False, title="filled: held out")
+    _save(figure, path)
+
+
+def draw_errors(scored: Sequence[Scored], path: Path) -> None:
+    """Errors against measured time, a panel for each kernel; filled marks are held out."""
+    pyplot = _drawing()
+    kernels = _kernels(scored)
+    columns = min(4, len(kernels))
+    rows = -(-len(kernels) // columns)
+    figure, grid = pyplot.subplots(
+        rows,
+        columns,
+        figsize=(2.3 * columns, 1.9 * rows),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    times = [one.measured_s * 1e6 for one in scored]
+    ends = [min(times) / 1.6, max(times) * 1.6]
+    for axes, kernel in zip(grid.flat, kernels, strict=False):
+        for reach, shade in ((15, "0.93"), (5, "0.85")):
+            axes.axhspan(-reach, reach, color=shade, linewidth=0)
+        axes.axhline(0, color="black", linewidth=0.7)
+        for one in scored:
+            if one.kernel != kernel:
+                continue
+            mark = "o" if abs(one.error) <= CLIPPED else ("^" if one.error > 0 else "v")
+            shown = 100 * min(max(one.error, -CLIPPED), CLIPPED)
+            face = "tab:blue" if one.held_out else "none"
+            axes.scatter(one.measured_s * 1e6, shown, s=14, marker=mark, facecolors=face, edgecolors="tab:blue")
+        axes.set(xscale="log", xlim=ends, ylim=(-110 * CLIPPED, 110 * CLIPPED), title=kernel)
+    for axes in list(grid.flat)[len(kernels) :]:
+        axes.set_axis_off()
+    for axes in list(grid.flat)[len(kernels) - columns : len(kernels)]:
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel("measured, us", fontsize=9)
+    figure.supylabel("error of the prediction, %", fontsize=9)
+    _save(figure, path)
 
 
 def build(found: Measured, changes: Sequence[dict[str, Any]], to: Path = PAGE) -> bool:
     """Write the page and its drawings; False where there is nothing to tell."""
     if not found.scored:
         return False
-    for kernel in _kernels(found.scored):
-        draw(found.scored, kernel, to.parent / "measured" / f"{kernel}.svg")
+    draw_times(found.scored, to.parent / "measured" / "times.svg")
+    draw_errors(found.scored, to.parent / "measured" / "errors.svg")
     to.write_text(page(found, changes), encoding="utf-8")
     return True
 
 
 def main() -> int:
-    """Build the page of the records that ship."""
+    """Build the page of the records that ship, or of those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, help="records; those in validate/measurements by default")
+    parser.add_argument("--machine", help="name or file of what they are predicted on; that of their device by default")
+    parser.add_argument("--to", type=Path, default=PAGE, metavar="PAGE.md")
+    given = parser.parse_args()
     changes = yaml.safe_load((FOLDER / "changes.yaml").read_text(encoding="utf-8"))["changes"]
-    if not build(read_measured(recorded_files()), changes):
+    machine = find_machine(given.machine) if given.machine else None
+    if not build(read_measured(given.files or recorded_files(), machine), changes, given.to):
         print("No records in validate/measurements: nothing is written.")
     return 0
 

@@ -24,6 +24,7 @@ from .clock import clock_hz
 from .makespan import dealt_resident
 from .mapping import For, Mapping
 from .masked import Problem, masked_mapping
+from .prediction import Prediction
 from .simulate import MappingLike, predict, resolve_mapping
 
 
@@ -67,7 +68,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Visit:
-    """One visit on one instance: its cycles, and those of each unit; and of a whole run, seconds of each level."""
+    """One visit on one instance: its cycles, and those of each unit; and of a whole run, seconds of each level.
+
+    block_cycles: of a block, beside its visits: what it takes, or where others work meanwhile, what it adds.
+    """
 
     mapping: str
     cycles: float
@@ -77,15 +81,22 @@ class _Visit:
     memory_s: Dictionary[str, float]
 
 
-def estimate(problem: Problem, machine: Machine, count: TileCount, mapping: MappingLike = None) -> Estimate:
+def estimate(
+    problem: Problem,
+    machine: Machine,
+    count: TileCount,
+    mapping: MappingLike = None,
+    untested: Prediction | None = None,
+) -> Estimate:
     """The predicted kernel of a problem under a tiling; by the first mapping of the workload that fits, or the given.
 
+    untested: the prediction of its blocks where all visit equally many tiles and test none, where it is known.
     Raises LightboundError where no mapping does: what the first one lacks on this machine.
     """
     failed: LightboundError | None = None
     for candidate in _candidates(problem, mapping):
         try:
-            return _estimate(problem, machine, count, candidate)
+            return _estimate(problem, machine, count, candidate, untested)
         except LightboundError as error:
             failed = failed or error
     if failed is None:
@@ -103,21 +114,23 @@ def _candidates(problem: Problem, mapping: MappingLike) -> Iterator[MappingLike]
             yield name
 
 
-def _estimate(problem: Problem, machine: Machine, count: TileCount, mapping: MappingLike) -> Estimate:
+def _estimate(
+    problem: Problem, machine: Machine, count: TileCount, mapping: MappingLike, untested: Prediction | None
+) -> Estimate:
     work = replace(problem.work, mask=None)
     work, chosen = resolve_mapping(work, machine, mapping)
     blocks = blocks_of(problem.mask, count, chosen, work.method.mask_ranks)
     run = _Run(work, machine, count, chosen, blocks)
     visits_total = float(blocks.visits.sum())
     share = float(blocks.tested.sum()) / max(visits_total, 1)
-    plain = _visit(run, {})
+    plain = _visit(run, {}, untested)
     masked = _visit(run, problem.mask.score_test) if share else plain
     times = blocks.visits * plain.cycles + blocks.tested * (masked.cycles - plain.cycles) + plain.block_cycles
     tasks, copies = np.concatenate([times, np.full(blocks.empty, plain.block_cycles)]), problem.copies
     workers = machine.copies(_dealt_over(chosen))
     if chosen.masked is not None and chosen.masked.order == "longest":
         tasks, copies = np.repeat(np.sort(tasks)[::-1], copies), 1
-    full = plain.cycles * plain.resident
+    full = (plain.cycles + (plain.block_cycles / blocks.each if plain.resident > 1 else 0)) * plain.resident
     speeds = [full / (n * _fewer(run, plain, n)) for n in range(1, plain.resident + 1)]
     cycles = dealt_resident(tasks, copies, workers, [speed / plain.resident for speed in speeds])
     visits = visits_total * problem.copies / workers
@@ -159,29 +172,43 @@ class _Run:
         return self.count.tiling.q_tile_size, self.count.tiling.kv_tile_size
 
 
-def _visit(run: _Run, test: dict[str, int]) -> _Visit:
+def _visit(run: _Run, test: dict[str, int], prediction: Prediction | None = None) -> _Visit:
     """One visit out of a simulation in which every block makes the mean number of visits, rounded."""
     kernel = masked_mapping(run.mapping, *run.tiles, test)
-    even = replace(run.work, cascade=run.work.cascade.with_sizes(**run.blocks.sizes))
-    prediction = predict(even, run.machine, kernel)
-    group = prediction.groups[masked_group(kernel)]
+    if prediction is None:
+        even = replace(run.work, cascade=run.work.cascade.with_sizes(**run.blocks.sizes))
+        prediction = predict(even, run.machine, kernel)
+    number = masked_group(kernel)
+    group = prediction.groups[number]
     schedule = group.schedule
     visits = schedule.tasks * run.blocks.each
     mine = schedule.busiest * run.blocks.each
+    cycles, block_cycles = schedule.epochs * schedule.epoch_cycles / visits, schedule.overhead_cycles
+    if schedule.resident > 1 and kernel.groups[number].overhead != 0:
+        # Hidden behind other blocks it lengthens visits; but every block has it once, however many visits it makes.
+        whole = cycles
+        cycles = _visit(replace(run, mapping=_without_overhead(run.mapping)), test).cycles
+        block_cycles = (whole - cycles) * run.blocks.each
     return _Visit(
         mapping=kernel.name,
-        cycles=schedule.epochs * schedule.epoch_cycles / visits,
-        block_cycles=schedule.overhead_cycles,
+        cycles=cycles,
+        block_cycles=block_cycles,
         resident=int(schedule.resident),
         busy={unit: cycles / mine for unit, cycles in schedule.busy.items()},
         memory_s=group.memory_s,
     )
 
 
+def _without_overhead(mapping: Mapping) -> Mapping:
+    number = masked_group(mapping)
+    bare = mapping.groups[number].model_copy(update={"overhead": 0})
+    return mapping.model_copy(update={"groups": (*mapping.groups[:number], bare, *mapping.groups[number + 1 :])})
+
+
 def _fewer(run: _Run, visit: _Visit, tasks: int) -> float:
     """Cycles of a visit where an instance works on so many tasks at once, no more than it could."""
     if tasks == visit.resident:
-        return visit.cycles
+        return visit.cycles + (visit.block_cycles / run.blocks.each if visit.resident > 1 else 0)
     number = masked_group(run.mapping)
     group = run.mapping.groups[number]
     fewer = group.model_copy(

@@ -37,10 +37,10 @@ def predict_masked(work: Workload, machine: Machine, mapping: Mapping, count: Ti
     problem = as_problem(work, None, None, None)
     count = counted(work, machine, mapping) if count is None else count
     q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
-    found = estimate(problem, machine, count, mapping)
     blocks = blocks_of(work.mask, count, mapping, work.method.mask_ranks)
     bare = replace(work, mask=None, cascade=work.cascade.with_sizes(**blocks.sizes))
     mean = predict(bare, machine, masked_mapping(mapping, q_tile, kv_tile, {}))
+    found = estimate(problem, machine, count, mapping, mean)
     visits = count.visits_total / (blocks.launched * blocks.each)
     latency = found.latency_s(machine)
     traffic = {level: _times(tensors, visits) for level, tensors in mean.traffic_by_tensor.items()}
@@ -66,6 +66,7 @@ def predict_masked(work: Workload, machine: Machine, mapping: Mapping, count: Ti
         energy_by_component=_times(mean.energy_by_component, visits),
         counted_s=_account(mean, machine, found),
         decomposition_s=_decomposition(mean, machine, found),
+        estimate=found,
         assumptions=(*(note for note in mean.assumptions if "padded" not in note), *notes),
     )
 

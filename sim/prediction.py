@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from .accounts import account
 from .analytical import GroupResult
 from .plan import Plan
 from .reuse import Sizes
+
+if TYPE_CHECKING:
+    from .estimate import Estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,7 @@ class Prediction:
     energy_j: the sum of energy_by_component, or None where the machine prices nothing.
     params: what the mapping's parameters came to. assumptions: what the answer rests on. unread: what the machine
         states and this engine does not read. groups: the results of each group, and plan: what they follow from.
+    estimate: of a kernel that skips tiles, how its time comes about; groups are then those of a mean block.
     """
 
     workload: str
@@ -57,6 +61,7 @@ class Prediction:
     plan: Plan | None = field(default=None, repr=False)
     groups: tuple[GroupResult, ...] = field(default=(), repr=False)
     counted_s: Mapping[str, Number] | None = field(default=None, repr=False)  # `account_s`, where an engine counts it
+    estimate: Estimate | None = field(default=None, repr=False)
 
     @cached_property
     def account_s(self) -> Mapping[str, Number]:

@@ -20,12 +20,15 @@ from .attention_shapes import Shape, forward_work, precision, shape_of, tile_of
 from .kernel import Call, Case, Compiled, Tile, TritonKernel, require
 
 NAME = "attention"
+HOPPER_PROCESSORS = 132  # of an H100 or H200 on a board of its own
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """Hopper: 128 queries by 64 keys for one warp group, so that two blocks share a processor and one multiplies while
-    the other exponentiates (with 128 keys the compiler runs out of registers and puts matrix instructions one after the
-    other); at a head dimension of 256 there is room for one block of two.
+    """Hopper: one warp group a block, so that two blocks or three share a processor and one multiplies while another
+    exponentiates. 128 queries by 64 keys are the most whose scores and sums fit its registers. Where a wave of such
+    blocks would not fill the GPU, blocks of 64 queries are twice as many, with room for a third stage: with two, a tile
+    of keys is asked for only when the one before has been multiplied. At a head dimension of 64 it is 64 queries by 128
+    keys: as many scores, and fewer sums to hold and to rescale. At 256 there is room for one block of two groups.
     """
     dim = case.sizes["E"]
     if case.dtype == "fp32":
@@ -35,8 +38,11 @@ def tile(case: Case, capability: int) -> Tile:
     if capability >= 100:
         return tile_of(128, 64, 4, 2, 1) if dim <= 128 else tile_of(64, 32, 4, 2, 1)
     if capability >= 90:
+        if dim <= 64:
+            return tile_of(64, 128, 4, 2, 1)
         if dim <= 128:
-            return tile_of(128, 64, 4, 3 if dim <= 64 else 2, 1)
+            few = shape_of(case).blocks(case.sizes["P"], 128, case.sizes["H"]) <= HOPPER_PROCESSORS
+            return tile_of(64, 64, 4, 3, 1) if few else tile_of(128, 64, 4, 2, 1)
         return tile_of(128, 64, 8, 2, 1)
     if dim <= 64:
         return tile_of(128, 64, 4, 3)
@@ -50,21 +56,23 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
     if case.dtype == "fp32" or capability != 90:
         return ()
     if case.sizes["E"] <= 64:
-        return (
-            tile_of(128, 64, 8, 3, 1),
-            tile_of(64, 128, 4, 2, 1),
+        others = [
+            tile_of(128, 64, 4, 3, 1),
+            tile_of(64, 64, 4, 3, 1),
             tile_of(128, 128, 8, 3, 1),
-            tile_of(128, 64, 4, 3, 0),
-        )
-    if case.sizes["E"] <= 128:
-        return (
+            tile_of(64, 128, 4, 2, 0),
+        ]
+    elif case.sizes["E"] <= 128:
+        others = [
+            tile_of(128, 64, 4, 2, 1),
+            tile_of(64, 64, 4, 2, 1),
             tile_of(128, 128, 8, 2, 1),
             tile_of(128, 64, 8, 2, 1),
-            tile_of(64, 64, 4, 2, 1),
             tile_of(128, 128, 8, 2, 0),
-            tile_of(128, 32, 4, 3, 1),
-        )
-    return (tile_of(128, 32, 8, 3, 1), tile_of(128, 64, 8, 1, 1))
+        ]
+    else:
+        others = [tile_of(128, 32, 8, 3, 1), tile_of(128, 64, 8, 1, 1)]
+    return [one for one in others if one != tile(case, capability)]
 
 
 def constants(shape: Shape, tile: Tile) -> dict[str, Any]:

@@ -36,31 +36,39 @@ def _tile(keys: tuple[int, int], queries: tuple[int, int], warps: int, stages: i
 
 def tile(case: Case, capability: int) -> Tile:
     """Hopper: 64 by 64 for both, so that two blocks of one warp group share a processor, three at a head dimension of
-    64. Elsewhere smaller tiles, or more warps, where registers are short.
+    64; at 128 the gradients of keys take 32 queries at a time where a loop over heads or an end that is not full leaves
+    no registers for more. Elsewhere smaller tiles, or more warps, where registers are short.
     """
-    dim = case.sizes["E"]
+    shape = shape_of(case)
+    dim = shape.dim
     if case.dtype == "fp32":
         return _tile((32, 32), (32, 32), 4, 1, 0)
     if not 0 < capability < 900:  # AMD
         return _tile((32, 64), (64, 32), 4, 1, 0) if dim <= 128 else _tile((32, 32), (32, 32), 4, 1, 0)
     tma = int(capability >= 90)
-    if dim > 128:
-        return _tile((64, 32), (64, 32), 8, 1, tma)
+    if dim > 128:  # 64 keys, since a wgmma takes no fewer; with a mask two stages make it wait for each product
+        return _tile((32, 64), (64, 32), 8, 1 if shape.causal else 2, 1) if tma else _tile((64, 32), (64, 32), 8, 1, 0)
     if tma:
-        return _tile((64, 64), (64, 64), 4, 2, 1)
+        crowded = dim > 64 and (shape.queries % 64 != 0 or (shape.causal and shape.group > 1))
+        return _tile((32 if crowded else 64, 64), (64, 64), 4, 2, 1)
     return _tile((32, 64), (64, 32), 4, 2, 0) if dim <= 64 else _tile((32, 64), (64, 32), 8, 2, 0)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
-    """Others: two warp groups in a block, longer walks for a tile, pointers."""
+    """Others: two warp groups in a block, fewer queries at a time, pointers, a block of queries twice as large."""
     if case.dtype == "fp32" or capability != 90 or case.sizes["E"] > 128:
         return ()
-    return (
+    others = [
         _tile((64, 128), (128, 64), 8, 2, 1),
-        _tile((64, 64), (64, 64), 4, 3, 1),
-        _tile((64, 64), (64, 64), 4, 2, 0),
-        _tile((64, 64), (128, 64), 4, 2, 1),
-    )
+        _tile((32, 64), (64, 64), 4, 2, 1),
+    ]
+    if case.sizes["E"] <= 64:  # at 128 these spill
+        others += [
+            _tile((64, 64), (64, 64), 4, 3, 1),
+            _tile((64, 64), (64, 64), 4, 2, 0),
+            _tile((64, 64), (128, 64), 4, 2, 1),
+        ]
+    return [one for one in others if one != tile(case, capability)]
 
 
 def _constants(shape: Shape, tile: Tile, bq: int, bk: int, ragged: bool) -> dict[str, Any]:

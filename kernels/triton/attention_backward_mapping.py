@@ -3,10 +3,8 @@ the scores and weights again.
 
 Counts are of the SASS that Triton 3.7.1 makes for sm_90, for each score: a multiply-add, an exponential that flushes
 denormal numbers, an addition, a multiplication, half a packed conversion (of gradients of scores, and where values have
-a gradient of weights too), and as OTHERS what else an iteration issues. Sums of products are awaited with those of the
-next iteration. Warps of a block meet at three barriers an iteration (30 cycles each), four where sums of rows are
-fetched too; products are waited for three times (33), and an exponential takes 20: sums of published latencies, as in
-the mappings of workload `attention_backward`. A block takes 3500 cycles at its start and end, assumed.
+a gradient of weights too), and as OTHERS what else an iteration issues. Scores are awaited with the product of the last
+iteration, and gradients of weights with the one before them; what else a block waits for is in hopper_waits.py.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from typing import Any
 
 from .attention_mapping import resident
 from .attention_shapes import Shape, shape_of
+from .hopper_waits import Code, Products, block, far_part, iteration, load
 from .kernel import Case, Launch, Tile
 
 _WEIGHTS = """\
@@ -34,10 +33,26 @@ DK[b,h,m,e]   = sum(DS[b,h,g,p,m] * Q[b,h,g,p,e], g, p) / sqrt(E)
 )
 _OF_QUERIES = _WEIGHTS.replace(",g,p", ",p") + "DQ[b,h,p,e] = sum(DS[b,h,p,m] * K[b,h,m,e], m) / sqrt(E)\n"
 
-# By head dimension, queries, keys and warps: registers of a thread, and other instructions of an iteration.
-_CODE_OF_KEYS = {(64, 64, 64, 4): (200, 128), (128, 64, 64, 4): (255, 159), (128, 64, 128, 8): (255, 159)}
-_CODE_OF_QUERIES = {(64, 64, 64, 4): (116, 94), (128, 64, 64, 4): (150, 124), (128, 128, 64, 8): (150, 124)}
-_USUAL = (255, 130)
+# By head dimension, queries, keys and warps.
+_CODE_OF_KEYS = {
+    (64, 64, 64, 4): Code(200, 128, 996, 1457, 686),
+    (64, 32, 64, 4): Code(160, 119, 649, 1334, 655),
+    (64, 64, 128, 8): Code(200, 128, 998, 1402, 656),
+    (128, 64, 64, 4): Code(255, 159, 1094, 1557, 949),
+    (128, 32, 64, 4): Code(227, 158, 739, 1467, 934),
+    (128, 64, 128, 8): Code(255, 159, 1095, 1504, 856),
+    (256, 32, 64, 8): Code(227, 380, 1394, 1592, 943),
+}
+_CODE_OF_QUERIES = {
+    (64, 64, 64, 4): Code(116, 94, 681, 1343, 477),
+    (64, 128, 64, 8): Code(116, 110, 752, 1246, 471),
+    (64, 128, 64, 4): Code(210, 120, 1100, 1343, 700),
+    (128, 64, 64, 4): Code(150, 124, 762, 1355, 596),
+    (128, 64, 32, 4): Code(150, 110, 560, 1355, 596),
+    (128, 128, 64, 8): Code(150, 124, 782, 1336, 559),
+    (256, 64, 32, 8): Code(173, 350, 1155, 1398, 623),
+}
+_USUAL = Code(255, 130, 1000, 1400, 700)
 
 _SCORES = {"lanes": ["p", "m"]}
 
@@ -82,13 +97,16 @@ def _bind(shape: Shape, products: Mapping[str, list[str]], casts: list[str]) -> 
 
 
 def _of_keys(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]:
-    registers, others = _CODE_OF_KEYS.get((shape.dim, bq, bk, tile.warps), _USUAL)
+    code = _CODE_OF_KEYS.get((shape.dim, bq, bk, tile.warps), _USUAL)
     shared = shape.word_bytes * 2 * shape.dim * (bk + tile.stages * bq)
-    blocks = resident(registers, tile.warps, shared)
+    blocks = resident(code.registers, tile.warps, shared)
+    count = shape.blocks(shape.keys, bk, shape.heads_kv)
+    sharing = -(-shape.keys // bk)
+    delay, overhead = _waits(shape, code, tile, (bk, bq), (2, 2), far_part(count, blocks, sharing))
     half = {"for": "m", "tile": "min(BC, 64)"}  # a matrix instruction takes 64 keys
     return {
         "source": "kernels/triton/device/attention_backward.py",
-        "params": {"BR": bq, "BC": bk, "BLOCKS": blocks, "OTHERS": others, "LANES": 32 * tile.warps},
+        "params": {"BR": bq, "BC": bk, "BLOCKS": blocks, "OTHERS": code.others, "LANES": 32 * tile.warps},
         "widths": {"DL": 4, "L": 4},
         "bind": _bind(shape, {"S": ["p", "m"], "DA": ["p", "m"], "DV": ["m", "f"], "DK": ["m", "e"]}, ["A", "DS"]),
         "groups": [
@@ -110,8 +128,8 @@ def _of_keys(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]:
                     {"do": ["DK"], "nest": [half, {"hold": ["Q"], "in": "registers"}]},
                 ],
                 "contexts": "BLOCKS",
-                "delay": 4 * 30 + 3 * 33 + 20,
-                "overhead": 3500,
+                "delay": round(delay),
+                "overhead": round(overhead),
                 "resident": "BLOCKS",
             }
         ],
@@ -120,13 +138,16 @@ def _of_keys(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]:
 
 
 def _of_queries(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]:
-    registers, others = _CODE_OF_QUERIES.get((shape.dim, bq, bk, tile.warps), _USUAL)
+    code = _CODE_OF_QUERIES.get((shape.dim, bq, bk, tile.warps), _USUAL)
     shared = shape.word_bytes * 2 * shape.dim * (bq + tile.stages * bk)
-    blocks = resident(registers, tile.warps, shared)
+    blocks = resident(code.registers, tile.warps, shared)
+    count = shape.blocks(shape.queries, bq, shape.heads)
+    sharing = -(-shape.queries // bq) * shape.group
+    delay, overhead = _waits(shape, code, tile, (bq, bk), (2, 1), far_part(count, blocks, sharing))
     half = {"for": "p", "tile": "min(BR, 64)"}
     return {
         "source": "kernels/triton/device/attention_backward.py",
-        "params": {"BR": bq, "BC": bk, "BLOCKS": blocks, "OTHERS": others, "LANES": 32 * tile.warps},
+        "params": {"BR": bq, "BC": bk, "BLOCKS": blocks, "OTHERS": code.others, "LANES": 32 * tile.warps},
         "widths": {"DL": 4, "L": 4},
         "bind": _bind(shape, {"S": ["p", "m"], "DA": ["p", "m"], "DQ": ["p", "e"]}, ["DS"]),
         "groups": [
@@ -146,8 +167,8 @@ def _of_queries(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]
                     {"do": ["DQ"], "nest": [half, {"hold": ["K"], "in": "registers"}]},
                 ],
                 "contexts": "BLOCKS",
-                "delay": 3 * 30 + 3 * 33 + 20,
-                "overhead": 3500,
+                "delay": round(delay),
+                "overhead": round(overhead),
                 "resident": "BLOCKS",
             }
         ],
@@ -159,3 +180,22 @@ def _masked(blocks: str) -> Mapping[str, Any]:
     """Tiles that are not full test every score, and count where its key is."""
     tests = {"einsums": ["A"], "unit": "alu", "space": _SCORES, "implied": {"add": 1}}
     return {"q_tile": "BR", "kv_tile": "BC", "blocks": blocks, "tests": tests, "tested": "partial"}
+
+
+def _waits(
+    shape: Shape, code: Code, tile: Tile, kept_by_walked: tuple[int, int], products: tuple[int, int], far: float
+) -> tuple[float, float]:
+    """Cycles that no unit works for a block: of an iteration, and of a block beside them. products: how many of an
+    iteration are waited for, and how many are not.
+    """
+    kept, walked = kept_by_walked
+    awaited, behind = products
+    groups, row = tile.warps // 4, shape.dim * shape.word_bytes
+    scores = kept * walked / 128
+    # multiply-add, addition, multiplication, and a conversion for each product from registers
+    work = (3 + behind + 8) * scores + code.others * groups
+    one = kept * walked * shape.dim / 2048
+    made = Products((one,) * awaited, (one,) * behind, shape.dim)
+    fetched = load(walked * row, far) if tile.stages <= 2 else 0.0
+    delay = iteration(code, work, groups, 8 * scores, made, fetched)
+    return delay, block(code, (load(2 * kept * row, 1.0), load(walked * row, far)), made)

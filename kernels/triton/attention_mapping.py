@@ -6,9 +6,8 @@ packed conversion, and a multiplication for each of its sums. The product of the
 awaited with the next scores, so that both products of an iteration lie together. What else an iteration issues (OTHERS:
 descriptors and addresses of operands, counters of stages, waits) takes turns with these, each like an addition.
 
-The warps of a block meet at three barriers an iteration, before a stage of keys or values is filled again: they march
-together, and what contends for the units are the blocks of a processor. The cycles of an iteration (260) and of a block
-(3500) are those of the mappings of workload `attention`.
+What a block waits for (hopper_waits.py) is the chain of one warp's instructions, the latency of wgmma and, with two
+stages, that of the memory engine.
 
 Approximated: heads that share keys read them as if each had its own (the L2 cache serves them, memory once), and the
 sections in which heads start are one.
@@ -20,27 +19,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .attention_shapes import Shape, shape_of
+from .hopper_waits import Code, Products, block, far_part, iteration, load
 from .kernel import Case, Launch, Tile
 
 # A Hopper processor: registers, threads, bytes of shared memory, and of these what a block takes beside its own.
 REGISTERS, THREADS, SHARED, RESERVED = 65536, 2048, 233472, 1024
 
-# By head dimension, queries and keys of a tile, and warps: registers of a thread, the most over all masks, and other
-# instructions of an iteration without a mask.
+# By head dimension, queries and keys of a tile, and warps.
 _CODE = {
-    (64, 128, 64, 4): (189, 104),
-    (64, 128, 64, 8): (112, 80),
-    (64, 64, 128, 4): (154, 100),
-    (64, 128, 128, 8): (160, 100),
-    (128, 128, 64, 4): (255, 141),
-    (128, 128, 64, 8): (138, 90),
-    (128, 128, 32, 4): (207, 120),
-    (128, 64, 64, 4): (138, 97),
-    (128, 128, 128, 8): (210, 101),
-    (256, 128, 64, 8): (205, 130),
-    (256, 128, 32, 8): (180, 120),
+    (64, 128, 64, 4): Code(189, 104, 1169, 1384, 890),
+    (64, 128, 64, 8): Code(112, 80, 816, 1287, 647),
+    (64, 64, 128, 4): Code(154, 100, 1215, 1059, 542),
+    (64, 64, 64, 4): Code(128, 90, 791, 1290, 665),
+    (64, 128, 128, 8): Code(160, 100, 1227, 1282, 637),
+    (128, 128, 64, 4): Code(255, 141, 1354, 1286, 1339),
+    (128, 128, 64, 8): Code(138, 90, 857, 1139, 754),
+    (128, 128, 32, 4): Code(207, 120, 958, 1539, 1436),
+    (128, 64, 64, 4): Code(138, 97, 860, 1360, 886),
+    (128, 128, 128, 8): Code(210, 101, 1334, 1132, 751),
+    (256, 128, 64, 8): Code(205, 130, 1014, 1294, 1343),
+    (256, 128, 32, 8): Code(180, 120, 800, 1294, 1343),
 }
-_USUAL = (255, 120)
+_USUAL = Code(255, 120, 1200, 1300, 900)
 
 SCORES = {"lanes": ["p", "m0"]}
 ROWS = {"lanes": ["p"]}
@@ -73,16 +73,17 @@ def forward_launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch
 
 def _hopper(shape: Shape, tile: Tile) -> Mapping[str, Any]:
     bq, bk = tile.constants["BQ"], tile.constants["BK"]
-    registers, others = _CODE.get((shape.dim, bq, bk, tile.warps), _USUAL)
+    code = _CODE.get((shape.dim, bq, bk, tile.warps), _USUAL)
     shared = shape.word_bytes * shape.dim * (bq + 2 * tile.stages * bk)
-    blocks = resident(registers, tile.warps, shared)
+    blocks = resident(code.registers, tile.warps, shared)
     products = "alu" if shape.dtype == "fp32" else "tensor"
+    delay, overhead = _waits(shape, code, tile, blocks)
     every = ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"]
     return {
         "source": "kernels/triton/device/attention.py",
         "variant": "1-pass",
         "sizes": {"M0": f"min(M, {bk})"},
-        "params": {"BR": bq, "BLOCKS": blocks, "OTHERS": others, "LANES": 32 * tile.warps},
+        "params": {"BR": bq, "BLOCKS": blocks, "OTHERS": code.others, "LANES": 32 * tile.warps},
         "bind": [
             {"einsums": ["S"], "unit": products, "space": SCORES},
             {"einsums": ["LO"], "unit": products, "space": OUTPUT},
@@ -121,16 +122,34 @@ def _hopper(shape: Shape, tile: Tile) -> Mapping[str, Any]:
                     },
                 ],
                 "contexts": "BLOCKS",
-                "delay": 260,
-                "overhead": 3500,
+                "delay": round(delay),
+                "overhead": round(overhead),
                 "resident": "BLOCKS",
             }
         ],
         "masked": {
             "q_tile": "BR",
             "kv_tile": "M0",
-            # of the branch for tiles that are not full: a comparison and a selection a score, and where its key is
+            # of the branch for tiles that are not full, beside the comparisons of the mask: where its key is
             "tests": {"einsums": ["N"], "unit": "alu", "space": SCORES, "implied": {"add": 1}},
             "tested": "partial",
         },
     }
+
+
+def _waits(shape: Shape, code: Code, tile: Tile, blocks: int) -> tuple[float, float]:
+    """Cycles that no unit works for a block: of an iteration, and of a block beside them."""
+    bq, bk, groups = tile.constants["BQ"], tile.constants["BK"], tile.warps // 4
+    scores = bq * bk / 128  # of the four threads that take turns in a lane
+    sfu = 8 * scores  # 16 lanes of 128
+    alu = 5 * scores + bq * shape.dim / 128 + code.others * groups  # maximum 2, multiply-add, addition, conversion
+    one = bq * bk * shape.dim / 2048
+    products = Products((one,), (one,), shape.dim)
+    sharing = -(-shape.queries // bq) * shape.group
+    if shape.window:
+        sharing = min(sharing, ((shape.before + bk) / bq + 1) * shape.group)
+    far = far_part(shape.blocks(shape.queries, bq, shape.heads), blocks, sharing)
+    row = shape.dim * shape.word_bytes
+    fetched = load(bk * row, far) if tile.stages <= 2 else 0.0
+    delay = iteration(code, alu + sfu, groups, sfu, products, fetched)
+    return delay, block(code, (load(bq * row, 1.0), load(bk * row, far)), products)

@@ -32,17 +32,19 @@ class Block:
     """A block of threads.
 
     products: of one turn of the loop, in order. streamed: operands that are loaded anew in every turn. resident: those
-    loaded once before it. descriptors: loads go through tensor descriptors where the target has them. vectors: lengths
-    of vectors of 32 bits that are streamed beside operands; without products, that rows are reduced to and stored.
-    values: elements beside the products that live at once as FP32; packed: elements that live as words. reduced: rows
-    that are reduced, and columns that lie side by side; 0 columns where every warp has some of each row. stored:
-    elements of the result tile, in words.
+    loaded once before it. made: computed operands that come from no product and so lie in no product's layout.
+    descriptors: loads go through tensor descriptors where the target has them. vectors: lengths of vectors of 32 bits
+    that are streamed beside operands; without products, that rows are reduced to and stored. values: elements beside
+    the products that live at once as FP32; packed: elements that live as words. reduced: rows that are reduced, and
+    columns that lie side by side; 0 columns where every warp has some of each row. stored: elements of the result
+    tile, in words.
     """
 
     word_bytes: int
     products: Sequence[Product] = ()
     streamed: Sequence[str] = ()
     resident: Sequence[str] = ()
+    made: Sequence[str] = ()
     descriptors: bool = False
     vectors: Sequence[int] = ()
     values: int = 0

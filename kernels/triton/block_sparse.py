@@ -181,7 +181,8 @@ def compiled(case: Case, at: Tile) -> Sequence[Compiled]:
 
 def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
     """Fused attention by the table; where heads differ, by that of the first."""
-    blocks, size, tokens = table(case), case.options["block"], case.sizes["N"]
+    size, tokens = case.options["block"], case.sizes["N"]
+    blocks = chosen(tokens, {**case.options, "per_head": 0}, 1)
     rows = range(-(-tokens // size))
     seen = {
         "kind": "blocks",

@@ -32,11 +32,16 @@ class Estimate:
     blocks: int
 
 
-def estimate(block: Block, target: str, warps: int, stages: int) -> Estimate:
-    """The estimate for a target, compiled with these warps and stages."""
+def estimate(block: Block, target: str, warps: int, stages: int, most: int | None = None) -> Estimate:
+    """The estimate for a target, compiled with these warps and stages, and at most so many registers of a thread."""
     threads = warps * LIMITS[target].lanes
     columns = _tensor_columns(block, target, warps)
-    registers = min(LIMITS[target].most_registers, 65536 // threads // 8 * 8, _registers(block, target, warps, stages))
+    bounds = (
+        LIMITS[target].most_registers,
+        4 * 512 * LIMITS[target].lanes // threads // 8 * 8,
+        most or LIMITS[target].most_registers,
+    )
+    registers = min(*bounds, _registers(block, target, warps, stages))
     shared = _shared_bytes(block, target, warps, stages)
     return Estimate(registers, shared, columns, resident(target, threads, registers, shared, columns))
 
@@ -93,7 +98,8 @@ def _exchanged(block: Block, target: str, warps: int) -> list[int]:
             found[one.right] = one.summed * one.columns
         # A warp that has whole rows of what it computed multiplies them at once. Products that feed each other split
         # their rows among warps only where the last has no more columns than rows.
-        apart = how == "mma" and chain is not None and chain.rows < chain.columns
+        apart = one.left in block.made and how in ("mma", "mfma", "lanes")
+        apart |= how == "mma" and chain is not None and chain.rows < chain.columns
         apart |= how == "mma" and one.rows < 16 * warps
         apart |= how == "mfma" and 32 < one.rows < 32 * warps  # fewer rows are computed by every warp
         if one.left not in known and apart:

@@ -216,7 +216,6 @@ LINEAR_ATTENTION = TritonKernel(
     blocks={
         "walk": row_blocks.linear_walk,
         "states": row_blocks.linear_states,
-        "outputs": row_blocks.linear_outputs,
     },
     launches=launches,
     tiny=[

@@ -27,9 +27,10 @@ def kept(launch: Compiled) -> Block:
 
 
 def walked(launch: Compiled) -> Block:
-    """A row that is read twice: two running values of each lane, and what is read."""
+    """A row that is read twice: running values of each lane, one or two, and what is read."""
     columns = launch.constants["BLOCK"]
-    return Block(launch.word_bytes, values=3 * columns, reduced=(1, columns))
+    running = 1 if launch.function.startswith("rms") else 2
+    return Block(launch.word_bytes, values=(running + 1) * columns, reduced=(1, columns))
 
 
 def elementwise(launch: Compiled) -> Block:
@@ -43,13 +44,15 @@ def prefixes(launch: Compiled) -> Block:
     chunk, width, exact = launch.constants["C"], launch.constants["BE"], bool(launch.constants["EXACT"])
     made = Product(chunk, width, chunk, "weights", "v", lanes=exact)
     word = 4 if exact else launch.word_bytes
-    return Block(word, (made,), streamed=("v",), values=chunk * width, reduced=(chunk, chunk))
+    return Block(
+        word, (made,), streamed=("v",), made=("weights",), values=chunk * (chunk + width), reduced=(chunk, chunk)
+    )
 
 
 def segments(launch: Compiled) -> Block:
     """The state of a segment: weighted sums over chunks."""
     chunk, width = launch.constants["C"], launch.constants["BE"]
-    return Block(launch.word_bytes, values=2 * chunk * width, reduced=(width, chunk))
+    return Block(launch.word_bytes, values=2 * chunk * width, reduced=(width, 0))
 
 
 def _linear(launch: Compiled) -> tuple[int, int, int, bool]:
@@ -75,31 +78,21 @@ def linear_states(launch: Compiled) -> Block:
     """The states before every chunk."""
     chunk, deep, wide, exact = _linear(launch)
     made = Product(deep, wide, chunk, "k", "faded", keeps=True, lanes=exact)
-    return Block(launch.word_bytes, (made,), streamed=("k",), packed=chunk * wide)
-
-
-def linear_outputs(launch: Compiled) -> Block:
-    """The outputs of a chunk from the state before it."""
-    chunk, deep, wide, exact = _linear(launch)
-    return Block(
-        launch.word_bytes,
-        (
-            Product(chunk, wide, deep, "q", "before", lanes=exact),
-            Product(chunk, chunk, deep, "q", "k", lanes=exact),
-            Product(chunk, wide, chunk, "scores", "v", lanes=exact),
-        ),
-        resident=("q", "k", "v", "before"),
-        stored=chunk * wide,
-    )
+    values = chunk * wide * launch.word_bytes // 4
+    stored = deep * wide * 4 // launch.word_bytes  # in FP32
+    return Block(launch.word_bytes, (made,), streamed=("k",), vectors=(values,), stored=stored)
 
 
 def reorder(launch: Compiled) -> Block:
     """Rows that are copied to other places."""
     at = launch.constants
-    return Block(launch.word_bytes, packed=at["T0"] * at["T1"] * at["T2"] * at["DIM"])
+    words = at["T0"] * at["T1"] * at["T2"] * at["DIM"]
+    return Block(launch.word_bytes, packed=words + words // 2)  # every copy of 16 bytes has an address of 8
 
 
 def sort_segments(launch: Compiled) -> Block:
     """Comparisons of a part's rows with all of a segment, then a copy."""
     at = launch.constants
-    return Block(launch.word_bytes, values=at["SEGMENT"] * at["PART"] // 32, packed=2 * at["PART"] * at["DIM"])
+    copied = 2 * at["PART"] * at["DIM"]
+    compared = at["SEGMENT"] * at["PART"] // 32  # a warp compares with all of the segment, a row at a time
+    return Block(launch.word_bytes, values=compared, packed=copied + copied // 2, vectors=(at["SEGMENT"],))

@@ -152,7 +152,8 @@ def changed(tile: Tile, values: Mapping[str, int]) -> Tile:
 def _surveyed(point: Point, found: Resources | LightboundError) -> Surveyed:
     expected = None
     if point.block is not None:
-        expected = estimate(point.block, point.target, point.launch.warps, point.launch.stages)
+        launch = point.launch
+        expected = estimate(point.block, point.target, launch.warps, launch.stages, launch.options.get("maxnreg"))
     if isinstance(found, LightboundError):
         return Surveyed(point, None, expected, str(found))
     return Surveyed(point, found, expected)

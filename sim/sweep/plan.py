@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightbound import __version__
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import formula
+from lightbound.base.version import VERSION
 
 from .axes import Axis
 from .fields import part_of, shown
@@ -136,7 +136,7 @@ class Plan:
         rows = np.ascontiguousarray(np.concatenate(parts, axis=1))
         width = rows.shape[1]
         data = rows.tobytes()
-        person = f"lb {__version__}".encode()[:16]
+        person = f"lb {VERSION}".encode()[:16]
         hashed = b"".join(
             blake2b(data[at : at + width], digest_size=16, person=person).digest()
             for at in range(0, len(data), width)

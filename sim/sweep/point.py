@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from lightbound import __version__
 from lightbound.archs.library import machine as find_machine
 from lightbound.base.document import read_yaml
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import formula
 from lightbound.base.points import PointsError
+from lightbound.base.version import VERSION
 from lightbound.workloads.masks.named import named_mask
 from lightbound.workloads.method import Method
 from lightbound.workloads.registry import Workload
@@ -47,11 +47,11 @@ class Rows:
     seconds: float
 
 
-def compute(text: str, positions: Positions, version: str = __version__) -> Rows:
+def compute(text: str, positions: Positions, version: str = VERSION) -> Rows:
     """The answers of these points of a carried sweep. Runs anywhere; raises where another lightbound runs there."""
-    if version != __version__:
+    if version != VERSION:
         remedy = f"Install lightbound {version} on every worker."
-        raise LightboundError("worker", __version__, f"runs another lightbound than {version}", remedy)
+        raise LightboundError("worker", VERSION, f"runs another lightbound than {version}", remedy)
     return answers(plan_of(text), positions)
 
 
@@ -89,11 +89,8 @@ def _group(plan: Plan, positions: Positions) -> Answers:
 
 def in_one_call(plan: Plan, setting: Mapping[str, Any]) -> bool:
     """Whether points of a group with this setting can be computed together: closed forms, under one mapping."""
-    if (
-        plan.inner == 1
-        or setting.get("engine", "analytical") != "analytical"
-        or setting.get("mask", NO_MASK) != NO_MASK
-    ):
+    closed = setting.get("engine", "analytical") == "analytical"
+    if plan.inner == 1 or not closed or setting.get("mask", NO_MASK) != NO_MASK:
         return False
     if any(part_of(field)[0] in ("mapping", "options") for field in (*setting, *plan.spec.follow)):
         return False

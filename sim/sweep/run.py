@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,16 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from lightbound import __version__
-from lightbound.archs.library import machine as find_machine
-from lightbound.archs.library import stated_value
 from lightbound.base.document import read_yaml
-from lightbound.base.errors import LightboundError, choose_from
-from lightbound.workloads.registry import method as find_method
-from lightbound.workloads.registry import symbols_of
+from lightbound.base.errors import LightboundError
+from lightbound.base.version import VERSION
 
-from ..simulate import ENGINES
-from .fields import FILES, part_of
+from .checks import check
+from .fields import FILES
 from .files import Files, take
 from .places import Place, cluster, processes
 from .plan import Plan, Positions, carried, plan_of
@@ -88,51 +84,6 @@ def read(spec: str | Path | Mapping[str, Any]) -> str:
     return carried(data, where, take(root, _named(data)) if isinstance(data, dict) else Files())
 
 
-def check(plan: Plan) -> None:
-    """Refuse, before any point is computed, names that are wrong wherever they stand."""
-    spec = plan.spec
-
-    def values(field: str) -> list[Any]:
-        fixed = [spec.fixed[field]] if field in spec.fixed else []
-        return [*fixed, *(one for axis in spec.axes if field in axis.values for one in axis.values[field].plain)]
-
-    methods = [find_method(plan.files.place("workload", name)) for name in values("workload")]
-    machines = [plan.files.place("machine", name) for name in values("machine")]
-    for machine in machines:
-        find_machine(machine)
-    for field, offered in (
-        ("preset", lambda method: method.presets),
-        ("variant", lambda method: method.cascades),
-        ("mapping", lambda method: (*method.mappings, "default")),
-        ("engine", lambda method: ENGINES),
-        ("fill", lambda method: ("counted", "amortised")),
-    ):
-        known = dict.fromkeys(name for method in methods for name in offered(method))
-        for value in values(field):
-            named = value is None or (field in FILES and plan.files.place(field, value) != value)
-            if not named and value not in known:
-                raise LightboundError(f"sweep: {field}", value, "does not exist", choose_from(known, value))
-    symbols = {symbol for method in methods for symbol in symbols_of(method)}
-    for field in (*spec.fixed, *spec.varying):
-        part, name = part_of(field)
-        if part == "sizes" and name not in symbols:
-            raise LightboundError(f"sweep: {field}", None, "is a size of no workload here", choose_from(symbols, name))
-        if part == "machine" and field not in spec.follow:
-            _of_some(machines, name, values(field)[0])
-
-
-def _of_some(machines: list[str], name: str, value: Any) -> None:
-    """Refuse a field that no machine has, or that none can give this value."""
-    refused: list[LightboundError] = []
-    for machine in machines:
-        try:
-            stated_value(machine, name, value)
-            return
-        except LightboundError as error:
-            refused.append(error)
-    raise refused[0]
-
-
 class _Run:
     """The points of one run: those that are missing, in pieces of as much work as is wanted."""
 
@@ -173,16 +124,16 @@ class _Run:
                 piece = again.pop() if again else self._piece(self._points(TASK_S, place.workers))
                 if not piece.size:
                     break
-                running[place.submit(compute, self.text, piece, __version__)] = piece
+                running[place.submit(compute, self.text, piece, VERSION)] = piece
                 limit = 1 if again else limit
             if not running:
                 return
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             pieces = [(one, running.pop(one)) for one in finished]
-            self.keep([one.result() for one, _ in pieces if one.exception() is None])
+            self.keep([one.result() for one, _ in pieces if _error(one) is None])
             alone = len(pieces) == 1 and not running
             for one, piece in pieces:
-                error = one.exception()
+                error = _error(one)
                 if error is None:
                     continue
                 if not place.died(error):
@@ -205,10 +156,10 @@ class _Run:
         if not parts:
             return
         self.store.add(parts)
-        count = sum(len(rows.keys) for rows in parts)
-        pace = sum(rows.seconds for rows in parts) / count
+        points = sum(len(rows.keys) for rows in parts)
+        pace = sum(rows.seconds for rows in parts) / points
         self.point_s = pace if not self.point_s else (self.point_s + pace) / 2
-        self.done += count
+        self.done += points
         self.tell(self.done, self.total)
 
     def _points(self, seconds: float, workers: int = 1) -> int:
@@ -228,6 +179,11 @@ class _Run:
                 piece = self._here[: np.searchsorted(groups, groups[piece.size - 1], side="right")]
         self._here = self._here[piece.size :]
         return piece
+
+
+def _error(future: Future[Any]) -> BaseException | None:
+    """What a task that is over ended with, if not with an answer."""
+    return CancelledError() if future.cancelled() else future.exception()
 
 
 def _named(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

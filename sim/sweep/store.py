@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightbound import __version__
 from lightbound.base.errors import LightboundError
+from lightbound.base.version import VERSION
 
 from .plan import Plan, Positions
 from .point import Rows
@@ -133,7 +133,7 @@ class Store:
             remedy = "Name another file with --out: this one is kept as it is."
             problem = f"holds a sweep of other columns ({', '.join(json.loads(about['columns']))})"
             raise LightboundError("--out", str(self.path), problem, remedy)
-        if about["spec"] != self._made["spec"] or about["version"] != __version__:
+        if about["spec"] != self._made["spec"] or about["version"] != VERSION:
             self._change()
 
     def _change(self) -> None:
@@ -237,7 +237,7 @@ def _insert(db: sqlite3.Connection, columns: Sequence[str], rows: Iterable[tuple
 
 
 def _version() -> dict[str, str]:
-    return {"version": __version__}
+    return {"version": VERSION}
 
 
 def _quoted(name: str) -> str:

@@ -16,6 +16,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lightbound.base.version import VERSION
+
 if TYPE_CHECKING:
     from lightbound.archs.library import machine as machine
     from lightbound.archs.library import machine_names as machine_names
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from lightbound.workloads.registry import workload_names as workload_names
     from lightbound.workloads.trace import trace as trace
 
-__version__ = "0.1.0"
+__version__ = VERSION
 _HOME = {
     "BufferSizing": "sim.buffers",
     "Cascade": "workloads.cascade",

@@ -8,10 +8,12 @@ from types import ModuleType
 
 import pytest
 
+from lightbound.validate.gpu.kernel_times import KernelTime
 from lightbound.validate.gpu.predict import GpuPrediction
 from lightbound.validate.gpu.records import Measured, Scored
 
 ROOT = Path(__file__).parents[2]
+CLOCK_HZ = 1.6e9
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +26,11 @@ def builder() -> ModuleType:
 
 
 def scored(kernel: str, name: str, measured_s: float, predicted_s: float, held_out: bool) -> Scored:
-    record = {"kernel": kernel, "name": name, "median_s": measured_s, "held_out": held_out}
+    record = {"kernel": kernel, "name": name, "median_s": measured_s, "held_out": held_out, "clock_hz": CLOCK_HZ}
+    record["tile"] = {"constants": {"BR": 128}, "warps": 8, "stages": 2}
     shares = {"tensor": 0.7, "dram": 0.28, "launch": 0.02}
-    found = GpuPrediction(predicted_s, 0.0, 1, predicted_s / 2, {"mac": predicted_s / 2}, shares, shares)
+    kernels = (KernelTime("flash", predicted_s, "schedule", 1.1 * CLOCK_HZ, 1e3, 10, 1e6, 1e6),)
+    found = GpuPrediction(predicted_s, 0.0, 1, predicted_s / 2, {"mac": predicted_s / 2}, shares, shares, kernels)
     return Scored(record, "h200", found, {"rival": 2 * measured_s})
 
 
@@ -48,7 +52,10 @@ def test_the_page_tells_errors_the_worst_case_peers_and_changes(builder: ModuleT
     assert worst.index("N2") < worst.index("N1") and "tensor 70%, dram 28%" in worst
     assert "| one | rival | 2 | 0.50 |" in text and "| Stores | They wait | one | 20.0% | 10.0% |" in text
     assert "3 cases: two: no mapping" in text
-    drawing = tmp_path / "measured" / "one.svg"
-    first = drawing.read_bytes()
-    builder.draw(cases, "one", drawing)
-    assert drawing.read_bytes() == first
+    assert "| mac | 2 | 1.60 to 1.60 GHz | +10.0% | 15.0% | 16.5% |" in text  # +21 % and -12 % at the true clock
+    drawings = sorted((tmp_path / "measured").iterdir())
+    assert [drawing.name for drawing in drawings] == ["errors.svg", "times.svg"]
+    first = [drawing.read_bytes() for drawing in drawings]
+    builder.draw_errors(cases, drawings[0])
+    builder.draw_times(cases, drawings[1])
+    assert [drawing.read_bytes() for drawing in drawings] == first

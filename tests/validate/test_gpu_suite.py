@@ -122,6 +122,29 @@ def test_groups_are_of_each_kernel_and_split_and_of_each_regime(recorded: Any) -
     assert any("bound by mac" in group for group in groups)
 
 
+def test_rows_say_what_models_are_mended_by(recorded: Any) -> None:
+    path = recorded()
+    text = path.read_text().replace('"run_s"', '"clock_hz": 1.5e9, "run_s"')
+    path.write_text(text)
+    rows = gpu.score_file(path).rows
+    for row in rows:
+        assert row["predicted_s"] == pytest.approx(row["measured_s"]) and row["tile"] == TILE.name
+        cycles = (row["predicted_s"] - row["launch_s"]) * row["predicted_clock_hz"]
+        assert row["limit"] == "schedule" and row["busiest_cycles"] == pytest.approx(cycles)
+        assert 0 < row["visit_cycles"] < row["mean_cycles"] <= row["busiest_cycles"]
+        at_clock = cycles / 1.5e9 + row["launch_s"]
+        assert row["relative_error_at_clock"] == pytest.approx(at_clock / row["measured_s"] - 1)
+        assert row["relative_clock_error"] == pytest.approx(row["predicted_clock_hz"] / 1.5e9 - 1)
+
+
+def test_a_kernel_that_skips_tiles_says_what_a_visit_takes() -> None:
+    found = predict_case((launch(4096, mask={"kind": "causal"}),), lb.machine("h200"), run_s=0.1)
+    (kernel,) = found.kernels
+    assert kernel.tested_visit_cycles is not None and kernel.tested_visit_cycles > kernel.visit_cycles > 0
+    assert 0 < kernel.tested < 1 and kernel.limit == "schedule"
+    assert found.latency_at(found.clock_hz) == pytest.approx(found.latency_s)
+
+
 def test_records_can_be_predicted_on_a_machine_of_the_users_choice(recorded: Any) -> None:
     slow = lb.machine("h200", sm=66)
     errors = [one.error for one in read_measured([recorded()], slow).scored]

@@ -27,6 +27,7 @@ from lightbound.workloads.masks.tile_count import TileCount
 from lightbound.workloads.method import Method
 from lightbound.workloads.registry import Workload, workload
 
+from .kernel_times import KernelTime, kernel_times
 from .masks import mask_of
 
 
@@ -37,7 +38,7 @@ class GpuPrediction:
     kernel_s: all kernels, without launches, of which there are `launches` that take `launch_s` together. bound_s: what
     the operations and bytes that no kernel avoids take at the machine's peaks, the longest of `bounds_s` (``mac``,
     ``exp``, a level). shares: of `latency_s`, by what it is spent on; they add up to one. waits: also of `latency_s`,
-    by what binds.
+    by what binds. kernels: each by itself.
     """
 
     kernel_s: float
@@ -47,6 +48,7 @@ class GpuPrediction:
     bounds_s: Mapping[str, float] = field(default_factory=dict)
     shares: Mapping[str, float] = field(default_factory=dict)
     waits: Mapping[str, float] = field(default_factory=dict)
+    kernels: tuple[KernelTime, ...] = ()
 
     @property
     def latency_s(self) -> float:
@@ -57,6 +59,20 @@ class GpuPrediction:
     def bottleneck(self) -> str:
         """What most of the time waits for."""
         return max(self.waits, key=lambda name: self.waits[name])
+
+    @property
+    def longest(self) -> KernelTime:
+        """The kernel that takes most of the time."""
+        return max(self.kernels, key=lambda one: one.kernel_s)
+
+    @property
+    def clock_hz(self) -> float:
+        """The clock that is predicted, its mean over the time of the kernels."""
+        return sum(one.kernel_s * one.clock_hz for one in self.kernels) / sum(one.kernel_s for one in self.kernels)
+
+    def latency_at(self, clock_hz: float) -> float:
+        """Seconds at another clock, of the same cycles and bytes."""
+        return self.launch_s + sum(one.at(clock_hz) for one in self.kernels)
 
     @property
     def regime(self) -> str:
@@ -95,6 +111,7 @@ def predict_case(
         bounds_s=bounds,
         shares=_sum([one.account_s for one in found], total),
         waits=_sum([one.decomposition_s for one in found], total),
+        kernels=tuple(kernel for one in found for kernel in kernel_times(one)),
     )
 
 

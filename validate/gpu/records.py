@@ -70,10 +70,41 @@ class Scored:
         return "small" if self.predicted.bound_s < SMALL_S else "large"
 
     @property
+    def tile(self) -> str:
+        """The tile that it had, in words."""
+        return Tile(**self.record["tile"]).name
+
+    @property
+    def clock_hz(self) -> float | None:
+        """The true clock while it was timed, where it was read."""
+        return self.record.get("clock_hz")
+
+    @property
+    def clock_error(self) -> float | None:
+        """Of the predicted clock, relative to the true one, where that was read."""
+        return self.predicted.clock_hz / self.clock_hz - 1 if self.clock_hz else None
+
+    @property
+    def error_at_clock(self) -> float | None:
+        """The error that is left when the clock is taken as it was: that of cycles, bytes and launches."""
+        if self.clock_hz is None:
+            return None
+        return self.predicted.latency_at(self.clock_hz) / self.measured_s - 1
+
+    @property
     def explanation(self) -> str:
         """What the prediction spends its time on, the largest parts first."""
-        parts = sorted(self.predicted.shares.items(), key=lambda item: -item[1])
-        return ", ".join(f"{name} {share:.0%}" for name, share in parts if share >= 0.05)
+        return _told(self.predicted.shares)
+
+    @property
+    def waits(self) -> str:
+        """What the prediction waits for, the largest parts first."""
+        return _told(self.predicted.waits)
+
+
+def _told(shares: Mapping[str, float]) -> str:
+    parts = sorted(shares.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {share:.0%}" for name, share in parts if share >= 0.05)
 
 
 @dataclass(frozen=True)
@@ -169,7 +200,11 @@ def predict_record(record: Mapping[str, Any], machine: Machine, launch_s: float 
     case, tile = Case(**record["case"]), Tile(**record["tile"])
     kernel = find_kernel(case.kernel)
     capability = int(machine.params.get("compute_capability", 0))
-    launches = kernel.launches(case, tile, capability)
+    try:
+        launches = kernel.launches(case, tile, capability)
+    except KeyError as missing:
+        problem = f"lacks {missing}: it is a tile of another version of the kernel"
+        raise LightboundError("tile", tile.name, problem, "Measure the case again.") from missing
     return predict_case(launches, machine, Work(**record["work"]), float(record["run_s"]), launch_s)
 
 

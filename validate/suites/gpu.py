@@ -6,10 +6,12 @@ Models are made with the calibration cases in view; the held-out third, chosen b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, median
 
 from lightbound.archs.machine import Machine
+from lightbound.sim.explain import seconds
 
 from ..gpu.records import Measured, Scored, read_measured, recorded_files
 from ..statistics import ErrorStatistics, error_statistics
@@ -66,16 +68,32 @@ def report(found: Measured) -> SuiteReport:
 
 
 def _as_score(one: Scored) -> Score:
+    """A row: what was measured and predicted, and what models are mended by. Cycles are those of the longest kernel."""
+    predicted, longest = one.predicted, one.predicted.longest
     keys = {
         "case": one.case,
+        "tile": one.tile,
         "held_out": one.held_out,
         "machine": one.machine,
-        "bottleneck": one.predicted.bottleneck,
-        "bound": one.predicted.regime,
-        "bound_s": one.predicted.bound_s,
+        "measured_s": one.measured_s,
+        "predicted_s": predicted.latency_s,
+        "launches": predicted.launches,
+        "launch_s": predicted.launch_s,
+        "bound_s": predicted.bound_s,
+        "bound": predicted.regime,
+        "size": one.size,
+        "bottleneck": predicted.bottleneck,
+        "waits": one.waits,
         "explanation": one.explanation,
+        "kernels": ", ".join(f"{kernel.mapping} {seconds(kernel.kernel_s)}" for kernel in predicted.kernels),
+        "measured_clock_hz": one.clock_hz,
+        "predicted_clock_hz": predicted.clock_hz,
+        "relative_clock_error": one.clock_error,
+        "relative_error_at_clock": one.error_at_clock,
+        **{name: value for name, value in asdict(longest).items() if name not in ("mapping", "kernel_s", "clock_hz")},
+        **{name: one.record.get(name) for name in ("sm_mhz", "power_w", "run_s", "idle_s", "l2")},
     }
-    return Score(one.kernel, METRIC, keys, one.measured_s, one.predicted.latency_s)
+    return Score(one.kernel, METRIC, keys, one.measured_s, predicted.latency_s)
 
 
 def _checks(scored: Sequence[Scored]) -> list[Check]:
@@ -96,6 +114,7 @@ def _checks(scored: Sequence[Scored]) -> list[Check]:
             Check(f"largest error of {len(others)} calibration cases", None, max(abs(one.error) for one in others)),
         ]
     checks.append(Check("cases faster than their bound", 0, sum(one.violates for one in scored)))
+    checks += _clock_checks(held, "held-out") + _clock_checks(others, "calibration")
     for kernel, some in _by(held, lambda one: one.kernel).items():
         checks.append(Check(f"MAPE of held-out cases, {kernel}, {len(some)}", None, _mape(some)))
     for name, ratios in sorted(peer_ratios(scored).items()):
@@ -106,22 +125,35 @@ def _checks(scored: Sequence[Scored]) -> list[Check]:
     return checks
 
 
+def _clock_checks(some: Sequence[Scored], split: str) -> list[Check]:
+    """How far the clock that is predicted is off, and what is left where it is taken as it was."""
+    off = [abs(error) for one in some if (error := one.clock_error) is not None]
+    left = [abs(error) for one in some if (error := one.error_at_clock) is not None]
+    if not off:
+        return []
+    return [
+        Check(f"mean error of the clock in {len(off)} {split} cases", None, fmean(off)),
+        Check(f"MAPE of {len(left)} {split} cases at their true clock", None, fmean(left)),
+    ]
+
+
 def peer_ratios(scored: Iterable[Scored]) -> dict[str, list[float]]:
     """Our times over those of peers at the same cases, by ``kernel: peer``."""
     found: dict[str, list[float]] = {}
     for one in scored:
-        for peer, seconds in one.peers.items():
-            found.setdefault(f"{one.kernel}: {peer}", []).append(one.measured_s / seconds)
+        for peer, peer_s in one.peers.items():
+            found.setdefault(f"{one.kernel}: {peer}", []).append(one.measured_s / peer_s)
     return found
 
 
 def _groups(scored: Sequence[Scored]) -> list[ErrorStatistics]:
     by_kernel = _by(scored, lambda one: f"{one.kernel}, {one.split}")
+    within = _by(scored, lambda one: f"{one.kernel}, {one.split}, {one.size}, bound by {one.predicted.regime}")
     by_regime = _by(scored, lambda one: f"all, {one.split}, {one.size}, bound by {one.predicted.regime}")
     by_wait = _by(scored, lambda one: f"all, {one.split}, waiting for {one.predicted.bottleneck}")
     return [
         error_statistics(name, METRIC, [one.predicted.latency_s for one in some], [one.measured_s for one in some])
-        for groups in (by_kernel, by_regime, by_wait)
+        for groups in (by_kernel, within, by_regime, by_wait)
         for name, some in groups.items()
     ]
 

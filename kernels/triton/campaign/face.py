@@ -12,12 +12,13 @@ from lightbound.base.errors import LightboundError
 
 from ..catalogue import find_kernel, kernels
 from ..kernel import MissingPackage, TritonKernel, require
+from .clock import sm_clock
 from .controls import controls
 from .fingerprint import fingerprint
 from .records import RecordFile
 from .run import Asked, Bench, Outcome, run
 from .telemetry import Telemetry
-from .timing import CudaTimer, HostTimer
+from .timing import READINGS, CudaTimer, HostTimer
 from .tuned import tuning_text
 
 DEVICES = ("cuda", "cpu")
@@ -45,7 +46,7 @@ def campaign(
         chosen = [replace(one, cases=[case for case in one.tiny if case.dtype != "bf16"]) for one in chosen]
         asked = replace(asked, processes=0)
     telemetry = Telemetry(device)
-    timer = HostTimer() if device == "cpu" else CudaTimer(telemetry)
+    timer = HostTimer() if device == "cpu" else CudaTimer(telemetry, sm_clock(device, READINGS))
     bench = Bench(device, timer, telemetry, controls(device, timer))
     file = RecordFile(out)
     outcome = run(file, chosen, bench, fingerprint(device, commit, telemetry), asked, say)

@@ -230,6 +230,7 @@ def _times(timing: Timing) -> Record:
         "calls_per_sample": timing.calls,
         "graph": timing.graph,
         "run_s": timing.run_s,
+        "idle_s": timing.idle_s,
         **timing.telemetry,
     }
 

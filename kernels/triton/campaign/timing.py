@@ -2,7 +2,8 @@
 
 A sample is one replay of a graph. The graph holds so many calls that starting it does not count, and each call has
 inputs of its own; together they exceed the L2 cache twice, so that every call finds its inputs in memory. The device
-works on for some milliseconds before the first sample, so that its clock is that of a long run.
+works on for some milliseconds before the first sample, so that its clock is that of a long run. Its multiprocessors'
+clocks are read before the warm-up, before the first sample and after the last, outside what is timed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from itertools import pairwise
 from math import ceil
 from typing import Any, Protocol
 
+from .clock import Reading, clock_between
 from .telemetry import Telemetry
 
+READINGS = 3  # of the clock: before the warm-up, before the first sample, after the last one
 Run = Callable[[], Any]
 
 
@@ -39,13 +42,15 @@ class Goal:
 @dataclass(frozen=True)
 class Timing:
     """Seconds of one call, sample by sample. A sample is `calls` calls; `graph` says whether they were one CUDA graph;
-    `run_s` is how long the device did this and nothing else, warm-up included. telemetry: clocks and power meanwhile.
+    `run_s` is how long the device did this and nothing else, warm-up included, and `idle_s` how long it did nothing
+    before. telemetry: clocks and power meanwhile.
     """
 
     samples_s: tuple[float, ...]
     calls: int
     graph: bool
     run_s: float
+    idle_s: float = 0.0
     telemetry: dict[str, Any] = field(default_factory=dict)
 
 
@@ -58,6 +63,18 @@ class Timer(Protocol):
 
     def place(self) -> AbstractContextManager[Any]:
         """Where inputs are made and calls run."""
+        ...
+
+
+class Clock(Protocol):
+    """What reads the clocks of the multiprocessors: `clock.SmClock`."""
+
+    def read(self, number: int) -> None:
+        """Queue a reading."""
+        ...
+
+    def readings(self) -> list[Reading]:
+        """All of them, once the stream is done."""
         ...
 
 
@@ -88,10 +105,10 @@ class HostTimer:
 class CudaTimer:
     """Calls that only put work into the current stream."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, clock: Clock | None = None) -> None:
         import torch
 
-        self._telemetry, self._stream = telemetry, torch.cuda.Stream()
+        self._telemetry, self._clock, self._stream = telemetry, clock, torch.cuda.Stream()
 
     def place(self) -> AbstractContextManager[Any]:
         """A stream of its own, which graphs can be captured from."""
@@ -101,53 +118,76 @@ class CudaTimer:
 
     def time(self, runs: Sequence[Run], goal: Goal) -> Timing:
         """As the module says; calls that cannot be captured run one by one (`graph` is then False)."""
-        stream = self._stream
+        import torch
+
+        stream, rest = self._stream, torch.cuda.Event(enable_timing=True)
         with self.place():
             for run in runs:  # code is loaded, workspaces are made
                 run()
             stream.synchronize()
-            roughly = _seconds(lambda: [run() for run in runs]) / len(runs)
+            roughly = _seconds(lambda: [run() for run in runs], rest) / len(runs)
             try:
-                replays, calls, each = _graphs(stream, runs, roughly, goal)
+                replays, calls, each = _graphs(stream, runs, roughly, goal, rest)
                 graph = True
             except RuntimeError as error:
                 if "out of memory" in str(error):
                     raise
                 stream.synchronize()
                 replays, calls, each, graph = list(runs), 1, roughly, False
-            return self._measure(replays, calls, each * calls, graph, goal)
+            return self._measure(replays, calls, each * calls, graph, goal, rest)
 
-    def _measure(self, replays: Sequence[Run], calls: int, sample_s: float, graph: bool, goal: Goal) -> Timing:
+    def _measure(
+        self, replays: Sequence[Run], calls: int, sample_s: float, graph: bool, goal: Goal, rest: Any
+    ) -> Timing:
         """Queue warm-up and samples without a pause, then ask for clocks until the last one is done."""
         import torch
 
         warm, samples = ceil(goal.warm_s / max(sample_s, 1e-9)), goal.samples(sample_s)
         events = [torch.cuda.Event(enable_timing=True) for _ in range(samples + 2)]
+        self._read(0)
         events[0].record()
         for number in range(min(warm, 200)):
             replays[number % len(replays)]()
+        self._read(1)
         events[1].record()
         for number in range(samples):
             replays[number % len(replays)]()
             events[number + 2].record()
+        self._read(2)
         self._telemetry.take()
         while not events[-1].query():
             self._telemetry.sample()
             time.sleep(1e-3)
         seconds = [one.elapsed_time(after) / 1e3 for one, after in pairwise(events[1:])]
         run_s = events[0].elapsed_time(events[-1]) / 1e3
-        return Timing(tuple(one / calls for one in seconds), calls, graph, run_s, self._telemetry.take())
+        idle_s = rest.elapsed_time(events[0]) / 1e3
+        telemetry = {**self._clocks(), **self._telemetry.take()}
+        return Timing(tuple(one / calls for one in seconds), calls, graph, run_s, idle_s, telemetry)
+
+    def _read(self, number: int) -> None:
+        if self._clock is not None:
+            self._clock.read(number)
+
+    def _clocks(self) -> dict[str, float]:
+        """Hz over all samples, and over the warm-up before them; the spread over multiprocessors, relative."""
+        if self._clock is None:
+            return {}
+        self._stream.synchronize()
+        first, middle, last = self._clock.readings()
+        warm, sampled = clock_between(first, middle), clock_between(middle, last)
+        found = {} if sampled is None else {"clock_hz": round(sampled[0]), "clock_spread": round(sampled[1], 5)}
+        return found if warm is None else {**found, "warm_clock_hz": round(warm[0])}
 
 
-def _graphs(stream: Any, runs: Sequence[Run], roughly: float, goal: Goal) -> tuple[list[Run], int, float]:
+def _graphs(stream: Any, runs: Sequence[Run], roughly: float, goal: Goal, rest: Any) -> tuple[list[Run], int, float]:
     """Graphs to replay in turn, the calls in each, and seconds of a call: one graph a call where that is long enough,
-    else one of as many rounds over all inputs as a sample needs.
+    else one of as many rounds over all inputs as a sample needs. `rest` is recorded after the last work.
     """
     if roughly >= goal.sample_s:
         return [_captured(stream, [run]) for run in runs], 1, roughly
     graph = _captured(stream, runs)
     graph()
-    each = _seconds(graph) / len(runs)
+    each = _seconds(graph, rest) / len(runs)
     rounds = min(ceil(goal.sample_s / (each * len(runs))), max(goal.calls // len(runs), 1))
     if rounds > 1:
         graph = _captured(stream, [run for _ in range(rounds) for run in runs])
@@ -168,11 +208,11 @@ def _captured(stream: Any, runs: Sequence[Run]) -> Run:
     return graph.replay
 
 
-def _seconds(run: Run) -> float:
-    """One run between events."""
+def _seconds(run: Run, end: Any) -> float:
+    """One run between events, of which the last is `end`."""
     import torch
 
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start = torch.cuda.Event(enable_timing=True)
     start.record()
     run()
     end.record()

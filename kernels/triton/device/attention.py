@@ -96,7 +96,9 @@ def attention_forward(
         larger = tl.maximum(maximum, tl.max(scores, 1))
         shift = larger * scale_log2
         weights = tl.exp2(scores * scale_log2 - shift[:, None])
-        shrink = tl.exp2(maximum * scale_log2 - shift)
+        # Not the difference of two products: of a row that has seen nothing yet they are huge and equal, but one is
+        # rounded and the other, inside a fused multiply-add, is not.
+        shrink = tl.exp2((maximum - larger) * scale_log2)
         denominator = denominator * shrink + tl.sum(weights, 1)
         total = total * shrink[:, None]
         values = tile(v, head_kv, key, keys, BLOCK_K, DIM, TMA, RAGGED)

@@ -164,7 +164,7 @@ def simulate(
     ] = "counted",
     trace: Annotated[
         Path | None,
-        typer.Option("--trace", metavar="FILE.json", help="Write the event engine's run, for the Perfetto UI."),
+        typer.Option("--trace", metavar="FILE", help="The run of events for the Perfetto UI (.json), or drawn (.svg)."),
     ] = None,
     what_if: Annotated[
         list[str] | None,

@@ -20,6 +20,7 @@ from lightbound.sim.explain import seconds
 from .answer import Answer, Block, Table, Text
 from .given import pairs
 from .progress import progress
+from .timeline import traced
 
 if TYPE_CHECKING:
     from .charts.chart import Picture
@@ -93,7 +94,8 @@ def answer(architecture: str, agents: int, link: str, given: Mapping[str, Any], 
             blocks.append(Text("\n".join((done.explain(), *_notes(done))), title="Why", leads=True))
             data["explanation"] = done.explain()
     if asked.trace is not None:
-        done.write_timeline(asked.trace)
+        with traced(asked.trace) as file:
+            done.write_timeline(file or asked.trace)
     if asked.plot is not None:
         from lightbound.drawing_agents import draw_study
 

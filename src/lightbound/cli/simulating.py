@@ -17,6 +17,7 @@ from lightbound.workloads.registry import Workload
 from .answer import Answer, Block, Table, Text, flat
 from .inputs import inputs
 from .progress import progress
+from .timeline import traced
 
 if TYPE_CHECKING:
     from .charts.chart import Picture
@@ -41,7 +42,8 @@ def answer(
     with progress(f"Simulating {work.name} on {machine.name}"):
         asked = work
         work, chosen = kept(work, machine, mapping, engine)
-        prediction = simulate(work, machine, chosen, engine, seed, fill, trace)
+        with traced(trace) as file:
+            prediction = simulate(work, machine, chosen, engine, seed, fill, file)
         named = () if tuple(changes) == (ALL,) else changes
         options: dict[str, Any] = {"engine": engine, "seed": seed, "fill": fill}
         gains = what_if(work, machine, chosen, named, **options) if changes else None

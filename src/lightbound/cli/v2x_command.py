@@ -88,7 +88,8 @@ def v2x(
         bool, typer.Option("--limits", help="Most agents, least compression and rate for the deadline.")
     ] = False,
     trace: Annotated[
-        Path | None, typer.Option("--trace", metavar="FILE.json", help="Write a timeline, for the Perfetto UI.")
+        Path | None,
+        typer.Option("--trace", metavar="FILE", help="A timeline for the Perfetto UI (.json), or drawn (.svg)."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw to a .png, .svg or .pdf file.")

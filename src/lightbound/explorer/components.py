@@ -10,7 +10,12 @@ from lightbound.cli.answer import Block, Table
 from lightbound.cli.charts.chart import Picture
 from lightbound.cli.charts.figure import figure
 
-PLAIN = {"displaylogo": False, "displayModeBar": False, "responsive": True}
+PLAIN: Any = {"displaylogo": False, "displayModeBar": False, "responsive": True}
+
+
+def aria(**values: str) -> dict[str, Any]:
+    """Attributes for those who do not see the page: ``aria-label`` and the like."""
+    return {f"aria-{name}": value for name, value in values.items()}
 
 
 def block(one: Block, name: str) -> Any:
@@ -33,7 +38,7 @@ def table(one: Table, name: str) -> Any:
         html.Tr([html.Td(cell, className=side) for cell, side in zip(row, sides, strict=True)]) for row in filled.rows
     ]
     made = html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)])
-    return html.Div(made, className="wide", role="region", tabIndex="0", **{"aria-label": name})
+    return html.Div(made, className="wide", role="region", tabIndex="0", **aria(label=name))
 
 
 def picture(one: Picture, place: str) -> Any:
@@ -42,7 +47,7 @@ def picture(one: Picture, place: str) -> Any:
     height = {"height": f"{drawn['layout']['height']}px"}
     graph = dcc.Graph(id=place, figure=drawn, config=PLAIN, responsive=True, style=height)
     caption = html.Figcaption(one.says, id=f"{place}-says")
-    return html.Figure([html.H3(one.title), graph, caption], **{"aria-describedby": f"{place}-says"})
+    return html.Figure([html.H3(one.title), graph, caption], **aria(describedby=f"{place}-says"))
 
 
 def card(name: str, value: str, place: str) -> Any:

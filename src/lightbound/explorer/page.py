@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, ctx, dcc, html, no_update
@@ -15,7 +16,7 @@ from lightbound.sim.explain import seconds, size
 from lightbound.workloads.registry import Workload, workload_names
 
 from . import controls
-from .components import block, card, picture
+from .components import aria, block, card, picture
 from .looking import Looker, Seen, chosen, with_named_mapping
 from .state import State
 
@@ -40,11 +41,12 @@ def _layout(first: State) -> Any:
         [
             dcc.Location(id="address", refresh="callback-nav"),
             dcc.Store(id="state"),
+            dcc.Store(id="shown"),
             dcc.Interval(id="again", interval=POLL_MS, disabled=True),
             html.Header([html.H1("lightbound"), html.P(f"How fast can it run? What stops it? Version {__version__}")]),
             html.Form(
                 controls.sidebar(first, _work(first)), id="controls", className="controls",
-                **{"aria-label": "What is simulated"},
+                **aria(label="What is simulated"),
             ),
             html.Main(
                 [
@@ -90,10 +92,10 @@ def _follow_controls(app: Dash, first: State) -> None:
         if ctx.triggered_id in (None, "address"):
             new = first if not search else State(first.workload, first.machine).reads(search)
         else:
-            named = [one["id"]["name"] for one in ctx.inputs_list[1]]
+            named = [one["id"]["name"] for one in ctx.args_grouping[1]]
             new = controls.read(old, dict(zip(NAMES, values, strict=True)), zip(named, mask, strict=True))
             if ctx.triggered_id in ("workload", "preset", "machine"):
-                new = with_named_mapping(new)
+                new = with_named_mapping(replace(new, tiles="", q_tile="", kv_tile=""))
         query = new.query()
         if query == before:
             return no_update
@@ -112,29 +114,49 @@ def _follow_controls(app: Dash, first: State) -> None:
 
 
 def _show_answers(app: Dash, looker: Looker) -> None:
-    """What the state comes to; asked again while a mapping is searched."""
+    """What the state comes to: figures and reasons first, plots and tables then. Asked again while a mapping is
+    searched.
+    """
 
     @app.callback(
         Output("status", "children"),
         Output("problem", "children"),
         Output("figures", "children"),
         Output("told", "children"),
-        Output("plots", "children"),
-        Output("tables", "children"),
         Output("export", "children"),
+        Output("shown", "data"),
         Output("again", "disabled"),
         Input("state", "data"),
         Input("again", "n_intervals"),
         prevent_initial_call=True,
     )
-    def show(query: str | None, times: int | None) -> Any:
+    def tell(query: str | None, times: int | None) -> Any:
         if not query:
             return no_update
         state = State("", "").reads(query)
         seen = _refused(state) or looker.look(state)
         if seen.searching and ctx.triggered_id == "again":
-            return [_status(state, seen), *[no_update] * 7]
-        return [*_page(state, seen), not seen.searching]
+            return no_update
+        if seen.problem:
+            return ["", f"error: {seen.problem}", [], [], [], [query, "problem"], True]
+        stage = "bounds" if seen.searching else "all"
+        words = [_status(state, seen), [], _figures(seen.prediction, seen.ladder), _told(seen), _export(state, seen)]
+        return [*words, [query, stage], not seen.searching]
+
+    @app.callback(
+        Output("plots", "children"), Output("tables", "children"), Input("shown", "data"), prevent_initial_call=True
+    )
+    def show(shown: list[str]) -> Any:
+        seen = Seen() if shown[1] == "problem" else looker.look(State("", "").reads(shown[0]))
+        answers = [one for one in (seen.prediction, seen.ladder) if one is not None]
+        if not answers:
+            return [[], []]
+        pictures = [drawn for one in answers for drawn in one.pictures()]
+        tables = [one for answer in answers for one in answer.blocks if not (isinstance(one, Text) and one.leads)]
+        return [
+            [html.H2("Plots"), *(picture(drawn, f"plot-{number}") for number, drawn in enumerate(pictures))],
+            [html.H2("Tables"), *(block(one, f"Table {number}") for number, one in enumerate(tables))],
+        ]
 
 
 def _refused(state: State) -> Seen | None:
@@ -153,25 +175,14 @@ def _refused(state: State) -> Seen | None:
 def _status(state: State, seen: Seen) -> str:
     if seen.searching:
         return f"Searching a good mapping of {state.workload} for {state.machine} ..."
-    return "" if seen.problem else f"{state.workload} on {state.machine}"
+    return f"{state.workload} on {state.machine}"
 
 
-def _page(state: State, seen: Seen) -> list[Any]:
-    """The children of status, problem, figures, told, plots, tables and export."""
-    if seen.problem:
-        return [_status(state, seen), f"error: {seen.problem}", [], [], [], [], []]
+def _told(seen: Seen) -> list[Any]:
     answers = [one for one in (seen.prediction, seen.ladder) if one is not None]
-    pictures = [drawn for one in answers for drawn in one.pictures()]
-    words = [one for answer in answers for one in answer.blocks if isinstance(one, Text) and one.leads]
-    rest = [one for answer in answers for one in answer.blocks if one not in words]
-    told = [html.Section([html.H2("Why"), *(html.Pre(one.text) for one in words)])] if words else []
-    told += [html.P(f"No bounds: {seen.no_ladder}")] if seen.no_ladder else []
-    return [
-        _status(state, seen), [], _figures(seen.prediction, seen.ladder), told,
-        [html.H2("Plots"), *(picture(drawn, f"plot-{number}") for number, drawn in enumerate(pictures))],
-        [html.H2("Tables"), *(block(one, f"Table {number}") for number, one in enumerate(rest))],
-        _export(state, seen),
-    ]  # fmt: skip
+    words = [one.text for answer in answers for one in answer.blocks if isinstance(one, Text) and one.leads]
+    told: list[Any] = [html.Section([html.H2("Why"), *(html.Pre(text) for text in words)])] if words else []
+    return [*told, *([html.P(f"No bounds: {seen.no_ladder}")] if seen.no_ladder else [])]
 
 
 def _figures(prediction: Answer | None, ladder: Answer | None) -> list[Any]:

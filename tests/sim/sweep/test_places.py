@@ -107,15 +107,15 @@ def started(command: list[str], sign: str) -> Iterator[tuple[subprocess.Popen[st
 
 @contextmanager
 def dask_cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
-    """The address of a scheduler, and its two workers."""
+    """The address of a scheduler, its two workers and itself."""
     pytest.importorskip("distributed", reason="a cluster needs dask[distributed]")
     quiet = ["--host", "127.0.0.1", "--no-dashboard"]
     worker = ["--nthreads", "1", "--no-nanny", "--local-directory", str(folder), "--death-timeout", "60"]
     scheduler = ["distributed.cli.dask_scheduler", "--port", "0", *quiet]
-    with started(scheduler, r"Scheduler at:\s+(tcp://\S+)") as (_, address):
+    with started(scheduler, r"Scheduler at:\s+(tcp://\S+)") as (itself, address):
         command, sign = ["distributed.cli.dask_worker", address, *quiet, *worker], r"Start worker at:\s+(\S+)"
         with started(command, sign) as (one, _), started(command, sign) as (two, _):
-            yield address, [one, two]
+            yield address, [one, two, itself]
 
 
 @pytest.mark.usefixtures("small_tasks")
@@ -133,6 +133,21 @@ def test_a_cluster_that_loses_a_worker_finds_what_one_process_finds(tmp_path: Pa
     assert told[-1] == found.points == POINTS
     assert all(later > earlier for earlier, later in pairwise(told)), "no point is counted twice"
     assert found.file.read_bytes() == local
+
+
+@pytest.mark.usefixtures("small_tasks")
+def test_a_scheduler_that_is_lost_midway_costs_no_finished_point(tmp_path: Path, local: bytes) -> None:
+    file = tmp_path / "found.sqlite"
+    with dask_cluster(tmp_path) as (address, running):
+
+        def tell(done: int, total: int) -> None:
+            if done > POINTS // 3:
+                running[-1].kill()
+
+        with pytest.raises(LightboundError, match="does not answer any more"):
+            lb.sweep(SPEC, file, scheduler=address, progress=tell)
+    assert POINTS // 3 < lb.SweepResults(file).points < POINTS
+    assert lb.sweep(SPEC, file, workers=1).file.read_bytes() == local
 
 
 def test_a_scheduler_that_does_not_answer_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

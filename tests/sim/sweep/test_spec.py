@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from lightbound.base.errors import LightboundError
+from lightbound.sim.sweep.checks import check
 from lightbound.sim.sweep.plan import Plan, plan_of
-from lightbound.sim.sweep.run import check, read
+from lightbound.sim.sweep.run import read
 
 FIXED = {"workload": "fusemax", "machine": "fusemax", "mapping": "binding", "preset": "bert"}
 

@@ -22,7 +22,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHAPES = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down", "star", "pentagon", "hexagram")
 HATCHES = ("", "/", "x", "-", "\\", ".", "|", "+")
 TICKS = 8
-BAR, BESIDE_BARS = 30, 120  # pixels
+BAR, BESIDE_BARS, LINE = 30, 120, 22  # pixels
 HEIGHT = 430
 
 
@@ -69,12 +69,14 @@ def _layout(height: int) -> Figure:
 
 
 def _height(chart: Chart) -> int:
+    """In pixels, with room for the legend in about two columns."""
     bars = [one for one in chart.series if one.form == "bars"]
+    legend = LINE * ((len(chart.series) + 1) // 2 if len(chart.series) > 2 else 0)
     if not bars:
-        return HEIGHT
+        return HEIGHT + legend
     names = len(dict.fromkeys(name for one in bars for name in one.y))
     beside = 1 if chart.stacked or len(bars) == 1 else 0.7 * len(bars)
-    return int(BESIDE_BARS + BAR * names * beside) + 20 * (len(chart.series) > 2)
+    return int(BESIDE_BARS + BAR * names * beside) + legend
 
 
 def _axis(axis: Axis, values: Sequence[float]) -> Figure:

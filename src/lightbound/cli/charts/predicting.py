@@ -82,7 +82,7 @@ def prediction_roofline(p: Prediction, work: Workload, machine: Machine) -> Char
     if not macs or not ceilings:
         return None
     least = max(*ceilings.values(), compulsory / float(bandwidth))
-    points = [Point("predicted", latency, traffic), Point("no unit waits, compulsory traffic", least, compulsory, True)]
+    points = [Point("predicted", latency, traffic), Point("roofline bound", least, compulsory, True)]
     return roofline("Roofline", macs, float(bandwidth), ceilings, points)
 
 

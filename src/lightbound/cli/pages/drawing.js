@@ -19,7 +19,7 @@
   for (const place of places) {
     const figure = JSON.parse(document.getElementById(place.id + "-figure").textContent);
     if (fingers) figure.layout.dragmode = false;
-    if (place.clientWidth < 480) figure.layout.height += 20 * figure.data.length; // the legend has one name a line
+    if (place.clientWidth < 480) figure.layout.height += 11 * figure.data.length; // the legend has one name a line
     Plotly.newPlot(place, figure.data, figure.layout, settings).then(() => name(place));
   }
   const fit = () => places.forEach((place) => Plotly.Plots.resize(place));

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from lightbound.kernels.triton.campaign.clock import Reading, as_reading, clock_between
 from lightbound.kernels.triton.campaign.telemetry import Telemetry
-from lightbound.kernels.triton.campaign.timing import CudaTimer, Goal, HostTimer
+from lightbound.kernels.triton.campaign.timing import READINGS, CudaTimer, Goal, HostTimer
 
 GOAL = Goal(sample_s=1.5e-3, total_s=45e-3, warm_s=12e-3)
 START_S = 5e-6  # of a graph
@@ -118,6 +121,62 @@ def test_what_cannot_be_captured_runs_one_by_one_and_says_so(gpu: Callable[..., 
     device = gpu(captures=False)
     timing = CudaTimer(Telemetry("cpu")).time([device.call(1e-3)] * 2, GOAL)
     assert not timing.graph and timing.calls == 1 and len(timing.samples_s) >= 20
+
+
+class FalseClock:
+    """Multiprocessors of a false device whose clocks run at 1.5 GHz, the last one a hundredth faster."""
+
+    def __init__(self, gpu: FalseGpu) -> None:
+        self.gpu, self.at = gpu, {}
+
+    def read(self, number: int) -> None:
+        assert self.gpu.capturing is None
+        self.at[number] = self.gpu.now
+        self.gpu.now += 3e-6
+
+    def readings(self) -> list[Reading]:
+        rates = (1.5, 1.5, 1.515)
+        return [
+            {sm: (round(at * rate * 1e9), round(at * 1e9)) for sm, rate in enumerate(rates)} for at in self.at.values()
+        ]
+
+
+@pytest.mark.parametrize("captures", [True, False])
+def test_the_clock_is_read_outside_of_what_is_timed(captures: bool, gpu: Callable[..., FalseGpu]) -> None:
+    device = gpu(captures=captures)
+    clock = FalseClock(device)
+    timing = CudaTimer(Telemetry("cpu"), clock).time([device.call(1e-3)] * 2, GOAL)
+    assert list(clock.at) == list(range(READINGS))
+    assert all(one == pytest.approx(1e-3, rel=0.02) for one in timing.samples_s)
+    assert timing.telemetry["clock_hz"] == pytest.approx(1.5e9, rel=1e-4)
+    assert timing.telemetry["warm_clock_hz"] == pytest.approx(1.5e9, rel=1e-4)
+    assert timing.telemetry["clock_spread"] == pytest.approx(0.01, rel=0.01)
+    assert timing.idle_s >= 0
+
+
+def test_a_clock_is_the_median_of_what_multiprocessors_counted() -> None:
+    before = as_reading([(105, 1_005, 0), (100, 1_000, 0), (7, 1_000, 1), (0, 1_000, 2), (9, 1_000, 3)])
+    after = as_reading([(2_000_100, 1_001_000, 0), (1_980_007, 1_001_000, 1), (1_990_000, 1_001_000, 2)])
+    hertz, spread = clock_between(before, after) or (0, 0)
+    assert hertz == pytest.approx(1.99e9) and spread == pytest.approx(20 / 1990)
+    assert clock_between(after, before) is None and clock_between(before, before) is None
+
+
+COMPILED = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from lightbound.kernels.triton.device.clock import read_clocks
+source = ASTSource(read_clocks, {"out": "*i64"}, {})
+print(triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1}).asm["ptx"])
+"""
+
+
+def test_the_kernel_that_reads_clocks_reads_cycles_time_and_place() -> None:
+    pytest.importorskip("triton")
+    compiled = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run([sys.executable, "-c", COMPILED], env=compiled, capture_output=True, text=True, check=True)
+    assert all(name in done.stdout for name in ("%clock64", "%globaltimer", "%smid"))
 
 
 def test_the_host_times_call_by_call() -> None:
