@@ -50,7 +50,7 @@ class Level:
     Capacity and bandwidth are those of one copy; `scope` names the instance axis that owns a copy each, and
     is None where the machine has one. Energies are per access of `row_bytes`. `bandwidth_bytes_per_s` is the most that
     the hardware could ever move, for bounds; `sustained_bandwidth_bytes_per_s` what long streams are measured to reach,
-    and `sustained_write_bandwidth_bytes_per_s` those that only write, where that is another number;
+    `sustained_write_bandwidth_bytes_per_s` those that only write, where that is another number, and
     `sustained_shared_bandwidth_bytes_per_s` what several instances get that read the same words. The bandwidth of a
     `cache` is that of the way to those who read it: what comes from the level outside takes none of it. A level is
     `clocked` where the file states its bandwidth by the clock: it slows down with it.

@@ -70,7 +70,8 @@ def resolve(file: MachineFile, where: str) -> Machine:
 
 def _level(r: _Resolver, name: str, block: LevelBlock) -> Level:
     r.known(f"levels.{name}.scope", block.scope, r.file.instances, "an instance axis")
-    return Level(name, block.title, block.scope, block.cache, clocked=_clocked(block), **r.block(f"levels.{name}", block, r.env))
+    numbers = r.block(f"levels.{name}", block, r.env)
+    return Level(name, block.title, block.scope, block.cache, clocked=_clocked(block), **numbers)
 
 
 def _clocked(block: LevelBlock) -> bool:

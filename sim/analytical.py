@@ -146,12 +146,39 @@ def _capacity(
         if not (is_array(need) or need):
             continue
         taken[number] = need
-        if not strict or level.capacity_bytes is None or np.all(need <= level.capacity_bytes):
+        if not strict or level.capacity_bytes is None:
+            continue
+        if group.group.overbook and level.cache:
+            spilled[number] = _missed(need / level.capacity_bytes, _written_back(group, nests))
+            continue
+        if np.all(need <= level.capacity_bytes):
             continue
         if not group.group.overbook:
             refuse(np.asarray(need > level.capacity_bytes), partial(_too_small, plan, level, need, held[number]))
         spilled[number] = maximum(0, 1 - level.capacity_bytes / need)
     return taken, spilled
+
+
+def _written_back(group: GroupPlan, nests: Nests) -> Number:
+    """Words that go out of the outermost level's cache for one that comes in."""
+    words = group_traffic(group, nests, {}).words
+    moved = {
+        action: sum(count for (at, what, _), count in words.items() if at == 0 and what == action)
+        for action in (READ, WRITE)
+    }
+    return moved[WRITE] / maximum(moved[READ], 1)
+
+
+def _missed(held: Number, written: Number) -> Number:
+    """The part of what a cache holds for a second use that is gone by then, where it replaces lines at random.
+
+    held: what is to be kept, over the capacity. Between two uses as much comes in again, `written` times as much is
+    written, and what was missed comes once more; of C lines each one that comes leaves a given one with 1 - 1/C.
+    """
+    missed: Number = 0.0
+    for _ in range(40):
+        missed = (missed + 1 - np.exp(-held * (1 + written + missed))) / 2
+    return missed
 
 
 def _too_small(

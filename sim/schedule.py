@@ -125,14 +125,22 @@ def make_schedule(
         for level in dict.fromkeys((*group.awaits, *group.settles)):
             read = read_s.get(level, 0) * clock / mine
             stored = stored_s.get(level, 0) * clock / mine
-            waited = read * evaluate(group.awaits.get(level, 0), nests.environment)
-            waited = waited + stored * evaluate(group.settles.get(level, 0), nests.environment)
-            demands[level] = waited
-            beside[level] = read + stored - waited
+            awaited = read * evaluate(group.awaits.get(level, 0), nests.environment)
+            awaited = awaited + stored * evaluate(group.settles.get(level, 0), nests.environment)
+            demands[level] = awaited
+            beside[level] = read + stored - awaited
         delay = evaluate(group.delay, nests.environment)
         behind = hidden * tasks / epochs
+        wide = {name: demands.pop(name) for name in _shared_levels(machine, demands, instances)}
+        least = maximum(0, *at_once.values(), *(awaited + beside.pop(name) for name, awaited in wide.items()))
+        if wide:
+            path, rate = _path(machine)
+            over = {name: machine.level(name).shared_rate_bytes_per_s / rate for name in wide}
+            read = {name: read_s.get(name, 0) * clock / mine for name in wide}
+            part = {name: evaluate(group.awaits.get(name, 0), nests.environment) for name in wide}
+            demands[path] = sum((over[name] * read[name] * part[name] for name in wide), 0)
+            beside[path] = sum((over[name] * read[name] * (1 - part[name]) for name in wide), 0)
         wanted = [Port(*(_padded(part, demands) for part in (port.held, port.needed)), ordered) for port in ports]
-        least = maximum(0, *at_once.values())
         turn = partial(
             rounds, list(demands.values()), delay=delay + behind, beside=list(beside.values()), ports=wanted,
             least=least,
@@ -142,12 +150,13 @@ def make_schedule(
         # tasks that do not fill the last round of an instance run among fewer
         last = where(resident > 1, busiest % maximum(resident, 1), 0)
         if np.any(np.asarray(last) > 0):
-            alone_cycle, _ = turn(contexts=maximum(1, contexts * last / maximum(resident, 1)))
-            cycle = where(last > 0, ((busiest - last) * cycle + last * alone_cycle) / busiest, cycle)
+            fewer, _ = turn(contexts=maximum(1, contexts * last / maximum(resident, 1)))
+            cycle = where(last > 0, ((busiest - last) * cycle + last * fewer) / busiest, cycle)
         waits["contention"] = maximum(0, mine * cycle - total)
-        busiest_unit = maximum(*(demand + beside[name] for name, demand in demands.items()))
+        own = maximum(0, *(demand + other for demand, other in zip(demands.values(), beside.values(), strict=True)))
+        steady = maximum(own, least)
         alone = sum(demands.values(), 0) + delay + behind
-        ramp = maximum(0, alone - busiest_unit - contexts * (cycle - busiest_unit))
+        ramp = maximum(0, alone - where(own >= least, own, 0) - contexts * (cycle - steady))
         at_units = sum(stays, 0.0)
         scale = maximum(total, mine * cycle) / maximum(cycle, at_units)
         spent = {name: stay * scale for name, stay in zip(demands, stays, strict=True)}
@@ -245,6 +254,24 @@ def _ports(
                 by_slot[plan.sites[einsum].slot] += cycles / epochs
         made.append(_Wanted(held, needed, tuple(by_slot)))
     return made
+
+
+def _path(machine: Machine) -> tuple[str, Number]:
+    """The cache in front of the instances, and the bandwidth of all their paths to it."""
+    cache = next(level for level in machine.levels if level.cache)
+    assert cache.bandwidth_bytes_per_s is not None
+    return cache.name, cache.bandwidth_bytes_per_s
+
+
+def _shared_levels(machine: Machine, demands: Mapping[str, Number], instances: Number) -> list[str]:
+    """Levels that all instances share, through a cache to which each has a path of its own. With many instances none of
+    them waits for another one at a level until it is full: it bounds the flow, and the path is what contexts contend for.
+    """
+    if not any(level.cache and level.bandwidth_bytes_per_s is not None for level in machine.levels):
+        return []
+    if not np.all(np.asarray(instances) > 1):
+        return []
+    return [level.name for level in machine.levels if level.scope is None and level.name in demands]
 
 
 def _padded(part: Mapping[str, Number], demands: Mapping[str, Number]) -> list[Number]:

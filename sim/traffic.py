@@ -151,14 +151,29 @@ def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], 
             if id(held) not in filled:
                 filled[id(held)] = None
                 moved = _filled(flow, held, nests)
-                missing = spilled.get(held.level, 0)
+                missing = 0 if _used_by_all(held, sites[0]) else spilled.get(held.level, 0)
                 if level == 0 and _present(missing):
-                    wanted = sum(words for others, words in walks if held in others[0].holds.get(flow.tensor, ()))
+                    wanted = _wanted(flow, held, walks)
                     moved = (1 - missing) * moved + missing * wanted
                 traffic.add(level, READ, flow.tensor, moved)
                 traffic.fill(held.level, flow.tensor, moved)
             level = held.level
         traffic.add(level, READ, flow.tensor, unit_words)
+
+
+def _used_by_all(held: Held, site: Site) -> bool:
+    """Whether what is held is the same for all tasks that are dealt over instances: used so often that it stays."""
+    dealt = [loop for loop in site.loops if loop.over is not None]
+    return bool(dealt) and not any(loop in held.loops for loop in dealt)
+
+
+def _wanted(flow: Flow, held: Held, walks: list[tuple[tuple[Site, ...], Number]]) -> Number:
+    """Words that a hold without room would bring: what every pass wants; units that read alike share what came."""
+    passes: dict[object, Number] = {}
+    for sites, words in walks:
+        if held in sites[0].holds.get(flow.tensor, ()):
+            passes[sites[0].passes] = maximum(passes.get(sites[0].passes, 0), words)
+    return sum(passes.values())
 
 
 def _filled(flow: Flow, held: Held, nests: Nests) -> Number:

@@ -124,8 +124,10 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
     sizes = (size, at.constants["BLOCK_K"], at.constants["BLOCK_K"])
     sources = [described(one[None], count, constants["TMA"]) for one, count in zip((q, k, v), sizes, strict=True)]
 
+    forward: Any = block_sparse_forward
+
     def run() -> None:
-        block_sparse_forward[(rows, heads)](
+        forward[(rows, heads)](
             *sources, out, offsets, untested, columns, positions, scale, tokens, tokens,
             **with_options(constants, at.warps, at.stages),
         )  # fmt: skip

@@ -82,8 +82,8 @@ def compiled(case: Case, at: Tile) -> Sequence[Compiled]:
 def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
     """A copy of keys and values, and in every row its comparisons with the segment.
 
-    Counted in the code for sm_90: 6.5 instructions for a pair of a row and one of its segment; at a head dimension of 64
-    two threads do each. A thread awaits importance, then keys, then values.
+    Counted in the code for sm_90: 6.5 instructions for a pair of a row and one of its segment; at a head dimension of
+    64 two threads do each. A thread awaits importance, then keys, then values.
     """
     dim, segment = case.sizes["E"], case.options["segment"]
     rows = 2 * case.sizes["B"] * case.sizes["H"] * case.sizes["N"]

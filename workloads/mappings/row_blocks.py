@@ -23,6 +23,7 @@ _SOURCE = (
 _LANES = {"lanes": ["n", "r"]}
 # Integer instructions of a word that comes alone: a test and an address at its load, and the same at its store.
 _ALONE = 4
+ADD = 4  # cycles from an addition to the next that needs its result
 
 
 def _occupancy(registers: str, blocks: str) -> dict[str, Any]:
@@ -75,7 +76,12 @@ def _kept(
                     {"hold": held, "in": "registers", "copies": "CONTEXTS * 4 / word_bytes", "alias": True},
                 ],
                 "contexts": "CONTEXTS",
-                "delay": delay(MEMORY, f"{sums} * {BLOCK_SUM}"),
+                # sums within a thread are a chain; vectors are read behind them: at first from memory, later from the cache
+                "delay": delay(
+                    MEMORY,
+                    f"{sums} * ({BLOCK_SUM} + {ADD} * EACH)",
+                    *([f"where(ceil_div(R, ROWS) <= CONTEXTS * sm, {MEMORY}, {CACHE})"] if vectors else []),
+                ),
                 "awaits": ["dram", "l2"],
             }
         ],

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from .products import Product
-from .rows import MEMORY, delay
+from .rows import CACHE, MEMORY, delay
 
 _SOURCE = (
     "kernels/triton/device/matmul.py as Triton 3.7 compiles it for sm_80 and sm_90: buffers of shared memory are "
@@ -27,6 +27,11 @@ _WARPS = {
     "tensor_sync": {"WM": "where(BM * BN >= 4096 * WARPS, min(64, BM), min(32, BM))", "WN": "BM * BN // (WARPS * WM)"},
     "alu": {"WM": "where(BM * BN >= 4096 * WARPS, min(64, BM), min(32, BM))", "WN": "BM * BN // (WARPS * WM)"},
 }
+
+
+def _vector(rank: str) -> str:
+    """Words, up to those of 16 bytes, that divide a row of so many."""
+    return f"min(16 / word_bytes, where({rank} % 8 == 0, 8, where({rank} % 4 == 0, 4, where({rank} % 2 == 0, 2, 1))))"
 
 
 def _tiled(unit: str, parts: bool) -> dict[str, Any]:
@@ -49,7 +54,11 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         },
         "SPLIT": 1,
         "PARTS": 1,
-        "RAGGED": "where(K % 16 + N % 16 > 0, 1, 0)",
+        # words that a copy moves at once: of 16 bytes where rows start at their multiples, else of fewer
+        "A_WORDS": _vector("K"),
+        "B_WORDS": _vector("N"),
+        # copies of less than 4 bytes pass through registers, when they are wanted
+        "LATE": "where(min(A_WORDS, B_WORDS) * word_bytes < 4, 1, 0)",
         "STEP": 16 if unit == "alu" else 64 if unit == "tensor" else 32,
         "STAGES": 3,
         "REGISTERS": "BM * BN / (32 * WARPS) + 64",
@@ -65,11 +74,14 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         wide_sums=parts,
         contexts=f"CTAS * {groups}",
         resident="CTAS",
-        awaits={"dram": first, "l2": first},
+        awaits={"dram": f"max({first}, LATE)", "l2": f"max({first}, LATE)"},
         settles=["dram"],
+        delay=f"63 + LATE * {CACHE}"
+        + (" + STEP / 16 * 24 * where(WM * WN <= 256, 1, 0)" if unit == "tensor_sync" else ""),
     )
-    # rows that do not start at multiples of 16 bytes are loaded word by word: a test, an address, a load and a store
-    words = {"mac": "4 * RAGGED * (1 / BM + 1 / BN)"}
+    # for every copy beyond those of 16 bytes: a test, an address, a load and a store
+    full = "word_bytes / 16"
+    words = {"mac": f"4 * ((1 / A_WORDS - {full}) / BN + (1 / B_WORDS - {full}) / BM)"}
     alone = {"einsums": [product.einsum], "unit": "alu", "space": {"lanes": ["m", "n"]}, "implied": words}
     added = {
         "einsums": ["Z"],
