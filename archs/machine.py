@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from math import prod
+from math import inf, prod
 from typing import Any, NoReturn
 
 import numpy as np
@@ -49,18 +49,24 @@ class Level:
 
     Capacity and bandwidth are those of one copy; `scope` names the instance axis that owns a copy each, and
     is None where the machine has one. Energies are per access of `row_bytes`. `bandwidth_bytes_per_s` is the most that
-    the hardware could ever move, for bounds; `sustained_bandwidth_bytes_per_s` what long streams are measured to reach, and
-    `sustained_write_bandwidth_bytes_per_s` those that only write, where that is another number.
+    the hardware could ever move, for bounds; `sustained_bandwidth_bytes_per_s` what long streams are measured to reach,
+    and `sustained_write_bandwidth_bytes_per_s` those that only write, where that is another number;
+    `sustained_shared_bandwidth_bytes_per_s` what several instances get that read the same words. The bandwidth of a
+    `cache` is that of the way to those who read it: what comes from the level outside takes none of it. A level is
+    `clocked` where the file states its bandwidth by the clock: it slows down with it.
     """
 
     name: str
     title: str = ""
     scope: str | None = None
+    cache: bool = False
     capacity_bytes: Number | None = None
     bandwidth_bytes_per_s: Number | None = None
     sustained_bandwidth_bytes_per_s: Number | None = None
     sustained_write_bandwidth_bytes_per_s: Number | None = None
+    sustained_shared_bandwidth_bytes_per_s: Number | None = None
     latency_s: Number = 0.0
+    clocked: bool = False
     row_bytes: Number | None = None
     read_energy_j: Number | None = None
     write_energy_j: Number | None = None
@@ -77,6 +83,13 @@ class Level:
         """The same for what is written."""
         if self.sustained_write_bandwidth_bytes_per_s is not None:
             return self.sustained_write_bandwidth_bytes_per_s
+        return self.rate_bytes_per_s
+
+    @property
+    def shared_rate_bytes_per_s(self) -> Number | None:
+        """The same for what several instances read alike."""
+        if self.sustained_shared_bandwidth_bytes_per_s is not None:
+            return self.sustained_shared_bandwidth_bytes_per_s
         return self.rate_bytes_per_s
 
 
@@ -99,7 +112,8 @@ class Unit:
     `multicast` the axis over which one read serves all lanes, `also` the cycles an operation takes of other
     units besides, `blocks` the part of another unit's work that cannot run beside this one's. `shares` names
     a unit that is the same hardware under other instructions: while the one works, the other cannot. `clock_hz` is the
-    highest clock of the machine while this unit works, where that is below the machine's.
+    highest clock of the machine while this unit works, where that is below the machine's, and `sustained_clock_hz` what
+    it is on average over a second of such work, whatever power it takes.
 
     Ports are what units have in common, such as issue slots: one cycle a cycle of each copy. `holds` is the part of a
     unit's cycles in which it holds a port, before all who wait for it; `needs` are the cycles for which an operation of
@@ -121,6 +135,7 @@ class Unit:
     holds: Mapping[str, Number] = field(default_factory=Fixed)
     needs: Mapping[str, Mapping[str, Number]] = field(default_factory=Fixed)
     clock_hz: Number | None = None
+    sustained_clock_hz: Number | None = None
     shares: str | None = None
 
     @property
@@ -291,8 +306,8 @@ class Machine:
     @property
     def quantities(self) -> dict[str, Number]:
         """Names for the formulas of mappings: params, instance axes, `clock`, of every level and unit
-        ``<level>_bytes`` and ``<level>_latency`` (in cycles; 0 where none is stated), ``<unit>_lanes`` and
-        ``<unit>_<axis>``, and `max_blocks` and `max_warps` of an SM where its occupancy states them.
+        ``<level>_bytes``, ``<level>_latency`` (in cycles; 0 where none is stated) and ``<level>_rate`` (bytes a cycle of
+        one copy, sustained; infinite where none is stated), ``<unit>_lanes`` and ``<unit>_<axis>``, and `max_blocks` and `max_warps` of an SM where its occupancy states them.
 
         A unit or level whose name begins with a digit gets a word before it (``unit_2d_lanes``,
         ``level_3_bytes``), since a formula could not hold it otherwise.
@@ -302,6 +317,8 @@ class Machine:
             if level.capacity_bytes is not None:
                 names[f"{_word(level.name, 'level')}_bytes"] = level.capacity_bytes
             names[f"{_word(level.name, 'level')}_latency"] = level.latency_s * self.clock_hz
+            rate = inf if level.rate_bytes_per_s is None else level.rate_bytes_per_s / self.clock_hz
+            names[f"{_word(level.name, 'level')}_rate"] = rate
         for unit in self.units.values():
             stem = _word(unit.name, "unit")
             names[f"{stem}_lanes"] = unit.lanes
@@ -315,16 +332,14 @@ class Machine:
     def in_run_of(self, run_s: float | None) -> Machine:
         """The machine while it does one kind of work for so many seconds, such as one kernel after the other.
 
-        In a run that is long enough for power to limit it (`SustainedLoad.after_s`) the clock follows the load however
-        short each kernel is: from the first kernel on, or where the clock before is stated, on average over the run,
-        to a sixteenth. In a shorter one it does not. None: every kernel is a run of its own.
+        In a run that is long enough for power to limit it (`SustainedLoad.after_s`) the clock follows the load from the
+        first kernel on, however short each is; in a shorter one it is what it is before. None: every kernel is a run of
+        its own.
         """
         load = self.sustained_load
         if run_s is None or load is None:
             return self
-        before = min(1.0, float(load.after_s) / max(run_s, 1e-30))
-        before = round(16 * before) / 16 if load.first_clock_hz is not None else float(before >= 1)
-        return replace(self, sustained_load=replace(load, before=before))
+        return replace(self, sustained_load=replace(load, before=float(run_s <= load.after_s)))
 
     def fields(self) -> dict[str, Number]:
         """Every number the machine states, in SI units, by its path (``levels.dram.bandwidth``)."""

@@ -67,6 +67,7 @@ _LEVEL_FIELDS = (
     "bandwidth",
     "sustained_bandwidth",
     "sustained_write_bandwidth",
+    "sustained_shared_bandwidth",
     "latency",
     "depth",
     "read_energy",
@@ -120,14 +121,18 @@ class Block(BaseModel):
 
 
 class LevelBlock(Block):
-    """``levels.<name>``: storage, outermost level first. Capacity and bandwidth are those of one copy."""
+    """``levels.<name>``: storage, outermost level first. Capacity and bandwidth are those of one copy; that of a `cache`
+    is the bandwidth of the way to those who read it, and what comes from outside takes none of it.
+    """
 
     scope: str | None = None
+    cache: bool = False
     capacity: Size | None = None
     row: Size | None = None
     bandwidth: Bandwidth | None = None
     sustained_bandwidth: Bandwidth | None = None
     sustained_write_bandwidth: Bandwidth | None = None
+    sustained_shared_bandwidth: Bandwidth | None = None
     latency: Time | None = None
     read_energy: Energy | None = None
     write_energy: Energy | None = None
@@ -156,6 +161,7 @@ class UnitBlock(Block):
     energy: Annotated[dict[Operations, Energy], Shared] = {}
     drain: Cycles | None = None
     clock: Frequency | None = None
+    sustained_clock: Frequency | None = None
     registers: RegistersBlock | None = None
     operands: dict[str, str] = {}
     multicast: dict[str, str] = {}

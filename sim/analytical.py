@@ -7,15 +7,15 @@ amortised. Sizes may be arrays: then every number of the result is one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from lightbound.archs.machine import Level
+from lightbound.archs.machine import Level, Machine
 from lightbound.base.errors import LightboundError
-from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
+from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum, where
 from lightbound.base.points import Pick, refuse
 
 from .binding import Piece
@@ -27,7 +27,7 @@ from .plan import GroupPlan, Plan, Site
 from .reuse import Nest, Sizes, tiles
 from .schedule import EinsumTime, Schedule, make_schedule
 from .sizing import environment
-from .traffic import READ, WRITE, Traffic, footprints, group_traffic
+from .traffic import READ, WRITE, Traffic, footprints, group_traffic, readers_at_once
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,24 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
         name: time(site) if site.loads else nests.once(("time", site.key or site), partial(time, site))
         for name, site in group.sites.items()
     }
-    memory_s = _memory_time(plan, traffic, word_bytes)
+    alike = {
+        tensor: readers_at_once(group, nests, tensor)
+        for tensor in (
+            dict.fromkeys(tensor for _, _, tensor in traffic.words) if _tells_shared_reads_apart(machine.levels) else ()
+        )
+    }
+    times = partial(_memory_time, plan, traffic, word_bytes, alike)
+    memory_s = times()
     contended = bool(group.group.awaits or group.group.settles)
-    read_s = _memory_time(plan, traffic, word_bytes, (READ,)) if contended else {}
-    stored_s = _memory_time(plan, traffic, word_bytes, (WRITE,)) if contended else {}
+    read_s = times((READ,)) if contended else {}
+    stored_s = times((WRITE,)) if contended else {}
     schedule = make_schedule(machine, group, nests, einsums, read_s, stored_s)
     clock = clock_hz(machine, schedule.busy, schedule.cycles)
+    if np.any(np.asarray(clock) < machine.clock_hz):  # units and caches slow down, memory does not
+        slower = machine.clock_hz / clock
+        memory_s, read_s, stored_s = (_slowed(machine, times, slower) for times in (memory_s, read_s, stored_s))
+        if contended:
+            schedule = make_schedule(machine, group, nests, einsums, read_s, stored_s, clock)
     compute_s = schedule.cycles / clock
     latency = maximum(compute_s, *memory_s.values()) + machine.launch_latency_s
     names = {number: level.name for number, level in enumerate(machine.levels)}
@@ -113,6 +125,11 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
         {names[number]: value for number, value in taken.items()},
         {names[number]: value for number, value in spilled.items()},
     )
+
+
+def _slowed(machine: Machine, times: dict[str, Number], slower: Number) -> dict[str, Number]:
+    """The seconds of levels where the clock is so many times lower."""
+    return {name: seconds * slower if machine.level(name).clocked else seconds for name, seconds in times.items()}
 
 
 def _capacity(
@@ -288,19 +305,35 @@ def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests,
     return minimum(1, ceil_div(tasks, plan.machine.copies(site.unit.scope)) / whole)
 
 
+def _tells_shared_reads_apart(levels: Iterable[Level]) -> bool:
+    return any(level.sustained_shared_bandwidth_bytes_per_s is not None for level in levels)
+
+
 def _memory_time(
-    plan: Plan, traffic: Traffic, word_bytes: int, actions: tuple[str, ...] = (READ, WRITE)
+    plan: Plan,
+    traffic: Traffic,
+    word_bytes: int,
+    alike: Mapping[str, Number],
+    actions: tuple[str, ...] = (READ, WRITE),
 ) -> dict[str, Number]:
-    """Seconds that each level's port is busy; of a level that every instance owns, the port of the busiest one."""
+    """Seconds that each level's port is busy; of a level that every instance owns, the port of the busiest one.
+
+    alike: how many instances at once read the same words of a tensor.
+    """
     times: dict[str, Number] = {}
     for number, level in enumerate(plan.machine.levels):
         words = traffic.words if level.scope is None else traffic.busiest
-        rates = {READ: level.rate_bytes_per_s, WRITE: level.write_rate_bytes_per_s}
-        moved = [
-            count * word_bytes / rates[action]
-            for (at, action, _), count in words.items()
-            if at == number and action in actions and rates[action] is not None
-        ]
+        alone, together = level.rate_bytes_per_s, level.shared_rate_bytes_per_s
+        moved: list[Number] = []
+        for (at, action, tensor), count in words.items():
+            rate = level.write_rate_bytes_per_s
+            if action == WRITE and level.cache:
+                count = count - traffic.fills.get((at, tensor), 0)
+            if action == READ:
+                shared = level.scope is None and tensor in alike and together is not None and alone is not None
+                rate = where(alike[tensor] > 1, together, alone) if shared else alone
+            if at == number and action in actions and rate is not None:
+                moved.append(count * word_bytes / rate)
         if moved:
             times[level.name] = sum(moved)
     return times

@@ -1,6 +1,6 @@
 """At which clock a group of Einsums runs: the machine's, or a lower one that its units and power allow.
 
-Some units work at a lower clock than the machine's highest (`Unit.clock_hz`), which then holds for all of it. And a chip
+Some units work at a lower clock than the machine's highest (`Unit.sustained_clock_hz`), which then holds for all of it. And a chip
 that is busy draws power with its clock and with the share of cycles in which its hungriest unit works. Where a
 machine states under which load it holds its sustained clock (`archs.machine.SustainedLoad`), the clock of long runs
 follows that share, and that of short ones where their first clock is stated too; where it does not, nothing else limits
@@ -22,8 +22,9 @@ def clock_hz(machine: Machine, busy: Mapping[str, Number], cycles: Number) -> Nu
     most: Number = machine.clock_hz
     for name, unit in machine.units.items():
         works = busy.get(name, 0)
-        if unit.clock_hz is not None and np.any(np.asarray(works) > 0):
-            most = where(works > 0, minimum(most, unit.clock_hz), most)
+        limit = unit.sustained_clock_hz if unit.sustained_clock_hz is not None else unit.clock_hz
+        if limit is not None and np.any(np.asarray(works) > 0):
+            most = where(works > 0, minimum(most, limit), most)
     load = machine.sustained_load
     if load is None or machine.sustained_clock_hz is None:
         return most

@@ -27,10 +27,14 @@ MOST = 0.98  # of the time that a port is taken as held: the rest keeps the fixe
 
 @dataclass(frozen=True)
 class Port:
-    """What an epoch wants of a port, in cycles by unit: those that units hold it, and those that others need it."""
+    """What an epoch wants of a port, in cycles by unit: those that units hold it, and those that others need it.
+
+    beside: needs pass the port while the unit works, so that they lengthen its work only where they take longer.
+    """
 
     held: Sequence[Number]
     needed: Sequence[Number]
+    beside: bool = False
 
     @property
     def cycles(self) -> Number:
@@ -60,17 +64,18 @@ def rounds(
     delay: Number = 0,
     beside: Sequence[Number] | None = None,
     ports: Sequence[Port] = (),
+    least: Number = 0,
 ) -> tuple[Number, list[Number]]:
-    """The cycle time, and how many of its cycles a context is at each unit, served or in the queue; in the rest it is
-    delayed.
+    """The cycle time, no shorter than `least`, and how many of its cycles a context is at each unit, served or in the
+    queue; in the rest it is delayed.
     """
     open_load = beside is not None and any(np.any(np.asarray(load) > 0) for load in beside)
     ports = [port for port in ports if np.any(np.asarray(sum(port.held, 0)) > 0)]
     time, spent = _closed(demands, contexts, delay)
     if not open_load and not ports:
-        return time, spent
+        return maximum(time, least), spent
     loads: Sequence[Number] = beside if beside is not None else [0] * len(demands)
-    least = maximum(0, *(demand + load for demand, load in zip(demands, loads, strict=True)))
+    least = maximum(least, *(demand + load for demand, load in zip(demands, loads, strict=True)))
     for port in ports:
         least = maximum(least, port.cycles)
     time = maximum(time, least)
@@ -95,7 +100,8 @@ def stretches(demands: Sequence[Number], contexts: Number, time: Number, ports: 
     for port in ports:
         held = minimum(MOST, others * sum(port.held, 0) / maximum(time, 1e-30))
         for number, (demand, needed) in enumerate(zip(demands, port.needed, strict=True)):
-            longer = needed * held / (1 - held) / maximum(demand, 1e-30)
+            extra = maximum(0, needed / (1 - held) - demand) if port.beside else needed * held / (1 - held)
+            longer = extra / maximum(demand, 1e-30)
             found[number] = found[number] + where(demand > 0, longer, 0)
     return found
 

@@ -133,7 +133,7 @@ def _resources(
         Resource(
             level.name,
             "bandwidth",
-            float(level.rate_bytes_per_s / result.clock_hz),
+            float(level.rate_bytes_per_s / (machine.clock_hz if level.clocked else result.clock_hz)),
             level.scope is None,
             0.0 if number else kept_bytes,
         )

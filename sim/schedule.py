@@ -7,8 +7,9 @@ of tasks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -78,11 +79,13 @@ def make_schedule(
     einsums: dict[str, EinsumTime],
     read_s: Mapping[str, Number],
     stored_s: Mapping[str, Number],
+    clock_hz: Number | None = None,
 ) -> Schedule:
-    """The schedule of a group whose Einsums take these times.
+    """The schedule of a group whose Einsums take these times, at a clock: the machine's, if none is given.
 
     `read_s`, `stored_s`: seconds of each level for what is read and for what is written, where contexts contend for it.
     """
+    clock = machine.clock_hz if clock_hz is None else clock_hz
     slots = _slots(plan, einsums)
     total: Number = sum((maximum(*busy.values()) for busy in slots if busy), 0)
     shared = nests.below(plan.shared)
@@ -111,23 +114,40 @@ def make_schedule(
     overhead = overhead - hidden
     spent = _spent_in_slots(slots)
     waited: dict[str, Number] = {}
+    ramp: Number = 0
     spent["waiting"] = sum(waits.values(), 0)
     if group.contexts != 0:
-        demands = _demands(machine, slots, mine)
+        at_once = _demands(machine, slots, mine)
+        ordered = group.slots is not None
+        ports = _ports(machine, plan, einsums, slots, mine, ordered)
+        demands = _in_order(slots, ports, mine) if ordered else at_once
         beside: dict[str, Number] = dict.fromkeys(demands, 0)
         for level in dict.fromkeys((*group.awaits, *group.settles)):
-            read = read_s.get(level, 0) * machine.clock_hz / mine
-            stored = stored_s.get(level, 0) * machine.clock_hz / mine
+            read = read_s.get(level, 0) * clock / mine
+            stored = stored_s.get(level, 0) * clock / mine
             waited = read * evaluate(group.awaits.get(level, 0), nests.environment)
             waited = waited + stored * evaluate(group.settles.get(level, 0), nests.environment)
             demands[level] = waited
             beside[level] = read + stored - waited
         delay = evaluate(group.delay, nests.environment)
         behind = hidden * tasks / epochs
-        ports = _ports(machine, einsums, demands, mine)
-        cycle, stays = rounds(list(demands.values()), contexts, delay + behind, list(beside.values()), ports)
-        waited = dict(zip(demands, stretches(list(demands.values()), contexts, cycle, ports), strict=True))
+        wanted = [Port(*(_padded(part, demands) for part in (port.held, port.needed)), ordered) for port in ports]
+        least = maximum(0, *at_once.values())
+        turn = partial(
+            rounds, list(demands.values()), delay=delay + behind, beside=list(beside.values()), ports=wanted,
+            least=least,
+        )  # fmt: skip
+        cycle, stays = turn(contexts=contexts)
+        waited = dict(zip(demands, stretches(list(demands.values()), contexts, cycle, wanted), strict=True))
+        # tasks that do not fill the last round of an instance run among fewer
+        last = where(resident > 1, busiest % maximum(resident, 1), 0)
+        if np.any(np.asarray(last) > 0):
+            alone_cycle, _ = turn(contexts=maximum(1, contexts * last / maximum(resident, 1)))
+            cycle = where(last > 0, ((busiest - last) * cycle + last * alone_cycle) / busiest, cycle)
         waits["contention"] = maximum(0, mine * cycle - total)
+        busiest_unit = maximum(*(demand + beside[name] for name, demand in demands.items()))
+        alone = sum(demands.values(), 0) + delay + behind
+        ramp = maximum(0, alone - busiest_unit - contexts * (cycle - busiest_unit))
         at_units = sum(stays, 0.0)
         scale = maximum(total, mine * cycle) / maximum(cycle, at_units)
         spent = {name: stay * scale for name, stay in zip(demands, stays, strict=True)}
@@ -137,9 +157,12 @@ def make_schedule(
     else:
         for level, part in group.awaits.items():
             if level in read_s:
-                reads = read_s[level] * machine.clock_hz * evaluate(part, nests.environment)
+                reads = read_s[level] * clock * evaluate(part, nests.environment)
                 waits[f"{level} reads"] = spent[level] = reads
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
+    if np.any(np.asarray(ramp) > 0):
+        waits["ramp"] = ramp
+        spent["waiting"] = spent.get("waiting", 0) + ramp
     if group.overhead != 0 and np.any(np.asarray(overhead) > 0):
         waits["overhead"] = busiest * overhead
         spent["overhead"] = spent.get("overhead", 0) + busiest * overhead
@@ -153,12 +176,8 @@ def _spent_in_slots(slots: tuple[dict[str, Number], ...]) -> dict[str, Number]:
     """The cycles of slots by the unit that each waits for."""
     spent: dict[str, Number] = {}
     for slot in slots:
-        longest = maximum(0, *slot.values())
-        taken: Number = False
-        for unit, cycles in slot.items():
-            here = (cycles >= longest) & np.logical_not(taken)
-            spent[unit] = spent.get(unit, 0) + where(here, cycles, 0)
-            taken = taken | here
+        for unit, chosen in _longest(slot).items():
+            spent[unit] = spent.get(unit, 0) + where(chosen, slot[unit], 0)
     return spent
 
 
@@ -173,18 +192,74 @@ def _demands(machine: Machine, slots: tuple[dict[str, Number], ...], epochs: Num
     return demands
 
 
+def _in_order(slots: tuple[dict[str, Number], ...], ports: Sequence[_Wanted], epochs: Number) -> dict[str, Number]:
+    """Cycles of one epoch by unit, where a context goes through its slots in order: each takes as long as its longest
+    unit, or as the instructions of all of them take to pass a port.
+    """
+    found: dict[str, Number] = {unit: 0 for port in ports for unit in port.needed}
+    for number, (slot, longest) in enumerate(zip(slots, map(_longest, slots), strict=True)):
+        least = maximum(0, *(port.by_slot[number] for port in ports)) if ports else 0
+        for unit, chosen in longest.items():
+            cycles = maximum(slot[unit] / epochs, least)
+            found[unit] = found.get(unit, 0) + where(chosen, cycles, 0)
+    return found
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What an epoch wants of a port, by unit; and its needs by slot."""
+
+    held: dict[str, Number]
+    needed: dict[str, Number]
+    by_slot: tuple[Number, ...]
+
+
 def _ports(
-    machine: Machine, einsums: dict[str, EinsumTime], demands: Mapping[str, Number], epochs: Number
-) -> list[Port]:
-    """What an epoch wants of every port that units of the machine hold, by the order of `demands`."""
-    made: list[Port] = []
+    machine: Machine,
+    plan: GroupPlan,
+    einsums: dict[str, EinsumTime],
+    slots: tuple[dict[str, Number], ...],
+    epochs: Number,
+    ordered: bool,
+) -> list[_Wanted]:
+    """What an epoch wants of every port that units of the machine hold. Where slots follow each other, as `ordered`
+    says, all that a slot wants counts for its longest unit.
+    """
+    made: list[_Wanted] = []
+    longest = [_longest(slot) for slot in slots]
     for name in dict.fromkeys(port for unit in machine.units.values() for port in unit.holds):
-        held = [machine.units[unit].holds.get(name, 0) if unit in machine.units else 0 for unit in demands]
-        needed = [
-            sum((time.needs.get(name, {}).get(unit, 0) for time in einsums.values()), 0) / epochs for unit in demands
-        ]
-        made.append(Port([part * demand for part, demand in zip(held, demands.values(), strict=True)], needed))
+        held: dict[str, Number] = dict.fromkeys(machine.units, 0)
+        needed: dict[str, Number] = dict.fromkeys(machine.units, 0)
+        by_slot: list[Number] = [0] * len(slots)
+
+        def put(table: dict[str, Number], slot: int, unit: str, cycles: Number) -> None:
+            for other, chosen in longest[slot].items() if ordered else ((unit, True),):
+                table[other] = table.get(other, 0) + where(chosen, cycles / epochs, 0)
+
+        for number, slot in enumerate(slots):
+            for unit, cycles in slot.items():
+                put(held, number, unit, machine.units[unit].holds.get(name, 0) * cycles)
+        for einsum, time in einsums.items():
+            for unit, cycles in time.needs.get(name, {}).items():
+                put(needed, plan.sites[einsum].slot, unit, cycles)
+                by_slot[plan.sites[einsum].slot] += cycles / epochs
+        made.append(_Wanted(held, needed, tuple(by_slot)))
     return made
+
+
+def _padded(part: Mapping[str, Number], demands: Mapping[str, Number]) -> list[Number]:
+    return [part.get(name, 0) for name in demands]
+
+
+def _longest(slot: dict[str, Number]) -> dict[str, Number]:
+    """Of the units of a slot, whether each is the one that the slot waits for: the first of the longest."""
+    most = maximum(0, *slot.values())
+    taken: Number = False
+    found: dict[str, Number] = {}
+    for unit, cycles in slot.items():
+        found[unit] = (cycles >= most) & np.logical_not(taken)
+        taken = taken | found[unit]
+    return found
 
 
 def _slots(plan: GroupPlan, einsums: dict[str, EinsumTime]) -> tuple[dict[str, Number], ...]:

@@ -26,12 +26,19 @@ Action = tuple[int, str, str]  # level, READ or WRITE, tensor
 class Traffic:
     """Words by (level, read or write, tensor): of all instances, and of the busiest one, at a port of its own.
 
-    A word of a tensor with a width of its own counts as so many of the workload's words.
+    A word of a tensor with a width of its own counts as so many of the workload's words. fills: of the words written to
+    a level, by level and tensor, those that come from outside into a hold.
     """
 
     words: dict[Action, Number]
     busiest: dict[Action, Number]
     widths: Mapping[str, Number] = field(default_factory=dict)
+    fills: dict[tuple[int, str], Number] = field(default_factory=dict)
+
+    def fill(self, level: int, tensor: str, words: Number) -> None:
+        """Words from the level outside that are written to a hold."""
+        self.add(level, WRITE, tensor, words)
+        self.fills[level, tensor] = self.fills.get((level, tensor), 0) + words * self.widths.get(tensor, 1)
 
     def add(self, level: int, action: str, tensor: str, words: Number) -> None:
         key = (level, action, tensor)
@@ -149,7 +156,7 @@ def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], 
                     wanted = sum(words for others, words in walks if held in others[0].holds.get(flow.tensor, ()))
                     moved = (1 - missing) * moved + missing * wanted
                 traffic.add(level, READ, flow.tensor, moved)
-                traffic.add(held.level, WRITE, flow.tensor, moved)
+                traffic.fill(held.level, flow.tensor, moved)
             level = held.level
         traffic.add(level, READ, flow.tensor, unit_words)
 
@@ -263,6 +270,21 @@ def _write_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traf
 
 def _revisited(words: Number, once: Number) -> Number:
     return maximum(0, words - once)
+
+
+def readers_at_once(plan: GroupPlan, nests: Nests, tensor: str) -> Number:
+    """How many instances that run side by side read the same words of a tensor: those at different iterations of dealt
+    loops over ranks that it lacks. The most over its readers.
+    """
+    most: Number = 1
+    for flow in plan.flows:
+        for site, access in flow.readers if flow.tensor == tensor else ():
+            alike: Number = 1
+            for position, (_, at_once) in _side_by_side(site.instances, site, site.ranks, nests).items():
+                if site.loops[position].rank not in access.ranks:
+                    alike = alike * at_once
+            most = maximum(most, alike)
+    return most
 
 
 def footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:

@@ -104,7 +104,8 @@ def _shares(machine: Machine, result: GroupResult, word_bytes: int) -> dict[str,
     for number, level in enumerate(machine.levels):
         total = float(sum(words for (at, _, _), words in result.words.items() if at == number)) * word_bytes
         if level.rate_bytes_per_s is not None and total:
-            shares[level.name] = float(result.memory_s[level.name] * level.rate_bytes_per_s) / total
+            slower = result.clock_hz / machine.clock_hz if level.clocked else 1.0
+            shares[level.name] = float(result.memory_s[level.name] * level.rate_bytes_per_s * slower) / total
     return shares
 
 

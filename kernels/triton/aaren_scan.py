@@ -23,14 +23,14 @@ def _tile(case: Case, chunk: int, segments: int, warps: int) -> Tile:
     chunks = ceil_div(case.sizes["N"], chunk)
     length = chunk * ceil_div(chunks, min(segments, chunks))
     width = min(64, max(16, power_of_two(case.sizes["E"])))
-    return Tile({"C": chunk, "BE": width, "SEGMENT": length}, warps, 2)
+    return Tile({"C": chunk, "BE": width, "SEGMENT": length}, warps, 2 if case.dtype == "fp32" else 3)
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """Segments so that every processor has four blocks; a segment has at least 256 tokens."""
+    """Segments so that every processor has eight blocks; a segment has at least 256 tokens."""
     chunk = 16 if case.dtype == "fp32" else 64
     blocks = case.sizes["B"] * case.sizes["H"] * ceil_div(case.sizes["E"], 64)
-    wanted = min(MOST_SEGMENTS, ceil_div(4 * processors(capability), blocks), max(1, case.sizes["N"] // 256))
+    wanted = min(MOST_SEGMENTS, ceil_div(8 * processors(capability), blocks), max(1, case.sizes["N"] // 256))
     return _tile(case, chunk, 1 if 4 * blocks >= 3 * processors(capability) else wanted, 4)
 
 
@@ -50,7 +50,8 @@ def _blocks(case: Case, tile: Tile) -> dict[str, dict[str, Any]]:
     tiles = {name: tile.constants[name] for name in ("C", "BE")}
     before = max(2, power_of_two(count)) if count > 1 else 0
     prefixes = {**tiles, "BEFORE": before, "EXACT": case.dtype == "fp32"}
-    return {"segments": tiles, "prefixes": prefixes} if count > 1 else {"prefixes": prefixes}
+    segments = {**tiles, "WIDE": min(1024, power_of_two(tile.constants["SEGMENT"]))}
+    return {"segments": segments, "prefixes": prefixes} if count > 1 else {"prefixes": prefixes}
 
 
 def _segments(case: Case, tile: Tile) -> int:
@@ -134,9 +135,8 @@ def launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch]:
     length = chunk * ceil_div(case.sizes["N"], chunk) if count == 1 else tile.constants["SEGMENT"]
     sizes = {"B": case.sizes["B"], "H": case.sizes["H"] * count, "N": length, "E": case.sizes["E"]}
     chunks = {**sizes, "N0": chunk, "I": chunk}
-    walked = Launch(
-        "prefix_attention", chunks, f"walk_{unit}", {"N0": chunk, "BE": width, "WARPS": tile.warps}, word_bytes=words
-    )
+    walk = {"N0": chunk, "BE": width, "WARPS": tile.warps, "STAGES": tile.stages, "SEGMENTS": count}
+    walked = Launch("prefix_attention", chunks, f"walk_{unit}", walk, word_bytes=words)
     if count == 1:
         return [walked]
     setting = {"BE": width, "WARPS": _STATES, "CHUNK": chunk}

@@ -15,15 +15,21 @@ from .attention_blocks import chosen as chosen_block
 from .block_table import Table, chosen
 from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor, with_options
 from .float64 import attention
-from .fused_mapping import fused
+from .fused_mapping import Loop, fused
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 
 if TYPE_CHECKING:
     import torch
 
 
+# Instructions of a block before, between and after its loops, for head dimensions of 64 and 128.
+STRAIGHT = {64: 650, 128: 373 + 156 + 411}
+
+
 def tile(case: Case, capability: int) -> Tile:
-    """A block of queries at a time, and as many keys as registers and shared memory hold."""
+    """A block of queries at a time, and as many keys as registers and shared memory hold. On Hopper the memory engine
+    brings those that are tested: threads would test for each row whether it exists.
+    """
     block = case.options["block"]
     if case.dtype == "fp32":
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 32), "PTX": int(capability != 942)}, 4, 1)
@@ -31,6 +37,8 @@ def tile(case: Case, capability: int) -> Tile:
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 0}, 4, 1)
     if capability < 90 or capability >= 100:  # 128 keys spill there
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 1}, block // 16, 3)
+    if case.options.get("causal", 0) and block == 128 and case.sizes["E"] > 64:
+        return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1, "TMA": 1}, block // 16, 2)
     return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1}, block // 16, 3)
 
 
@@ -39,13 +47,13 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
     block = case.options["block"]
     if case.dtype == "fp32" or block < 64:
         return ()
-    others = ((block, block // 16, 2), (64, block // 16, 3), (64, block // 16, 4), (64, 4, 3), (block, 4, 2))
+    others = ((block, block // 16, 3), (block, block // 16, 2), (64, block // 16, 3))
     made = [
         Tile({"BLOCK": block, "BLOCK_K": keys, "PTX": int(capability != 942)}, warps, stages)
         for keys, warps, stages in dict.fromkeys(others)
     ]
     if 90 <= capability < 900:
-        through_engine = dict.fromkeys(((block, block // 16, 2), (64, block // 16, 3), (64, block // 16, 4)))
+        through_engine = dict.fromkeys(((block, block // 16, 2), (64, block // 16, 3)))
         made += [
             Tile({"BLOCK": block, "BLOCK_K": keys, "PTX": 1, "TMA": 1}, warps, stages)
             for keys, warps, stages in through_engine
@@ -186,7 +194,12 @@ def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
         ],
     }
     dim = case.sizes["E"]
-    mapping, stated = fused(at, size, at.constants["BLOCK_K"], dim, WORD_BYTES[case.dtype], capability)
+    keys, engine = at.constants["BLOCK_K"], bool(at.constants.get("TMA"))
+    test = (620 if _flags(case)["MOVED"] else 220) * keys // 128 - 2 * size * keys // (32 * at.warps)
+    serial = keys >= 128 and (engine or at.stages == 2)
+    # of its stages one holds where keys are, which come with those that follow: tiles never have more than two
+    loop = Loop(255, STRAIGHT[128 if dim > 64 else 64], test, serial, engine, at.stages - 2)
+    mapping, stated = fused(loop, size, keys, dim, at.warps, at.stages, WORD_BYTES[case.dtype], capability)
     sizes = {"B": case.sizes["B"], "H": case.sizes["H"], "E": dim, "F": dim, "P": tokens, "M": tokens}
     return [Launch("attention", sizes, mapping, stated, seen, word_bytes=WORD_BYTES[case.dtype])]
 

@@ -1,26 +1,177 @@
-"""How a block of threads that walks keys is told to the simulator: a mapping of fused attention and what differs.
+"""What the simulator is told of fused attention as Triton compiles it: a block of threads keeps queries and walks keys.
 
-The warps of one of Triton's blocks march together, so what contends for an SM are its blocks.
+On Hopper the warps of a block march together, so that a visit (a tile of queries meets a tile of keys) is a chain:
+
+1. both products, that of the last weights with values and that of queries with keys, while all warps wait;
+2. the maximum of each row, of scores that were tested before where a mask cuts the tile;
+3. exponentials, with all that is done to scores and sums beside them: special function units and lanes overlap.
+
+Blocks that share a processor contend for what each part uses. Cycles of a visit in which none of those units works
+(`delay`) follow from latencies that a probe of an H200 measured (validate/measurements/h200_probe.json), and from what
+the code of a loop (`Loop`, from SASS of Triton 3.6 and 3.7 for sm_90) issues when. Elsewhere blocks are those of
+mapping `flash_sync` of workload `attention`.
 """
 
 from __future__ import annotations
 
-from .kernel import Tile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-REGISTERS = 65536  # of a multiprocessor, four bytes each
-MOST = 256  # of a thread, as they are allocated
-SHARED_BYTES = {80: 166912, 90: 232448, 100: 232448}
+# A Hopper processor: registers, threads, bytes of shared memory, and of these what a block takes beside its own.
+REGISTERS, THREADS, SHARED, RESERVED = 65536, 2048, 233472, 1024
+
+SCORES = {"lanes": ["p", "m0"]}
+ROWS = {"lanes": ["p"]}
+OUTPUT = {"lanes": ["p", "f"]}
+
+# Cycles, from the probe.
+MATRIX = 72  # from the end of a matrix instruction's work (N/2 for 64 x N x 16) to when its warps go on: 104 for N = 64
+EXCHANGE = 28  # of a value between lanes, and what is done with it: 24 and 4
+EXPONENTIAL = 25  # from the last scores to their weights: multiply-add, exponential, conversion: 4 + 17 + 4
+BARRIER = {4: 21, 8: 29}  # by warps
+DEPENDENT = 4.16  # of an instruction that needs the result of the one before
+GAP = 412  # from the end of a block to the start of the next in its place
+SHARED_CYCLES, L2_CYCLES, DRAM_CYCLES = 23, 282, 689  # latencies
+COPY_BYTES = 128  # a cycle, of copies that threads issue: shared memory takes so much
+ARRIVE_BYTES = 64  # a cycle, from the L2 cache to a processor
+TOP = 25  # instructions of a loop before its first matrix instruction
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What the code of a kernel says about its loop: registers of a thread; instructions of a thread before and after
+    the loop (`straight`), and of a tested visit beside the tests of scores (`test`); whether ptxas waits for each
+    matrix instruction before the next (`serial`), and whether the memory engine brings tiles (`engine`). Of the
+    stages of its pipeline, `ahead` hold no tiles but where these are.
+    """
+
+    registers: int
+    straight: int = 1000
+    test: int = 90
+    serial: bool = False
+    engine: bool = False
+    ahead: int = 0
+
+
+def resident(registers: int, warps: int, shared_bytes: int) -> int:
+    """How many blocks a processor of Hopper holds; registers are dealt in eights."""
+    threads = 32 * warps
+    return max(1, min(
+        REGISTERS // (-(-registers // 8) * 8 * threads), SHARED // (shared_bytes + RESERVED), THREADS // threads
+    ))  # fmt: skip
+
+
+def hopper(
+    loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int, stages: int, word_bytes: int, source: str = ""
+) -> dict[str, Any]:
+    """The mapping of a kernel with this loop, for tiles of so many queries and keys and a head dimension."""
+    products = "alu" if word_bytes == 4 else "tensor"
+    shared = word_bytes * dim * (q_tile + 2 * stages * kv_tile)
+    waits = _visit(loop, q_tile, kv_tile, dim, warps, stages, word_bytes)
+    start = GAP + DEPENDENT * loop.straight + DRAM_CYCLES  # queries
+    start += L2_CYCLES + word_bytes * dim * kv_tile / ARRIVE_BYTES  # the first keys
+    return {
+        "source": source,
+        "variant": "1-pass",
+        "sizes": {"M0": f"min(M, {kv_tile})"},
+        "params": {"BR": q_tile, "BLOCKS": resident(loop.registers, warps, shared)},
+        "bind": [
+            {"einsums": ["S"], "unit": products, "space": SCORES},
+            {"einsums": ["LO"], "unit": products, "space": OUTPUT},
+            {"einsums": ["LM", "LD"], "unit": "alu", "space": SCORES},
+            {"einsums": ["N"], "unit": "sfu", "space": SCORES},
+            {"einsums": ["N"], "unit": "alu", "space": SCORES, "implied": {"cast": int(word_bytes < 4)}},
+            {"einsums": ["RM", "RD"], "unit": "alu", "space": ROWS},
+            {"einsums": ["C"], "unit": "sfu", "space": ROWS},
+            {"einsums": ["RO"], "unit": "alu", "space": OUTPUT},
+            {"einsums": ["O"], "unit": "sfu", "space": OUTPUT},
+        ],
+        "groups": [
+            {
+                "einsums": ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"],
+                "nest": [
+                    {"for": "b", "over": "sm"},
+                    {"for": "h", "over": "sm"},
+                    {"for": "p", "tile": "BR", "over": "sm"},
+                    {"hold": ["Q"], "in": "shared"},
+                    {"hold": ["RM", "RD", "RO"], "in": "registers"},
+                    {"for": "m1"},
+                    {"hold": ["K", "V"], "in": "l2"},
+                    {"hold": ["K", "V"], "in": "shared", "copies": stages},
+                    {
+                        "do": ["S"],  # a matrix instruction takes 64 queries, which lie in shared memory
+                        "nest": [
+                            {"for": "p", "tile": "min(BR, 64)"},
+                            {"for": "e", "tile": 16},
+                            {"hold": ["Q", "K"], "in": "registers"},
+                        ],
+                    },
+                    {
+                        "do": ["LO"],  # weights are in registers
+                        "nest": [{"for": "p", "tile": "min(BR, 64)"}, {"hold": ["V"], "in": "registers"}],
+                    },
+                ],
+                "slots": [["S", "LO"], ["LM", "RM"], ["N", "LD", "C", "RD", "RO", "O"]],
+                "contexts": "BLOCKS",
+                "delay": round(waits),
+                "overhead": round(start),
+                "resident": "BLOCKS",
+            }
+        ],
+        "masked": {
+            "q_tile": "BR",
+            "kv_tile": "M0",
+            "tests": {
+                "einsums": ["LM"],
+                "unit": "alu",
+                "space": SCORES,
+                "implied": {"iadd": loop.test * 32 * warps / (q_tile * kv_tile)},
+            },
+        },
+    }
+
+
+def _visit(loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int, stages: int, word_bytes: int) -> float:
+    """Cycles of a visit in which its warps wait for latencies, or issue what nothing hides."""
+    if word_bytes == 4:
+        return 2 * EXCHANGE + EXPONENTIAL + 2 * BARRIER[warps]
+    groups = warps // 4  # of four warps, which share a matrix instruction of 64 queries
+    chain = 2 * EXCHANGE + EXPONENTIAL
+    top = 2 * BARRIER[warps] + TOP * groups
+    tile = word_bytes * dim * kv_tile  # of keys, and of values
+    copied = 0 if loop.engine else 2 * tile / COPY_BYTES
+    if loop.serial:
+        rows = q_tile // 64 // groups  # instructions for the same step that a group issues one by one
+        scores = dim // 16 * rows * max(0, MATRIX - (groups - 1) * kv_tile / 2)
+        # exponentials go on during the first of the products with values: what is hidden are three of them
+        weighted = (kv_tile // 16 * rows - 3) * max(0, MATRIX - (groups - 1) * dim / 2)
+        hidden = min(3, kv_tile // 16) * groups * dim / 2
+        waits = chain + scores + weighted - hidden + top + copied
+        after = 0.0
+    else:
+        # copies are issued, and the loop begins anew, while the last products with values are on their way
+        after = groups * dim / 2 + MATRIX
+        waits = MATRIX + chain + max(0.0, top + copied - after)
+    if loop.engine:  # it says that keys, and later that values, have arrived; a barrier before it may fill their places
+        waits += 2 * SHARED_CYCLES + BARRIER[warps]
+    if stages - loop.ahead == 2:  # keys are asked for at the end of one visit and needed at the start of the next
+        issued = copied or after
+        waits += max(0.0, L2_CYCLES + tile / ARRIVE_BYTES - issued)
+    return waits
 
 
 def fused(
-    at: Tile, q_tile: int, kv_tile: int, dim: int, word_bytes: int, capability: int
-) -> tuple[str, dict[str, int]]:
-    """The mapping's name, and its params for tiles of so many queries and keys."""
-    if capability not in SHARED_BYTES or capability < 90:
-        return "flash_sync", {"BR": q_tile, "M0": kv_tile, "WARPS": at.warps}
-    shared = word_bytes * dim * (q_tile + 2 * at.stages * kv_tile) + 1024
-    resident = max(1, min(REGISTERS // (MOST * 32 * at.warps), SHARED_BYTES[capability] // shared))
-    rows = q_tile * 4 // at.warps  # queries of four warps, which share a matrix instruction
+    loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int, stages: int, word_bytes: int, capability: int
+) -> tuple[str | Mapping[str, Any], dict[str, int]]:
+    """A mapping, and the params of it that differ: that of `hopper`, or one of workload `attention`."""
+    if capability == 90:
+        return hopper(loop, q_tile, kv_tile, dim, warps, stages, word_bytes), {}
+    if capability < 90 or capability > 900:
+        return "flash_sync", {"BR": q_tile, "M0": kv_tile, "WARPS": warps}
+    shared = word_bytes * dim * (q_tile + 2 * stages * kv_tile)
+    blocks = resident(255, warps, shared)
     return "flash", {
-        "BR": q_tile, "ROWS": rows, "M0": kv_tile, "STAGES": at.stages, "CONTEXTS": resident, "RESIDENT": resident,
+        "BR": q_tile, "ROWS": q_tile * 4 // warps, "M0": kv_tile, "STAGES": stages, "CONTEXTS": blocks,
+        "RESIDENT": blocks,
     }  # fmt: skip

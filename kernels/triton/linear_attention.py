@@ -13,6 +13,7 @@ bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from . import row_blocks
@@ -33,7 +34,8 @@ def _shapes(case: Case, capability: int) -> list[tuple[int, int, int, int]]:
         return [(64, min(32, values), 4, 1)]
     if capability < 90 or capability == 120:
         return [(32 if deep else 64, min(32, values), 4, 2)]
-    return [(64, min(width, values), 4, 2) for width in (64, 32) if width == 64 or values > 32]
+    stages = 2 if deep else 3  # with three, chunks are loaded ahead; with two, more blocks fit
+    return [(64, min(width, values), 4, stages) for width in (64, 32) if width == 64 or values > 32]
 
 
 def _tile(case: Case, shape: tuple[int, int, int, int], segments: int) -> Tile:
@@ -49,15 +51,21 @@ def _blocks_of(case: Case, shape: tuple[int, int, int, int]) -> int:
 
 
 def tile(case: Case, capability: int) -> Tile:
-    """The widest slice whose blocks fill every processor; else the widest, in segments of at least four chunks so that
-    every processor has two blocks.
+    """The widest slice whose blocks fill every processor; else segments of at least three chunks so that every
+    processor has four blocks, of the widest slice with which every processor has one.
     """
     shapes = _shapes(case, capability)
     for shape in shapes:
         if _blocks_of(case, shape) >= processors(capability):
             return _tile(case, shape, 1)
-    wanted = ceil_div(2 * processors(capability), _blocks_of(case, shapes[0]))
-    return _tile(case, shapes[0], max(1, min(MOST_SEGMENTS, wanted, case.sizes["N"] // (4 * shapes[0][0]))))
+    made = _tile(case, shapes[0], 1)
+    for shape in shapes:
+        wanted = ceil_div(4 * processors(capability), _blocks_of(case, shape))
+        most = ceil_div(ceil_div(case.sizes["N"], shape[0]), 3)
+        made = _tile(case, shape, max(1, min(MOST_SEGMENTS, wanted, most)))
+        if _blocks_of(case, shape) * _segments(case, made) >= processors(capability):
+            break
+    return made
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
@@ -66,6 +74,7 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
     shapes = _shapes(case, capability)
     many = min(MOST_SEGMENTS, 2 * _segments(case, chosen))
     found = [_tile(case, shape, count) for shape in shapes for count in (1, many)]
+    found.append(replace(chosen, stages=5 - chosen.stages) if chosen.stages > 1 else chosen)
     if case.dtype != "fp32":
         found.append(_tile(case, (32, *shapes[0][1:]), _segments(case, chosen)))
     return [one for place, one in enumerate(found) if one != chosen and one not in found[:place]]
@@ -176,7 +185,7 @@ def launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch]:
     setting = {"BE": tile.constants["BE"], "WARPS": tile.warps, "STAGES": tile.stages}
     unit = "alu" if case.dtype == "fp32" else "tensor" if 90 <= capability < 120 and chunk >= 64 else "tensor_sync"
     words = WORD_BYTES[case.dtype]
-    walk = Launch("lightning_attention", sizes, f"walk_{unit}", setting, word_bytes=words)
+    walk = Launch("lightning_attention", sizes, f"walk_{unit}", {**setting, "SEGMENTS": count}, word_bytes=words)
     if count == 1:
         return [walk]
     ahead = {**setting, "STAGES": tile.stages + AHEAD}

@@ -57,9 +57,10 @@ def _as_tile(shape: tuple[int, int, int, int, int], split: int) -> Tile:
 def _cycles(case: Case, tile: Tile, capability: int) -> float:
     """About how long a case takes with a tile: whole waves of blocks, each bound by its products or by its operands.
 
-    A block needs 2500 cycles beside its steps, a second launch 5000 and the bytes of all parts, to
-    memory and back; operands come at 48 bytes a cycle, as what all processors read at once does, a product runs
-    at the rate of the unit less what a narrow tile wastes on its operands in shared memory.
+    A block needs 2500 cycles beside its steps, a second launch 5000 and the bytes of all parts, to memory and back.
+    Operands come at 48 bytes a cycle, as what all processors read at once does; a product runs at the rate of the unit
+    less what a narrow tile wastes on its operands in shared memory. A step waits 30 cycles at its barrier; one of warps
+    that multiply by themselves goes through a chain of loads and products, about 100 cycles for every 16 of the sum.
     """
     m, n, k = (case.sizes[rank] for rank in "MNK")
     rows, columns, split = (tile.constants[name] for name in ("BM", "BN", "SPLIT"))
@@ -69,8 +70,11 @@ def _cycles(case: Case, tile: Tile, capability: int) -> float:
     blocks = ceil_div(m, rows) * ceil_div(n, columns) * ceil_div(k, part)
     waste = 1 + 16 / rows + 16 / columns
     work = max(rows * columns * part / rate * waste, (rows + columns) * part * words / 48)
+    chained = _unit(case, tile, capability) == "tensor_sync"
+    steps = part / tile.constants["BK"] * 30
+    work = max(work, part / 16 * 100) if chained else work
     waves = ceil_div(blocks, processors(capability))
-    return waves * (work + 2500) + (5000 + m * n * 4 * split * 2 / 2300 if split > 1 else 0)
+    return waves * (work + steps + 2500) + (5000 + m * n * 4 * split * 2 / 2300 if split > 1 else 0)
 
 
 def _part(k: int, tile: Tile) -> int:

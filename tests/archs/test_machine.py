@@ -45,8 +45,8 @@ def test_energy_of_a_fused_operation_is_that_of_its_parts() -> None:
 
 def test_a_rate_counts_lanes_copies_clock_and_cost() -> None:
     h100 = machine("h100_sxm")
-    assert h100.peak_per_s("exp") == pytest.approx(16 * 132 * 1.83e9)
-    assert h100.peak_per_s("max") == pytest.approx(128 * 132 * 1.83e9 / 2)
+    assert h100.peak_per_s("exp") == pytest.approx(16 * 132 * 1.98e9)
+    assert h100.peak_per_s("max") == pytest.approx(128 * 132 * 1.98e9 / 2)
     assert machine("fusemax").peak_per_s("mac") == pytest.approx(256 * 256 * 940e6)
 
 

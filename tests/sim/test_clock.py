@@ -26,7 +26,9 @@ def test_a_short_run_keeps_the_clock() -> None:
 def test_a_machine_that_states_no_load_keeps_its_clock() -> None:
     for name in ("fusemax", "a100", "b200", "h20"):
         machine = lb.machine(name)
-        assert clock_hz(machine, {"tensor": CYCLES}, CYCLES) == machine.clock_hz
+        assert clock_hz(machine, {"alu": CYCLES}, CYCLES) == machine.clock_hz
+        if "tensor" in machine.units:
+            assert clock_hz(machine, {"tensor": CYCLES}, CYCLES) == machine.clock_of(machine.unit("tensor"))
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
@@ -49,3 +51,37 @@ def test_a_long_kernel_is_predicted_at_the_lower_clock_and_its_parts_still_add_u
     assert limited.latency_s > 1.05 * free.latency_s
     assert sum(limited.decomposition_s.values()) == pytest.approx(limited.latency_s)
     assert limited.utilization["tensor"] == pytest.approx(free.utilization["tensor"], rel=1e-4)
+
+
+def test_a_run_has_its_first_clock_before_power_is_looked_at_and_units_have_theirs_at_any_time() -> None:
+    h200 = lb.machine("h200")
+    load, ceiling = h200.sustained_load, h200.unit("tensor").sustained_clock_hz
+    assert load is not None and ceiling is not None
+    short, long = 0.5 * load.after_s * ceiling, 1000 * load.after_s * ceiling
+    assert clock_hz(h200, {"tensor": 0.1 * short}, short) == ceiling < h200.clock_of(h200.unit("tensor"))
+    first = load.first_clock_hz * (load.utilization / 1.0) ** (1 / load.exponent)
+    assert clock_hz(h200, {"tensor": short}, short) == pytest.approx(first)
+    later = h200.sustained_clock_hz * (load.utilization / 1.0) ** (1 / load.exponent)
+    assert clock_hz(h200, {"tensor": long}, long) == pytest.approx(later, rel=1e-3)
+    assert clock_hz(h200.in_run_of(1.0), {"tensor": short}, short) == pytest.approx(later)
+    assert clock_hz(h200.in_run_of(0.01), {"tensor": short}, short) == pytest.approx(first)
+
+
+def test_another_class_of_instructions_counts_by_the_work_it_does() -> None:
+    work = H100.unit("tensor").cost["mac"] / H100.unit("tensor_sync").cost["mac"]
+    for share in (0.9, 1.0):
+        same = clock_hz(H100, {"tensor": share * work * CYCLES}, CYCLES)
+        assert clock_hz(H100, {"tensor_sync": share * CYCLES}, CYCLES) == pytest.approx(same)
+
+
+def test_memory_keeps_its_pace_where_the_clock_falls_and_caches_do_not() -> None:
+    full = lb.machine("h100_sxm")
+    assert {level.name for level in full.levels if level.clocked} == {"l2", "shared"}
+    work = lb.workload("attention", H=24, P=65536, M=65536)
+    slow = lb.simulate(work, full, "flash")
+    fast = lb.simulate(
+        work, lb.machine("h100_sxm", **{"sustained_load.after": "1000 s", "tensor.clock": "1.98 GHz"}), "flash"
+    )
+    clock = float(slow.groups[0].clock_hz)
+    assert slow.busy_s["dram"] == pytest.approx(fast.busy_s["dram"])
+    assert slow.busy_s["l2"] == pytest.approx(fast.busy_s["l2"] * 1.98e9 / clock)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightbound.sim.contention import cycle_time
+from lightbound.sim.contention import Port, cycle_time, stretches
 
 demands = st.lists(st.floats(0.0, 100.0), min_size=1, max_size=4).filter(lambda values: sum(values) > 0.1)
 
@@ -58,3 +58,24 @@ def test_work_that_nobody_awaits_slows_those_who_wait_and_never_fits_in_less_tha
     assert beside >= alone * (1 - 1e-9)
     assert beside >= times[0] + load - 1e-9
     assert beside <= cycle_time([times[0] + load, *times[1:]], 1, delay) * (1 + 1e-6)  # waiting for it is worse
+
+
+@given(st.integers(1, 8), st.floats(1.0, 50.0), st.floats(0.0, 1.0), st.floats(0.1, 50.0))
+def test_a_port_slows_those_who_need_it_and_is_never_busy_for_more_than_all_of_the_time(
+    contexts: int, work: float, part: float, other: float
+) -> None:
+    port = Port([part * work, 0.0], [0.0, other])
+    alone, beside = (cycle_time([work, other], contexts, 0.0, None, ports) for ports in ([], [port]))
+    assert beside >= alone * (1 - 1e-9)
+    assert beside >= part * work + other - 1e-9
+    if contexts == 1:
+        assert beside == pytest.approx(work + other)  # nobody waits for himself
+
+
+def test_what_a_port_leaves_is_what_the_probe_of_an_h200_measured() -> None:
+    """Matrix instructions at their full rate hold 3/4 of the issue slots: FP32 work gets a quarter, and exponentials,
+    which take 8 cycles and one slot, three quarters of their rate (measured: 0.245 and 0.757).
+    """
+    fp32, exponential = (stretches([1.0, each], 1e9, 1.0, [Port([0.75, 0.0], [0.0, 1.0])])[1] for each in (1.0, 8.0))
+    assert 1 / fp32 == pytest.approx(0.245, abs=0.01)
+    assert 1 / exponential == pytest.approx(0.757, abs=0.04)

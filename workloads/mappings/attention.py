@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .latencies import SOFTMAX, barrier, filled, written
+
 _ROWS = {"lanes": ["p"]}
 _SCORES = {"lanes": ["p", "m0"]}
 _OUTPUT = {"lanes": ["p", "f"]}
@@ -73,8 +75,8 @@ _BLOCK = [
 FLASH = {
     "source": (
         "FlashAttention-3, arXiv 2407.08608, and Dao-AILab/flash-attention, hopper/tile_size.h: a tile of 128 x 128 "
-        "(causal) by two consumer warp groups. 260 cycles of barriers, shuffles and dependent instructions in an "
-        "iteration and 3500 at the start and end of a block are sums of published latencies, assumed"
+        "(causal) by two consumer warp groups. An iteration waits for keys and values to arrive, for its turn, for "
+        "scores, while the product with values goes on, and for the softmax; its weights are in registers"
     ),
     "variant": "1-pass",
     "sizes": {"M0": "min(M, 128)"},
@@ -109,8 +111,11 @@ FLASH = {
                 {"do": ["LO"], "nest": [{"hold": ["V"], "in": "registers"}]},
             ],
             "contexts": "CONTEXTS * min(1, CTAS)",
-            "delay": 260,
-            "overhead": 3500,
+            "delay": (
+                f"2 * shared_latency + {barrier('THREADS')} + mma_latency + {SOFTMAX} + "
+                "ceil_div(M0, 16) * ceil_div(F, 256) * mma_registers_gap"
+            ),
+            "overhead": f"{filled('BR * E + M0 * E')} + {written('THREADS')}",
             "resident": "RESIDENT",
         }
     ],
@@ -119,11 +124,12 @@ FLASH = {
 
 # Two blocks of threads share an SM and contend for it; a block's warps load their own operands from shared memory for
 # every step of 16 along the sum (ldmatrix), and march together.
+_SYNC_DELAY = f"2 * {barrier('32 * WARPS')} + 2 * mma_sync_latency + {SOFTMAX}"
 FLASH_SYNC = {
     "source": (
         "FlashAttention-2, arXiv 2307.08691, and Dao-AILab/flash-attention, csrc/flash_attn, forward launch templates: "
-        "128 x 64 for a head dimension of 128, 128 x 128 for 64, 4 warps, two blocks of threads on an SM. 33 cycles "
-        "of ldmatrix latency, 260 of an iteration and 3500 of a block are sums of published latencies, assumed"
+        "128 x 64 for a head dimension of 128, 128 x 128 for 64, 4 warps, two blocks of threads on an SM. Every step "
+        "waits for ldmatrix; an iteration for two barriers, the last step of each product, and the softmax"
     ),
     "variant": "1-pass",
     "sizes": {"M0": "min(M, where(E > 64, 64, 128))"},
@@ -150,7 +156,7 @@ FLASH_SYNC = {
                     "nest": [
                         {"for": "p", "tile": "BR // WARPS"},
                         {"for": "e", "tile": 16},
-                        {"hold": ["Q", "K"], "in": "registers", "wait": 33},
+                        {"hold": ["Q", "K"], "in": "registers", "wait": "ldmatrix_latency"},
                     ],
                 },
                 {
@@ -158,13 +164,13 @@ FLASH_SYNC = {
                     "nest": [
                         {"for": "p", "tile": "BR // WARPS"},
                         {"for": "m0", "tile": 16},
-                        {"hold": ["V"], "in": "registers", "wait": 33},
+                        {"hold": ["V"], "in": "registers", "wait": "ldmatrix_latency"},
                     ],
                 },
             ],
             "contexts": "CONTEXTS",
-            "delay": 260,
-            "overhead": 3500,
+            "delay": _SYNC_DELAY,
+            "overhead": f"{filled('BR * E + M0 * E')} + {written('32 * WARPS')}",
             "resident": "CONTEXTS",
         }
     ],
@@ -197,7 +203,7 @@ FLASH_SYNC_Q = {
                     "nest": [
                         {"for": "p", "tile": "BR // WARPS"},
                         {"for": "e", "tile": 16},
-                        {"hold": ["K"], "in": "registers", "wait": 33},
+                        {"hold": ["K"], "in": "registers", "wait": "ldmatrix_latency"},
                     ],
                 },
                 FLASH_SYNC["groups"][0]["nest"][-1],
@@ -237,10 +243,9 @@ def _templates(wide: bool) -> dict[str, Any]:
             "facebookresearch/xformers and pytorch, mem_eff_attention/kernel_forward.h: 64 queries by 64 keys for a "
             "head "
             "dimension of 64 and by 128 for 128, warps of 32 x 32, 16 warps on an SM. Scores are scaled before their "
-            "maximum, and maxima and sums of warps meet in shared memory: four more barriers of 30 cycles, and one for "
-            "every 32 along a sum; the latency of L2 before the first product, 260 of an iteration and 3500 of a "
-            "block: "
-            "sums of published latencies, assumed. Operands are awaited, since only three stages of 32 are on the way"
+            "maximum, and maxima and sums of warps meet in shared memory: four more barriers, two writes and two reads "
+            "there, and a barrier for every 32 along a sum; the latency of L2 before the first product. Operands are "
+            "awaited, since only three stages of 32 are on the way"
         ),
         "sizes": {"M0": "min(M, where(E > 64, 128, 64))"},
         "params": {
@@ -283,7 +288,7 @@ def _templates(wide: bool) -> dict[str, Any]:
                             {"for": "p", "tile": "min(32, BR)"},
                             {"for": "m0", "tile": "min(32, M0)"},
                             {"for": "e", "tile": 16},
-                            {"hold": ["Q", "K"], "in": "registers", "wait": 33},
+                            {"hold": ["Q", "K"], "in": "registers", "wait": "ldmatrix_latency"},
                         ],
                     },
                     {
@@ -292,12 +297,14 @@ def _templates(wide: bool) -> dict[str, Any]:
                             {"for": "p", "tile": "min(32, BR)"},
                             {"for": "f", "tile": "min(32, F)"},
                             {"for": "m0", "tile": 16},
-                            {"hold": ["N", "V"], "in": "registers", "wait": 33},
+                            {"hold": ["N", "V"], "in": "registers", "wait": "ldmatrix_latency"},
                         ],
                     },
                 ],
                 "awaits": ["l2"],
-                "delay": "260 + 4 * 30 + l2_latency + 30 * (ceil_div(E, 32) + ceil_div(M0, 32))",
+                "delay": (
+                    f"{_SYNC_DELAY} + l2_latency + 4 * shared_latency + (4 + ceil_div(E, 32) + ceil_div(M0, 32)) * {barrier('32 * WARPS')}"
+                ),
             }
         ],
     }

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .latencies import barrier, filled, written
+
 _SCORES = {"lanes": ["p", "m"]}
 _MAIN = ["S", "A", "DA", "DS", "DV", "DK", "XQ"]
 _PREPARE = ["DL", "ZQ"]
@@ -66,7 +68,7 @@ def _block(inner: list[dict[str, Any]], **group: Any) -> dict[str, Any]:
             *inner,
         ],
         "overbook": True,
-        "overhead": 3500,
+        "overhead": f"{filled('BC * (E + F) + BR * E')} + {written(256)}",
         **group,
     }
 
@@ -97,9 +99,8 @@ SYNC = {
     "source": (
         "FlashAttention-2, arXiv 2307.08691, and Dao-AILab/flash-attention, csrc/flash_attn/src/"
         "flash_bwd_launch_template.h: 128 x 128 for a head dimension of 64, 64 x 128 for 128, 8 warps in 4 or 2 "
-        "rows. A tile costs four barriers of 30 cycles, five times the latency of first "
-        "operands from shared memory (33) and of a matrix instruction (33), and of an exponential (20); a block 3500 "
-        "cycles at its start and end: sums of published latencies, assumed"
+        "rows. A tile costs four barriers, five times the latency of first operands from shared "
+        "memory and of a matrix instruction, and of an exponential"
     ),
     "variant": "recompute",
     "params": {
@@ -126,7 +127,7 @@ SYNC = {
                 _product("XQ", ["DS", "K"], ("p", "BR // WQ"), ("e", "E * WQ // WARPS"), "m"),
             ],
             contexts=1,
-            delay=4 * 30 + 5 * (33 + 33) + 20,
+            delay=f"4 * {barrier('32 * WARPS')} + 5 * (ldmatrix_latency + mma_sync_latency) + sfu_latency",
         ),
         _rows(["DQ"], "e"),
     ],
@@ -140,8 +141,7 @@ ASYNC = {
         "FlashAttention-3, arXiv 2407.08608, and Dao-AILab/flash-attention, hopper/flash_bwd_launch_template.h: 128 "
         "keys "
         "by 128 queries for a head dimension of 64, by 80 (causal 64) for 128, two consumer warp groups. A tile costs "
-        "four barriers of 30 cycles, five waits of 33 for products and 20 for an exponential; a block 3500 cycles at "
-        "its start and end: sums of published latencies, assumed"
+        "four barriers, five waits for products and one for an exponential"
     ),
     "variant": "recompute",
     "params": {"BR": "where(E > 64, 64, 128)", "BC": "2 * mma_rows", "CONTEXTS": 2},
@@ -149,7 +149,7 @@ ASYNC = {
     "bind": _bind("tensor"),
     "groups": [
         _rows(_PREPARE, "f"),
-        _block([], contexts="CONTEXTS", delay=4 * 30 + 5 * 33 + 20),
+        _block([], contexts="CONTEXTS", delay=f"4 * {barrier(256)} + 5 * mma_latency + sfu_latency"),
         _rows(["DQ"], "e"),
     ],
     "masked": _MASKED,

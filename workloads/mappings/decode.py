@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .latencies import SOFTMAX, barrier, filled, written
+
 _SCORES = {"lanes": ["g", "m0"]}
 _OUTPUT = {"lanes": ["g", "f"]}
 _ROWS = {"lanes": ["g"]}
@@ -27,8 +29,8 @@ def _walk(unit: str) -> dict[str, Any]:
         "source": (
             "Dao-AILab/flash-attention, csrc/flash_attn/src/flash_fwd_kernel.h (split KV), and "
             "flashinfer-ai/flashinfer: "
-            "tiles of 64 keys, matrix instructions padded to 16 queries. Four blocks an SM, 260 cycles of an "
-            "iteration and 3500 of a block as in fused attention, assumed"
+            "tiles of 64 keys, matrix instructions padded to 16 queries. Four blocks an SM, assumed; 128 threads that "
+            "wait as in fused attention"
         ),
         "variant": "split",
         "sizes": {"M0": _KEYS, "M1": _OF_A_PART},
@@ -62,8 +64,8 @@ def _walk(unit: str) -> dict[str, Any]:
                     {"hold": ["K", "V"], "in": "shared", "copies": 2},
                 ],
                 "contexts": "min(CTAS, ceil_div(B * H * M2, sm))",
-                "delay": 260,
-                "overhead": 3500,
+                "delay": f"2 * {barrier(128)} + 2 * mma_sync_latency + {SOFTMAX}",
+                "overhead": f"{filled('CTAS * (G * E + M0 * E)', 'dram')} + {written(128)}",
             },
             {
                 "einsums": _MERGE,

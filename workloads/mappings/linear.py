@@ -10,15 +10,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from .rows import CACHE, MEMORY
+
 _SOURCE = (
-    "kernels/triton/device/linear_attention.py, SASS of Triton 3.7 for sm_90: beside products, multiplications and "
-    "conversions a thread has about 290 instructions a chunk in `walk` (addresses, tests, barriers), 250 in `states`. "
-    "An iteration waits for 7 barriers of 30 cycles beside the 260 of one of fused attention, a block 3500 at its "
-    "start and end: sums of published latencies, assumed"
+    "kernels/triton/device/linear_attention.py, SASS of Triton 3.6 for sm_90: beside products, multiplications and "
+    "conversions a thread has 400 instructions a chunk in `walk` and 270 in `states`, two thirds of them integer ones. "
+    "With two stages a chunk is loaded when the one before is done, so that all of it is waited for. "
+    "Latencies measured on an H200 (lightbound probe cuda): barrier 21 cycles, shared memory 29, a wgmma beyond its "
+    "products 72; 412 between blocks"
 )
 _ROWS = {"tensor": "min(mma_rows, N0)", "tensor_sync": "max(16, N0 // WARPS)", "alu": "max(1, N0 // WARPS)"}
 _DECAYS = ["DK", "DI", "DE", "DB"]
 _EVERY = ["QK", *_DECAYS, "P", "KD", "KV", "OI", "OX", "O"]
+
+
+_WAY = 72  # bytes a cycle from L2 to an SM, of blocks that load at once (probe, bulk.32KiB.l2.all)
+_BARRIER, _SHARED, _WGMMA = 21, 29, 72  # cycles
+_BLOCK = f"412 + {MEMORY} + {CACHE}"  # a block's start, its first operands, its last stores
+
+
+_LATE = "where(STAGES < 3, 1, 0)"  # whether a chunk is loaded only when it is wanted
 
 
 def _occupancy(registers: str, shared: str) -> dict[str, str]:
@@ -27,7 +38,7 @@ def _occupancy(registers: str, shared: str) -> dict[str, str]:
         "SHARED": f"{shared} + 1024",
         "CTAS": (
             "max(1, floor(min(registers_bytes / 4 / (32 * WARPS * REGISTERS), shared_bytes / SHARED, max_blocks, "
-            "max_warps / WARPS)))"
+            "max_warps / WARPS, ceil_div(B * H * ceil_div(E, BE), sm))))"
         ),
     }
 
@@ -55,13 +66,13 @@ def _elementwise(unit: str, einsums: list[str]) -> list[dict[str, Any]]:
 
 def _instructions(einsum: str, lanes: list[str], count: int, points: str) -> dict[str, Any]:
     """So many more instructions of each thread for so many points of an Einsum (what it sums over included), at the
-    rate of FP32 ones.
+    rate of integer ones.
     """
     return {
         "einsums": [einsum],
         "unit": "alu",
         "space": {"lanes": lanes},
-        "implied": {"mac": f"{count} * 32 * WARPS / ({points})"},
+        "implied": {"iadd": f"{count} * 32 * WARPS / ({points})"},
     }
 
 
@@ -84,6 +95,7 @@ def _walk(unit: str) -> dict[str, Any]:
             "BE": "min(E, 64)",
             "WARPS": 4,
             "STAGES": 2,
+            "SEGMENTS": 1,
             "ROWS": _ROWS[unit],
             **_occupancy(
                 "(D * min(BE, E) + 2 * N0 * N0 + N0 * BE) / (32 * WARPS) + 60",
@@ -93,7 +105,7 @@ def _walk(unit: str) -> dict[str, Any]:
         "bind": [
             *_elementwise(unit, _EVERY),
             {"einsums": ["KV"], "unit": "alu", "space": {"lanes": ["d", "e"]}, "implied": {"cast": "1 / N0"}},
-            _instructions("O", ["n0", "e"], 290, "N0 * BE"),
+            _instructions("O", ["n0", "e"], 315, "N0 * BE"),
         ],
         "groups": [
             {
@@ -111,9 +123,11 @@ def _walk(unit: str) -> dict[str, Any]:
                     _operands("OX", ["Q"], rows),
                 ],
                 "contexts": "CTAS",
-                "delay": "260 + 7 * 30",
-                "overhead": 3500,
+                "delay": f"{_LATE} * {MEMORY} + {7 * _BARRIER + 4 * _WGMMA + 6 * _SHARED}",
+                # the last segment reads the states of all others, one after the other
+                "overhead": f"{_BLOCK} + (SEGMENTS - 1) * ({CACHE} + 4 * D * BE / {_WAY})",
                 "resident": "CTAS",
+                "awaits": {"dram": _LATE, "l2": _LATE},
             }
         ],
     }
@@ -132,7 +146,7 @@ def _states(unit: str) -> dict[str, Any]:
         },
         "bind": [
             *_elementwise(unit, ["DE", "DB", "KD", "KV", "S"]),
-            _instructions("KV", ["d", "e"], 250, "D * BE * N0"),
+            _instructions("KV", ["d", "e"], 228, "D * BE * N0"),
         ],
         "groups": [
             {
@@ -147,9 +161,10 @@ def _states(unit: str) -> dict[str, Any]:
                     {"hold": ["K", "V"], "in": "shared", "copies": "STAGES"},
                 ],
                 "contexts": "CTAS",
-                "delay": "260 + 4 * 30",
-                "overhead": 3500,
+                "delay": f"{_LATE} * {MEMORY} + {3 * _BARRIER + _WGMMA + 3 * _SHARED}",
+                "overhead": _BLOCK,
                 "resident": "CTAS",
+                "awaits": {"dram": _LATE, "l2": _LATE},
             }
         ],
     }

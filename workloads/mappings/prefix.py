@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from .rows import BLOCK_SUM, MEMORY, delay
+from .rows import BLOCK_SUM, CACHE, MEMORY, delay
 
 _SOURCE = (
-    "kernels/triton/device/aaren_scan.py, SASS of Triton 3.7 for sm_90: beside products, exponentials, multiplications "
-    "and conversions a thread has about 440 instructions a chunk (the scan over a chunk, stores to shared memory, "
-    "tests, addresses), and 130 in `states`. An iteration waits for 21 barriers of 30 cycles beside the 260 of one of "
-    "fused attention, a block 3500 at its start and end: sums of published latencies, assumed"
+    "kernels/triton/device/aaren_scan.py, SASS of Triton 3.6 for sm_90: beside products, exponentials, multiplications "
+    "and conversions a thread has 390 instructions a chunk (the scan over a chunk, stores to shared memory, tests, "
+    "addresses), two thirds of them integer ones, and 130 in `states`. A chunk goes through 21 barriers (21 cycles), "
+    "21 shuffles (24), 20 loads from shared memory (23) and 18 exponentials (17) that wait for each other, two wgmma "
+    "(72 beyond their products), and 236 instructions of the scan's chain (4.16): latencies measured on an H200 "
+    "(lightbound probe cuda); 412 between blocks. With two stages a chunk is loaded when the one before is done"
 )
+_CHAIN = round(21 * 21 + 21 * 24 + 20 * 23 + 18 * 17 + 2 * 72 + 236 * 3.16)
+_WAY = 72  # bytes a cycle from L2 to an SM, of blocks that load at once (probe, bulk.32KiB.l2.all)
+_LATE = "where(STAGES < 3, 1, 0)"  # whether a chunk is loaded only when it is wanted
 _CHUNK = ["PM", "RM", "M", "P", "F", "T", "FT", "RU", "RW", "U", "IU", "W", "O"]
 _SCORES, _OUTPUTS, _ROW = {"lanes": ["i", "n0"]}, {"lanes": ["i", "n0", "e"]}, {"lanes": ["n0", "i"]}
 
@@ -29,11 +34,13 @@ def _walk(unit: str) -> dict[str, Any]:
         "params": {
             "BE": "min(E, 64)",
             "WARPS": 4,
+            "STAGES": 2,
+            "SEGMENTS": 1,
             "REGISTERS": f"min(255, (N0 * N0 + 3 * N0 * BE) / {threads} + 40)",
-            "SHARED": "word_bytes * (2 * N0 * BE + N0 * N0) + 1024",
+            "SHARED": "word_bytes * (STAGES * N0 * BE + N0 * N0) + 1024",
             "CTAS": (
                 "max(1, floor(min(registers_bytes / 4 / (32 * WARPS * REGISTERS), shared_bytes / SHARED, max_blocks, "
-                "max_warps / WARPS)))"
+                "max_warps / WARPS, ceil_div(B * H * ceil_div(E, BE), sm))))"
             ),
         },
         "bind": [
@@ -51,7 +58,7 @@ def _walk(unit: str) -> dict[str, Any]:
                 "unit": "alu",
                 "space": _OUTPUTS,
                 # the state is scaled in every row of its tile, a result converted
-                "implied": {"mul": 1, "cast": "where(word_bytes < 4, 1, 0)", "mac": "440 * 32 * WARPS / (N0 * BE)"},
+                "implied": {"mul": 1, "cast": "where(word_bytes < 4, 1, 0)", "iadd": "311 * 32 * WARPS / (N0 * BE)"},
             },
             # the product that carries the state on has as many equal rows as a chunk has tokens
             {"einsums": ["O"], "unit": unit, "space": _OUTPUTS, "implied": {"mac": "N0"}},
@@ -70,9 +77,11 @@ def _walk(unit: str) -> dict[str, Any]:
                     {"do": ["W"], "nest": [{"hold": ["V"], "in": "registers"}]},
                 ],
                 "contexts": "CTAS",
-                "delay": "260 + 21 * 30",
-                "overhead": 3500,
+                "delay": f"{_CHAIN} + {_LATE} * {MEMORY}",
+                # the last segment reads the states of all others together
+                "overhead": f"412 + 2 * {MEMORY} + {CACHE} + (SEGMENTS - 1) * 4 * BE / {_WAY}",
                 "resident": "CTAS",
+                "awaits": {"dram": _LATE, "l2": _LATE},
             }
         ],
     }

@@ -34,6 +34,7 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
     tile = {"BM": 128, "BN": "where(M * N >= 16384 * sm, 256, 128)" if unit != "alu" else 64}
     if unit == "alu":
         tile["BM"] = 64
+    blocks = "ceil_div(M, BM) * ceil_div(N, BN)" + (" * K1" if parts else "")
     first = f"min(1, STAGES * STEP / {product.summed.upper()})"  # steps that are loaded before the first product
     groups = "ceil_div(BM, WR)" if unit == "tensor" else "1"
     params = {
@@ -55,7 +56,7 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         "SHARED": f"{_BUFFERS[unit]} * STEP * (BM + BN) * word_bytes + 1024",
         "CTAS": (
             "max(1, floor(min(registers_bytes / 4 / (32 * WARPS * REGISTERS), shared_bytes / SHARED, max_blocks, "
-            "max_warps / WARPS)))"
+            f"max_warps / WARPS, ceil_div({blocks}, sm))))"
         ),
     }
     group = product.group(

@@ -28,32 +28,51 @@ def _product(weight, values, EXACT: tl.constexpr):
 
 
 @triton.jit
+def _scores(x, tokens, end, OUTSIDE):
+    """Scores of tokens before `end`."""
+    return tl.load(x + tokens, tokens < end, OUTSIDE).to(tl.float32)
+
+
+@triton.jit
+def _values(v, tokens, columns, end, E):
+    """Values of tokens before `end`, zeros beyond."""
+    inside = (tokens < end)[:, None] & (columns < E)[None, :]
+    return tl.load(v + tokens.to(tl.int64)[:, None] * E + columns[None, :], inside, 0.0)
+
+
+@triton.jit
 def segments(
     x, v, m, u, w, T, E, SEGMENT, SEGMENTS,
-    C: tl.constexpr, BE: tl.constexpr,
+    C: tl.constexpr, BE: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
-    """M, U [B*H,SEGMENTS] and W [B*H,SEGMENTS,E], FP32: the state of each segment of SEGMENT tokens by itself."""
+    """M, U [B*H,SEGMENTS] and W [B*H,SEGMENTS,E], FP32: the state of each segment of SEGMENT tokens by itself.
+
+    First the maximum, WIDE scores at a time. What the next chunk needs is loaded ahead into registers.
+    """
     segment = tl.program_id(0)
     columns = tl.program_id(1) * BE + tl.arange(0, BE)
     head = tl.program_id(2).to(tl.int64)
     place = tl.arange(0, C)
     first = segment * SEGMENT
     end = min(first + SEGMENT, T)
-    largest = tl.full((C,), -1e30, tl.float32)
-    for at in range(first, end, C):
-        score = tl.load(x + head * T + at + place, at + place < end, -1e30).to(tl.float32)
-        largest = tl.maximum(largest, score)
+    many = tl.arange(0, WIDE)
+    largest = tl.full((WIDE,), -1e30, tl.float32)
+    for at in range(first, end, WIDE):
+        largest = tl.maximum(largest, tl.load(x + head * T + at + many, at + many < end, -1e30).to(tl.float32))
     most = tl.max(largest, 0)
     sums = tl.zeros((C,), tl.float32)
     total = tl.zeros((C, BE), tl.float32)
+    score = _scores(x + head * T, first + place, end, -float("inf"))
+    values = _values(v + head * T * E, first + place, columns, end, E)
     for at in range(first, end, C):
-        tokens = at + place
-        score = tl.load(x + head * T + tokens, tokens < end, -float("inf")).to(tl.float32)
+        ahead = at + C + place
+        next_score = _scores(x + head * T, ahead, end, -float("inf"))
+        next_values = _values(v + head * T * E, ahead, columns, end, E)
         weight = tl.exp2((score - most) * LOG2E)
-        inside = (tokens < end)[:, None] & (columns < E)[None, :]
-        values = tl.load(v + (head * T + tokens)[:, None] * E + columns[None, :], inside, 0.0)
         sums += weight
         total += values.to(tl.float32) * weight[:, None]
+        score = next_score
+        values = next_values
     state = head * SEGMENTS + segment
     if tl.program_id(1) == 0:
         tl.store(m + state, most)
@@ -70,7 +89,8 @@ def prefixes(
 
     BEFORE, at least 2 and no less than SEGMENTS, is the width of the tile of states that stand before a segment; with 0
     there is one segment, and no state is read. The weighted sum of what stands before a chunk is the same in every row
-    of its tile: a second product carries it on, so that no row has to be taken out of registers.
+    of its tile: a second product carries it on, so that no row has to be taken out of registers. Scores of the next
+    chunk are loaded ahead.
     """
     segment = tl.program_id(0)
     columns = tl.program_id(1) * BE + tl.arange(0, BE)
@@ -91,11 +111,12 @@ def prefixes(
         at = (head * SEGMENTS + others)[:, None] * E + columns[None, :]
         weighted = tl.load(w + at, read[:, None] & (columns < E)[None, :], 0.0)
         before_w += tl.sum(part[:, None] * weighted, 0)[None, :]
+    score = _scores(x + head * T, first + place, end, -1e30)
     for at in range(first, end, C):
         tokens = at + place
-        score = tl.load(x + head * T + tokens, tokens < end, -1e30).to(tl.float32)
         inside = (tokens < end)[:, None] & (columns < E)[None, :]
         values = tl.load(v + (head * T + tokens)[:, None] * E + columns[None, :], inside, 0.0)
+        next_score = _scores(x + head * T, tokens + C, end, -1e30)
         own_m, own_u = tl.associative_scan((score, tl.full((C,), 1.0, tl.float32)), 0, _join)
         largest, sums = _join(before_m, before_u, own_m, own_u)
         weight = tl.exp2((score * LOG2E)[None, :] - (largest * LOG2E)[:, None])
@@ -111,3 +132,4 @@ def prefixes(
         before_u = before_u * fade_all + tl.sum(share, 0)
         rows = tl.broadcast_to(share[None, :], (C, C))
         before_w = before_w * fade_all + _product(rows, values, EXACT)
+        score = next_score

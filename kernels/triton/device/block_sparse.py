@@ -30,7 +30,8 @@ def block_sparse_forward(
     BLOCK: tl.constexpr, BLOCK_K: tl.constexpr, DIM: tl.constexpr, PER_HEAD: tl.constexpr,
     CAUSAL: tl.constexpr, MOVED: tl.constexpr, TMA: tl.constexpr, PTX: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One block of queries of one head; tensors are heads x tokens x DIM, q, k and v descriptors of them where TMA is 1.
+    """One block of queries of one head; tensors are heads x tokens x DIM, of which q, k and v are descriptors where TMA
+    is 1.
 
     BLOCK_K: keys taken at a time, which divide a block. CAUSAL: a query sees no key behind it. MOVED: keys are not
     where they were; positions[head, place] tells where.

@@ -149,15 +149,15 @@ def gna_forward(
     stop0 = window_stop(query0, start0, window0, CAUSAL0)
     stop1 = window_stop(query1, start1, window1, CAUSAL1)
     stop2 = window_stop(query2, start2, window2, CAUSAL2)
+    step0 = 0
+    step1 = 0
+    step2 = 0
     for number in range(count0 + count1 + count2):
         on0 = number < count0
         on1 = number < count0 + count1
-        step = number - tl.where(on0, 0, tl.where(on1, count0, count0 + count1))
+        step0 = tl.where((number == count0) | (number == count0 + count1), 0, step0)  # a box begins
         span1 = tl.where(on0, size1, tl.where(on1, size1 - hole1, hole1))
         span2 = tl.where(on1, size2, size2 - hole2)
-        step2 = step % span2
-        step1 = step // span2 % span1
-        step0 = step // span2 // span1
         at0 = tl.where(on0, past_hole(step0, low0, inner0, hole0), inner0 + step0)
         at1 = tl.where(on0, low1 + step1, tl.where(on1, past_hole(step1, low1, inner1, hole1), inner1 + step1))
         at2 = tl.where(on1, low2 + step2, past_hole(step2, low2, inner2, hole2))
@@ -176,6 +176,13 @@ def gna_forward(
             scores = tl.where(seen, scores, float("-inf"))
         values = rows_of(v, head, key, BLOCK_K, DIM, TMA)
         total, denominator, maximum = take(total, denominator, maximum, scores, values, scale_log2, 1, PRECISION)
+        step2 += 1
+        end2 = step2 == span2
+        step2 = tl.where(end2, 0, step2)
+        step1 = tl.where(end2, step1 + 1, step1)
+        end1 = step1 == span1
+        step1 = tl.where(end1, 0, step1)
+        step0 = tl.where(end1, step0 + 1, step0)
 
     exists = (query0 < extent0) & (query1 < extent1) & (query2 < extent2)
     found = tl.where(exists[:, None], normalized(total, denominator), 0.0)

@@ -32,7 +32,7 @@ def product(
     N = N // N_ALIGN * N_ALIGN
     tile_m, tile_n = _tile_of(tl.program_id(0), tl.cdiv(M, BM), tl.cdiv(N, BN), GROUP)
     part = tl.program_id(1)
-    first = part * PART
+    first = part * PART if SPLIT > 1 else 0
     rows = tile_m * BM + tl.arange(0, BM)
     columns = tile_n * BN + tl.arange(0, BN)
     steps = tl.arange(0, BK)

@@ -62,7 +62,7 @@ def test_scores_that_rise_and_fall_by_hundreds_overflow_nothing(segment: int) ->
     w = torch.empty((1, count, wide), device=x.device)
     grid = (count, 1, 1)
     if count > 1:
-        on_device.segments[grid](x, v, m, u, w, tokens, wide, segment, count, C=16, BE=16)
+        on_device.segments[grid](x, v, m, u, w, tokens, wide, segment, count, C=16, BE=16, WIDE=32)
     before = 0 if count == 1 else count
     on_device.prefixes[grid](x, v, m, u, w, o, tokens, wide, segment, count, C=16, BE=16, BEFORE=before, EXACT=True)
     running = torch.logcumsumexp(x.double(), 1)

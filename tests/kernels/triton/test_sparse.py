@@ -138,7 +138,7 @@ def test_sorted_keys_change_nothing_where_all_blocks_are_taken(device: str) -> N
     out = torch.full_like(q, math.nan)
     attend[(5, heads)](
         q, moved_k, moved_v, out, *rows, positions, math.log2(math.e) / math.sqrt(dim), tokens, tokens,
-        BLOCK=block, BLOCK_K=block, PTX=0, DIM=dim, PER_HEAD=0, CAUSAL=1, MOVED=1, PRECISION="ieee",
+        BLOCK=block, BLOCK_K=block, TMA=0, PTX=0, DIM=dim, PER_HEAD=0, CAUSAL=1, MOVED=1, PRECISION="ieee",
     )  # fmt: skip
     expected = torch.nn.functional.scaled_dot_product_attention(q.double(), k.double(), v.double(), is_causal=True)
     assert (out.double() - expected).abs().max() <= 1e-5 * expected.abs().max()
