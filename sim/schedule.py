@@ -136,6 +136,7 @@ def make_schedule(
         behind = hidden * tasks / epochs
         wide = {name: demands.pop(name) for name in _shared_levels(machine, demands, instances)}
         least = maximum(0, *at_once.values(), *(awaited + beside.pop(name) for name, awaited in wide.items()))
+        total = mine * least if ordered else total  # several contexts are in different slots at once
         if wide:
             path, rate = _path(machine)
             over = {name: machine.level(name).shared_rate_bytes_per_s / rate for name in wide}
@@ -272,7 +273,7 @@ def _path(machine: Machine) -> tuple[str, Number]:
 
 def _shared_levels(machine: Machine, demands: Mapping[str, Number], instances: Number) -> list[str]:
     """Levels that all instances share, through a cache to which each has a path of its own. With many instances none of
-    them waits for another one at a level until it is full: it bounds the flow, and the path is what contexts contend for.
+    them waits for another one at a level until it is full: it bounds the flow, and contexts contend for the path.
     """
     if not any(level.cache and level.bandwidth_bytes_per_s is not None for level in machine.levels):
         return []
