@@ -92,7 +92,12 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
     words = {"mac": f"4 * ((1 / A_WORDS - {full}) / BN + (1 / B_WORDS - {full}) / BM)"}
     alone = {"einsums": [product.einsum], "unit": "alu", "space": {"lanes": ["m", "n"]}, "implied": words}
     # FP32 lanes wait for operands: a thread with TM x TN sums loads TM + TN words from shared memory for every step
-    starved = {"einsums": [product.einsum], "unit": "alu", "space": {"lanes": ["m", "n"]}, "implied": {"mac": "STARVED"}}
+    starved = {
+        "einsums": [product.einsum],
+        "unit": "alu",
+        "space": {"lanes": ["m", "n"]},
+        "implied": {"mac": "STARVED"},
+    }
     added = {
         "einsums": ["Z"],
         "nest": [
