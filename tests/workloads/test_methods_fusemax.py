@@ -117,3 +117,10 @@ def test_presets_are_the_models_of_the_article(preset: str, heads: int, dimensio
 def test_counts_stay_exact_beyond_64_bits() -> None:
     found = workload("fusemax", preset="xlm", M=2**28, P=2**28, M0=256)
     assert operations(found.cascade)["BQK"]["mac"] == 2**10 * 2**56 * 2**7
+
+
+def test_linear_layers_by_name_need_a_machine_with_a_buffer() -> None:
+    import lightbound as lb
+
+    with pytest.raises(lb.LightboundError, match="global_buffer"):
+        lb.simulate(workload("encoder_linear"), "h100_sxm", "linear")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lightbound.base.errors import LightboundError
+
 _PAPER = "FuseMax, MICRO 2024, arXiv 2406.10491, section V, and its artifact"
 _EVERY = ["BQK", "LM", "RM", "SLN", "SLD", "SLNV", "PRM", "SPD", "RD", "SPNV", "RNV", "AV"]
 _SOFTMAX = ["GM", "SN", "SD", "A"]
@@ -208,13 +210,21 @@ def linear(sizes: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[str, An
 
     Weights that fit the buffer stay in it; otherwise half the buffer holds rows and the weights stream past them.
     """
+    buffer = machine.get("global_buffer_bytes")
+    if buffer is None:
+        raise LightboundError(
+            "machine.levels",
+            "global_buffer",
+            "is not there, and mapping 'linear' of encoder_linear holds rows and weights in it",
+            "Use a machine that has one, such as fusemax or flat, or no mapping by name: the search finds one.",
+        )
     products = {"YQ": "XQ WQ d n", "YK": "XK WK d n", "YV": "XV WV d n"}
     products |= {"YZ": "XZ WZ n d", "YH": "XH WH d s", "YO": "XO WO s d"}
     groups = []
     bind = []
     for name, spelled in products.items():
         rows, weights, inner, outer = spelled.split()
-        whole = 2 * sizes[inner.upper()] * sizes[outer.upper()] < machine["global_buffer_bytes"]
+        whole = 2 * sizes[inner.upper()] * sizes[outer.upper()] < buffer
         over_rows = {"for": "r", "tile": "R0" if whole else f"max(R0, global_buffer_bytes // (4 * {inner.upper()}))"}
         tail = [{"for": outer, "tile": "N0"}, {"hold": weights, "in": "global_buffer"}, {"for": "r", "tile": "R0"}]
         head = [{"hold": weights, "in": "global_buffer"}] if whole else []

@@ -29,6 +29,13 @@ _WARPS = {
 }
 
 
+_STARVED = {
+    "EACH": "BM * BN / (32 * WARPS)",
+    "TM": "2 ** ceil(log2(sqrt(EACH)))",
+    "STARVED": "max(0, 4 * (TM + EACH / TM) / EACH - 1)",  # 4 bytes a word, and as many bytes a cycle as lanes
+}
+
+
 def _vector(rank: str) -> str:
     """Words, up to those of 16 bytes, that divide a row of so many."""
     return f"min(16 / word_bytes, where({rank} % 8 == 0, 8, where({rank} % 4 == 0, 4, where({rank} % 2 == 0, 2, 1))))"
@@ -62,6 +69,7 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         "STEP": 16 if unit == "alu" else 64 if unit == "tensor" else 32,
         "STAGES": 3,
         "REGISTERS": "BM * BN / (32 * WARPS) + 64",
+        **_STARVED,
         "SHARED": f"{_BUFFERS[unit]} * STEP * (BM + BN) * word_bytes + 1024",
         "CTAS": (
             "max(1, floor(min(registers_bytes / 4 / (32 * WARPS * REGISTERS), shared_bytes / SHARED, max_blocks, "
@@ -83,6 +91,13 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
     full = "word_bytes / 16"
     words = {"mac": f"4 * ((1 / A_WORDS - {full}) / BN + (1 / B_WORDS - {full}) / BM)"}
     alone = {"einsums": [product.einsum], "unit": "alu", "space": {"lanes": ["m", "n"]}, "implied": words}
+    # FP32 lanes wait for operands: a thread with TM x TN sums loads TM + TN words from shared memory for every step
+    starved = {
+        "einsums": [product.einsum],
+        "unit": "alu",
+        "space": {"lanes": ["m", "n"]},
+        "implied": {"mac": "STARVED"},
+    }
     added = {
         "einsums": ["Z"],
         "nest": [
@@ -102,6 +117,7 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         "bind": [
             *product.bind(unit),
             alone,
+            *([starved] if unit == "alu" else []),
             *([{"einsums": ["Z"], "unit": "alu", "space": {"lanes": ["n", "m"]}}] if parts else []),
         ],
         "groups": [group, added] if parts else [group],
