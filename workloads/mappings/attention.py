@@ -303,7 +303,8 @@ def _templates(wide: bool) -> dict[str, Any]:
                 ],
                 "awaits": ["l2"],
                 "delay": (
-                    f"{_SYNC_DELAY} + l2_latency + 4 * shared_latency + (4 + ceil_div(E, 32) + ceil_div(M0, 32)) * {barrier('32 * WARPS')}"
+                    f"{_SYNC_DELAY} + l2_latency + 4 * shared_latency + "
+                    f"(4 + ceil_div(E, 32) + ceil_div(M0, 32)) * {barrier('32 * WARPS')}"
                 ),
             }
         ],
