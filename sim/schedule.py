@@ -144,7 +144,7 @@ def make_schedule(
             part = {name: evaluate(group.awaits.get(name, 0), nests.environment) for name in wide}
             demands[path] = sum((over[name] * read[name] * part[name] for name in wide), 0)
             beside[path] = sum((over[name] * read[name] * (1 - part[name]) for name in wide), 0)
-        wanted = [Port(*(_padded(part, demands) for part in (port.held, port.needed)), ordered) for port in ports]
+        wanted = [Port(_padded(port.held, demands), _padded(port.needed, demands), ordered) for port in ports]
         turn = partial(
             rounds, list(demands.values()), delay=delay + behind, beside=list(beside.values()), ports=wanted,
             least=least,
