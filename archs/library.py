@@ -66,9 +66,16 @@ def stated_value(name_or_path: str | Path, field: str, value: Any) -> Any:
 
     Raises LightboundError as `machine` does.
     """
+    return machine(name_or_path, **{field: value}).stated[field_path(name_or_path, field)]
+
+
+def field_path(name_or_path: str | Path, field: str) -> str:
+    """Where a field of a machine stands: ``global_buffer`` is ``levels.global_buffer.capacity``.
+
+    Raises LightboundError where the machine has no such field, whatever its value.
+    """
     chain = _chain(_find(name_or_path))
-    path = _override(_document(chain), field, value, chain[0][0].name)
-    return machine(name_or_path, **{field: value}).stated[".".join(path)]
+    return ".".join(_override(_document(chain), field, 1, chain[0][0].name))
 
 
 def machine_files(name_or_path: str | Path) -> Iterator[Path]:

@@ -52,8 +52,7 @@ class Level:
     the hardware could ever move, for bounds; `sustained_bandwidth_bytes_per_s` what long streams are measured to reach,
     `sustained_write_bandwidth_bytes_per_s` those that only write, where that is another number, and
     `sustained_shared_bandwidth_bytes_per_s` what several instances get that read the same words. The bandwidth of a
-    `cache` is that of the way to those who read it: what comes from the level outside takes none of it. A level is
-    `clocked` where the file states its bandwidth by the clock: it slows down with it.
+    `cache` is that of the way to those who read it: what comes from the level outside takes none of it.
     """
 
     name: str
@@ -66,10 +65,14 @@ class Level:
     sustained_write_bandwidth_bytes_per_s: Number | None = None
     sustained_shared_bandwidth_bytes_per_s: Number | None = None
     latency_s: Number = 0.0
-    clocked: bool = False
     row_bytes: Number | None = None
     read_energy_j: Number | None = None
     write_energy_j: Number | None = None
+
+    @property
+    def clocked(self) -> bool:
+        """Whether the level slows down with the units: what an instance owns does, what all share has its own clock."""
+        return self.scope is not None
 
     @property
     def rate_bytes_per_s(self) -> Number | None:

@@ -8,7 +8,6 @@ axes of its shape; in registers, both. Its result is in SI units.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
@@ -70,16 +69,7 @@ def resolve(file: MachineFile, where: str) -> Machine:
 
 def _level(r: _Resolver, name: str, block: LevelBlock) -> Level:
     r.known(f"levels.{name}.scope", block.scope, r.file.instances, "an instance axis")
-    numbers = r.block(f"levels.{name}", block, r.env)
-    return Level(name, block.title, block.scope, block.cache, clocked=_clocked(block), **numbers)
-
-
-def _clocked(block: LevelBlock) -> bool:
-    """Whether a level's sustained bandwidth, or its bandwidth where that is all there is, is a formula of the clock."""
-    stated = (block.sustained_bandwidth, block.bandwidth)
-    formulas = [item.value if isinstance(item.value, str) else "" for item in stated if item is not None]
-    names = [set(re.findall(r"[a-z_]+", formula)) for formula in formulas]
-    return bool(names) and ("clock" in names[0] or ("bandwidth" in names[0] and "clock" in names[-1]))
+    return Level(name, block.title, block.scope, block.cache, **r.block(f"levels.{name}", block, r.env))
 
 
 def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:

@@ -104,8 +104,9 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
     read_s = times((READ,)) if contended else {}
     stored_s = times((WRITE,)) if contended else {}
     schedule = make_schedule(machine, group, nests, einsums, read_s, stored_s)
-    clock = clock_hz(machine, schedule.busy, schedule.cycles)
-    if np.any(np.asarray(clock) < machine.clock_hz):  # units and caches slow down, memory does not
+    lasts = maximum(schedule.cycles, *(seconds * machine.clock_hz for seconds in memory_s.values()))
+    clock = clock_hz(machine, schedule.busy, lasts)
+    if np.any(np.asarray(clock) < machine.clock_hz):  # what an SM owns slows down, memory does not
         slower = machine.clock_hz / clock
         memory_s, read_s, stored_s = (_slowed(machine, times, slower) for times in (memory_s, read_s, stored_s))
         if contended:

@@ -135,9 +135,9 @@ def _estimate(
     cycles = dealt_resident(tasks, copies, workers, [speed / plain.resident for speed in speeds])
     visits = visits_total * problem.copies / workers
     busy = {unit: visits * (share * masked.busy[unit] + (1 - share) * plain.busy[unit]) for unit in plain.busy}
-    clock = clock_hz(machine, busy, cycles)
     scale = visits_total / (blocks.launched * blocks.each)
     memory = {level: seconds * scale for level, seconds in (masked if share else plain).memory_s.items()}
+    clock = clock_hz(machine, busy, max(cycles, *(float(seconds) * machine.clock_hz for seconds in memory.values())))
     limits = {"schedule": cycles / clock, **_memory_s(problem, machine, memory, alone=len(chosen.groups) == 1)}
     limit = max(limits, key=lambda name: limits[name])
     return Estimate(

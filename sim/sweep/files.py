@@ -21,6 +21,8 @@ from lightbound.base.errors import LightboundError
 
 from .fields import FILES
 
+_REMEDY = "Copy it there: a sweep reads its own folder alone."
+
 
 @dataclass(frozen=True)
 class Files:
@@ -29,6 +31,14 @@ class Files:
     texts: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)  # "machine mine.yaml": its path
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the files whose contents a name rests on
+
+    def __post_init__(self) -> None:
+        for path in self.texts:
+            if PurePath(path).is_absolute() or ".." in PurePath(path).parts or "\0" in path:
+                raise LightboundError("file", path, "lies outside the folder of the sweep", _REMEDY)
+        for path in (*self.names.values(), *(path for paths in self.needs.values() for path in paths)):
+            if path not in self.texts:
+                raise LightboundError("file", path, "does not come with the sweep", _REMEDY)
 
     def content(self, kind: str, name: str) -> str:
         """A digest of all that a name rests on beside itself; empty for names of the library."""
@@ -88,8 +98,7 @@ def _inside(root: Path, kind: str, name: str) -> Path:
     except (OSError, ValueError, RuntimeError):
         outside = True
     if outside:
-        remedy = "Copy it there: a sweep reads its own folder alone."
-        raise LightboundError(kind, name, "lies outside the folder of the sweep", remedy)
+        raise LightboundError(kind, name, "lies outside the folder of the sweep", _REMEDY)
     return root / os.path.normpath(name)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lightbound.archs.library import field_path
 from lightbound.archs.library import machine as find_machine
 from lightbound.base.document import read_yaml
 from lightbound.base.errors import LightboundError
@@ -25,6 +26,8 @@ from lightbound.workloads.method import Method
 from lightbound.workloads.registry import Workload
 from lightbound.workloads.registry import method as find_method
 from lightbound.workloads.registry import workload as find_workload
+from lightbound.workloads.sizes import legal
+from lightbound.workloads.structure import Structure
 
 from ..mapping import Mapping as Layout
 from ..overrides import with_values
@@ -118,8 +121,11 @@ def _many(plan: Plan, setting: Mapping[str, Any], positions: Positions) -> Answe
         find_machine(machine)
     except LightboundError as error:
         return _failed(plan, [str(error)] * len(positions))
+    fields = {**setting, **vectors}
+    foreign = _foreign(plan, base, machine, fields, positions)
+    if foreign is not None:
+        return foreign
     try:
-        fields = {**setting, **vectors}
         work = base.with_sizes(**_of("sizes", fields))
         found = simulate(work, find_machine(machine, **_of("machine", fields)), mapping)
         return _kept(plan, found, plan.named({**_numeric(setting), **vectors}), len(positions)), [None] * len(positions)
@@ -133,6 +139,40 @@ def _many(plan: Plan, setting: Mapping[str, Any], positions: Positions) -> Answe
             return _one(plan, setting, positions)
         half = len(positions) // 2
         return _joined(plan, [_many(plan, setting, positions[:half]), _many(plan, setting, positions[half:])])
+
+
+def _foreign(
+    plan: Plan, base: Workload, machine: str, fields: Mapping[str, Any], positions: Positions
+) -> Answers | None:
+    """The failures of all points of a group, where a field is none of its workload or of its machine."""
+    structure = base.cascade.structure
+    for symbol in _of("sizes", fields):
+        if symbol not in structure.symbols:
+            return _failed(
+                plan, [_refusal(structure, symbol, value) for value in _each(plan, f"sizes.{symbol}", positions)]
+            )
+    for name in _of("machine", fields):
+        try:
+            field_path(machine, name)
+        except LightboundError as error:
+            values = _each(plan, f"machine.{name}", positions)
+            return _failed(
+                plan, [str(LightboundError(error.field, one, error.problem, error.remedy)) for one in values]
+            )
+    return None
+
+
+def _each(plan: Plan, field: str, positions: Positions) -> list[Any]:
+    fixed = plan.spec.fixed
+    return [fixed[field]] * len(positions) if field in fixed else plan.plain(field, positions)
+
+
+def _refusal(structure: Structure, symbol: str, value: Any) -> str:
+    try:
+        legal(structure, symbol, value)
+    except LightboundError as error:
+        return str(error)
+    raise AssertionError(symbol)
 
 
 def _one(plan: Plan, setting: Mapping[str, Any], position: Positions) -> Answers:

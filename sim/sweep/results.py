@@ -27,7 +27,8 @@ _READ = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sq
 class SweepResults:
     """The results of a sweep, from the file that holds them. Nothing here changes the file.
 
-    file: where they are. Rows are dictionaries of a point's fields and answers; `error` says why a point has none.
+    file: where they are. columns: those of the points, fields that vary before what was kept and derived. Rows are
+    dictionaries of a point's fields and answers; `error` says why a point has none.
     """
 
     def __init__(self, file: str | Path, held: TemporaryDirectory[str] | None = None) -> None:
@@ -35,16 +36,19 @@ class SweepResults:
         self._held = held  # a folder that lives as long as these results
         with self._open() as db:
             self.about: dict[str, str] = dict(db.execute(f"SELECT name, value FROM {ABOUT}"))
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of `points`: fields that vary, what was kept, what was derived."""
-        return tuple(json.loads(self.about["columns"]))
+        try:
+            self.columns: tuple[str, ...] = tuple(map(str, json.loads(self.about["columns"])))
+            self._spec = self.about["spec"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._damaged() from error
 
     @cached_property
     def plan(self) -> Plan:
         """The sweep that the file is of."""
-        return plan_of(self.about["spec"])
+        try:
+            return plan_of(self._spec)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise self._damaged() from error
 
     @property
     def complete(self) -> bool:
@@ -156,6 +160,9 @@ class SweepResults:
             "pareto": self.pareto() if len(self.axes) > 1 else [],
             "errors": self.errors(),
         }
+
+    def _damaged(self) -> LightboundError:
+        return LightboundError("results file", str(self.file), "does not say what it holds", "Run its sweep again.")
 
     def _known(self, what: str, name: str) -> None:
         if name not in (*self.columns, "error", "rowid"):

@@ -31,7 +31,7 @@ from .store import Store, missing
 
 TASK_S = 0.5  # how long a task should take: long against the milliseconds of sending it
 ALONE_S = 2.0  # a sweep that takes no longer is not worth other processes
-PROBE_S = 1.0
+PROBE_S = 0.2  # how long to look before asking for them
 Tell = Callable[[int, int], None]  # points done, of how many
 
 
@@ -110,7 +110,7 @@ class _Run:
                 self.point_s = rows.seconds / len(piece)
             spent += rows.seconds * bool(number)
             short = scheduler is None and (workers == 1 or (self.total - self.done) * self.point_s < ALONE_S)
-            if spent > (PROBE_S if scheduler is None else TASK_S / 5) and not short:
+            if spent > PROBE_S and not short:
                 return False
         return True
 

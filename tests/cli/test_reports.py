@@ -116,3 +116,14 @@ def test_options_of_a_mask_are_given_by_name(run: Run) -> None:
         ran = run("simulate", *base, "--mask", text)
         assert ran.code == 2 and said in ran.err
     assert "has none" in run("simulate", "matmul", "--machine", "h200", "--mask", "window=3").err
+
+
+def test_a_sweep_with_two_goals_draws_its_front(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text(
+        "fixed: {workload: matmul, preset: square_1k, machine: fusemax}\ngrid: {sizes.M: [256, 512, 1K]}\n"
+        "keep: [latency_s, energy_j]\npareto: [min latency_s, max energy_j]\n",
+        encoding="utf-8",
+    )
+    assert run("sweep", "s.yaml", "--processes", "1", "--report", "out.html").code == 0
+    assert "min latency_s, max energy_j</h3>" in Path("out.html").read_text(encoding="utf-8")

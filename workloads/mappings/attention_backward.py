@@ -141,7 +141,7 @@ ASYNC = {
         "FlashAttention-3, arXiv 2407.08608, and Dao-AILab/flash-attention, hopper/flash_bwd_launch_template.h: 128 "
         "keys "
         "by 128 queries for a head dimension of 64, by 80 (causal 64) for 128, two consumer warp groups. A tile costs "
-        "four barriers, five waits for products and one for an exponential"
+        "four barriers, two waits for products, since the others end while another goes on, and one for an exponential"
     ),
     "variant": "recompute",
     "params": {"BR": "where(E > 64, 64, 128)", "BC": "2 * mma_rows", "CONTEXTS": 2},
@@ -149,7 +149,7 @@ ASYNC = {
     "bind": _bind("tensor"),
     "groups": [
         _rows(_PREPARE, "f"),
-        _block([], contexts="CONTEXTS", delay=f"4 * {barrier(256)} + 5 * mma_latency + sfu_latency"),
+        _block([], contexts="CONTEXTS", delay=f"4 * {barrier(256)} + 2 * mma_latency + sfu_latency"),
         _rows(["DQ"], "e"),
     ],
     "masked": _MASKED,

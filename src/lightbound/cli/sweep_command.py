@@ -7,13 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .commands import Format, app
-from .output import check_format, note, publish
-
-Report = Annotated[
-    Path | None,
-    typer.Option("--report", metavar="FILE", help="Write a page (.html), tables (.md) or rows (.csv)."),
-]
+from .commands import Format, Report, app
+from .delivering import check_delivery, deliver
 
 
 @app.command()
@@ -41,17 +36,10 @@ def sweep(
     that fails is kept with its error.
     """
     from .sweeping import results_answer, run
-    from .writing import check_file, write
 
-    check_format(form)
-    if report is not None:
-        check_file("--report", report)
+    check_delivery(form, report)
     found = run(spec, out, scheduler, processes)
-    answer = results_answer(found)
-    if report is not None:
-        write(answer, found.plan.spec.name or "Sweep", report)
-        note(f"Written to {report}")
-    publish(answer, form)
+    deliver(results_answer(found), form, report, found.plan.spec.name or "Sweep")
 
 
 @app.command()
@@ -75,15 +63,8 @@ def results(
     from lightbound.sim.sweep.results import SweepResults
 
     from .sweeping import query_answer, results_answer
-    from .writing import check_file, write
 
-    check_format(form)
-    if report is not None:
-        check_file("--report", report)
+    check_delivery(form, report)
     found = SweepResults(file)
     answer = query_answer(found, query) if query is not None else results_answer(found, best, objective, pareto)
-    if report is not None:
-        write(answer, found.plan.spec.name or "Sweep", report)
-        note(f"Written to {report}")
-    else:
-        publish(answer, form)
+    deliver(answer, form, report, found.plan.spec.name or "Sweep")

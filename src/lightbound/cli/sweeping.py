@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightbound.base.errors import LightboundError
 from lightbound.sim.sweep.results import SweepResults
@@ -15,6 +15,9 @@ from lightbound.sim.sweep.run import sweep
 from .answer import Answer, Block, Table, Text
 from .output import note
 from .progress import tally
+
+if TYPE_CHECKING:
+    from .charts.chart import Picture
 
 SHOWN = 100  # rows of a table; csv and json have all
 
@@ -69,7 +72,13 @@ def results_answer(
     data = {
         **found.to_dict(), "objective": goal or None, "best": top, "pareto_axes": goals or None, "pareto": front
     }  # fmt: skip
-    return Answer(blocks, data, front if pareto is not None or not top else top)
+
+    def pictures() -> Sequence[Picture]:
+        from .charts.frontier import sweep_charts
+
+        return sweep_charts(found, axes)
+
+    return Answer(blocks, data, front if pareto is not None or not top else top, pictures)
 
 
 def query_answer(found: SweepResults, sql: str) -> Answer:
@@ -104,7 +113,7 @@ def _table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
     columns = tuple(rows[0])
     right = {name for name in columns if all(isinstance(row[name], int | float | None) for row in rows)}
     cells = [tuple(_cell(row[name]) for name in columns) for row in rows]
-    return Table(columns, cells, title, frozenset(right))
+    return Table(tuple(map(_cell, columns)), cells, title, frozenset(map(_cell, right)))
 
 
 def _cell(value: Any) -> str:

@@ -110,6 +110,25 @@ def test_a_point_that_fails_is_kept_with_its_error_and_the_others_go_on() -> Non
     assert [one["points"] for one in found.errors()] == [4]
 
 
+def test_a_field_that_a_machine_or_workload_has_not_fails_there_at_once_with_the_error_of_each_point() -> None:
+    many = {"from": 1, "to": 3000, "step": 1}
+    for field, name, others in (
+        ("machine.pe_dim", "machine", ["fusemax", "h200"]), ("sizes.P", "workload", ["fusemax", "matmul"])
+    ):  # fmt: skip
+        fixed = {k: v for k, v in FIXED.items() if k not in (name, "preset")}
+        sizes = {f"sizes.{symbol}": 256 for symbol in "BHEFM"} if name == "machine" else {}
+        found = lb.sweep({"fixed": {**fixed, **sizes}, "grid": {name: others, field: many}})
+        rows = found.query(f"SELECT * FROM points WHERE {name} = ? ORDER BY rowid", (others[1],))
+        assert len(rows) == 3000 and all(row["error"] for row in rows)
+        for row in (rows[0], rows[-1]):
+            with pytest.raises(LightboundError) as caught:
+                if name == "machine":
+                    lb.machine("h200", pe_dim=row["pe_dim"])
+                else:
+                    lb.workload("matmul").with_sizes(P=row["P"])
+            assert row["error"] == str(caught.value)
+
+
 def test_derived_columns_are_formulas_of_fields_and_answers() -> None:
     found = lb.sweep(
         {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -168,6 +170,32 @@ def test_other_columns_or_other_files_are_refused_and_left_as_they_are(tmp_path:
         lb.SweepResults(tmp_path / "nowhere.sqlite")
     with pytest.raises(LightboundError, match="is a folder"):
         lb.sweep(SPEC, tmp_path)
+
+
+def test_a_file_of_results_from_a_stranger_writes_and_reads_nothing_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "found.sqlite"
+    lb.sweep(SPEC, file)
+    with sqlite3.connect(file) as db:
+        spec = json.loads(db.execute("SELECT value FROM about WHERE name = 'spec'").fetchone()[0])
+    spec["spec"]["fixed"]["machine"] = "mine.yaml"
+    spec["spec"]["grid"]["machine.clock"] = ["1 GHz"]
+    for path, text in (
+        ("../../../escaped.yaml", "name: x"),
+        (str(tmp_path / "escaped.yaml"), "name: x"),
+        ("/etc/hosts", None),
+    ):
+        texts = {path: text} if text is not None else {}
+        harmful = {**spec, "texts": texts, "names": {"machine mine.yaml": path}}
+        with sqlite3.connect(file) as db:
+            db.execute("UPDATE about SET value = ? WHERE name = 'spec'", (json.dumps(harmful),))
+        with pytest.raises(LightboundError, match=r"lies outside|does not come"):
+            lb.SweepResults(file).to_dict()
+    assert not (tmp_path / "escaped.yaml").exists() and not Path(tempfile.gettempdir(), "../escaped.yaml").exists()
+    for value in ("{}", "[" * 10_000, "null", "no json"):
+        with sqlite3.connect(file) as db:
+            db.execute("UPDATE about SET value = ? WHERE name = 'spec'", (value,))
+        with pytest.raises(LightboundError):
+            lb.SweepResults(file).to_dict()
 
 
 def test_two_sweeps_into_one_file_leave_no_point_twice(tmp_path: Path) -> None:
