@@ -121,8 +121,8 @@ class Block(BaseModel):
 
 
 class LevelBlock(Block):
-    """``levels.<name>``: storage, outermost level first. Capacity and bandwidth are those of one copy; that of a `cache`
-    is the bandwidth of the way to those who read it, and what comes from outside takes none of it.
+    """``levels.<name>``: storage, outermost level first. Capacity and bandwidth are those of one copy. The bandwidth of
+    a `cache` is that of the way to those who read it: what comes from outside takes none of it.
     """
 
     scope: str | None = None
