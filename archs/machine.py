@@ -309,8 +309,9 @@ class Machine:
     @property
     def quantities(self) -> dict[str, Number]:
         """Names for the formulas of mappings: params, instance axes, `clock`, of every level and unit
-        ``<level>_bytes``, ``<level>_latency`` (in cycles; 0 where none is stated) and ``<level>_rate`` (bytes a cycle of
-        one copy, sustained; infinite where none is stated), ``<unit>_lanes`` and ``<unit>_<axis>``, and `max_blocks` and `max_warps` of an SM where its occupancy states them.
+        ``<level>_bytes``, ``<level>_latency`` (in cycles; 0 where none is stated) and ``<level>_rate`` (bytes a cycle
+        of one copy, sustained; infinite where none is stated), ``<unit>_lanes`` and ``<unit>_<axis>``, and
+        `max_blocks` and `max_warps` of an SM where its occupancy states them.
 
         A unit or level whose name begins with a digit gets a word before it (``unit_2d_lanes``,
         ``level_3_bytes``), since a formula could not hold it otherwise.

@@ -29,17 +29,12 @@ SFU = {"exp": "ex2", "log": "lg2", "rsqrt": "rsqrt", "tanh": "tanh"}
 NOTHING = 1e-6  # of a unit's time: files hold no zeros
 L2_MIB = ("16", "24", "8", "32")  # sizes that lie in the L2 cache of a large GPU and in no first cache, the best first
 LATENCIES = {
-    "ffma_latency": "latency.ffma",
-    "mufu_latency": "latency.ex2",
+    "alu_latency": "latency.ffma",
+    "sfu_latency": "latency.ex2",
     "shuffle_latency": "latency.shuffle",
     "shared_latency": "latency.shared",
     "ldmatrix_latency": "latency.ldmatrix",
     "mma_sync_latency": "latency.mma_sync",
-    "wgmma_n64_latency": "latency.wgmma.n64.1",
-    "wgmma_n128_latency": "latency.wgmma.n128.1",
-    "wgmma_n256_latency": "latency.wgmma.n256.1",
-    "barrier_128_latency": "latency.barrier.128",
-    "barrier_256_latency": "latency.barrier.256",
     "block_gap": "blocks.gap",
 }
 """Params in cycles, for mappings to use, and the figure of each."""
@@ -73,10 +68,24 @@ def machine_document(probe: GpuProbe, name: str = "cuda") -> dict[str, Any]:
         for key, source in LATENCIES.items()
         if (figure := probe.get(source)) is not None
     }
+    params |= _waits(probe)
     head: dict[str, Any] = {"name": name, "title": f"{probe.name}, as probed on {probe.day}"}
     if base is None:
         return whole_machine(probe, head, changes, params, lanes)
     return {**head, "extends": base, "source": f"{probe.stated}.", "params": params, "changes": changes}
+
+
+def _waits(probe: GpuProbe) -> dict[str, Any]:
+    """Params that are differences of figures: what a product takes beyond its work, and a barrier by its threads."""
+    made: dict[str, Any] = {}
+    product, peak = probe.get("latency.wgmma.n128.1"), probe.tensor_peak()
+    if product is not None and peak is not None and product.value > 64 * 128 * 16 / peak.value:
+        made["mma_latency"] = _number(probe, float(f"{product.value - 64 * 128 * 16 / peak.value:.3g}"), product)
+    few, many = probe.get("latency.barrier.128"), probe.get("latency.barrier.256")
+    if few is not None and many is not None and 0 < many.value - few.value < few.value:
+        made["barrier_threads"] = _number(probe, float(f"{128 / (many.value - few.value):.3g}"), many)
+        made["barrier_latency"] = _number(probe, float(f"{2 * few.value - many.value:.3g}"), few)
+    return made
 
 
 def write_machine(probe: GpuProbe, path: Path | None = None) -> Path:
@@ -123,8 +132,9 @@ def _changes(probe: GpuProbe, lanes: Mapping[str, float], states_load: bool) -> 
     if clock is not None:
         put("clock", f"{clock.value / 1e6:.4g} MHz", clock)
     changes |= _power(probe, put, states_load)
-    launch = probe.get("launch.alone")
-    put("launch_latency", None if launch is None else f"{launch.value * 1e6:.3g} us", launch)
+    for path, name in (("launch_latency", "launch.next"), ("graph_launch_latency", "graph.node")):
+        launch = probe.get(name)
+        put(path, None if launch is None else f"{launch.value * 1e6:.3g} us", launch)
     _put_levels(probe, put)
     for unit, costs in (("alu", ALU), ("sfu", SFU)):
         for op, name in costs.items():
@@ -143,13 +153,18 @@ def _changes(probe: GpuProbe, lanes: Mapping[str, float], states_load: bool) -> 
     for unit, peak in (("tensor", probe.tensor_peak()), ("tensor_sync", probe.sync_peak())):
         if peak is not None and unit in lanes:
             put(f"units.{unit}.cost.mac", lanes[unit] / peak.value, peak)
-    for unit, kind in (
-        ("tensor_sync", "sync"),
-        ("tensor", "group2" if probe.get("beside.group2.ffma_8.other_beside") else "sync"),
+    grouped = probe.get("beside.group2.ffma_3.other_beside")
+    for unit, kind, field in (
+        ("tensor_sync", "sync", "blocks.alu"),
+        ("tensor", "group2" if grouped else "sync", "holds.issue" if grouped else "blocks.alu"),
     ):
-        part = probe.blocked(kind)
+        # asynchronous instructions go first, so that moderate work beside them sees what they leave
+        chains = 3 if field == "holds.issue" else 8
+        part = probe.blocked(kind, chains=chains)
+        if field == "holds.issue" and grouped is not None:
+            part = max(0.0, 1 - grouped.value / lanes["alu"])
         part = None if part is None else max(part, NOTHING)
-        put(f"units.{unit}.blocks.alu", part, probe.get(f"beside.{kind}.ffma_8.other_beside"))
+        put(f"units.{unit}.{field}", part, probe.get(f"beside.{kind}.ffma_{chains}.other_beside"))
     return changes
 
 
@@ -170,8 +185,10 @@ def _power(probe: GpuProbe, put: Any, states_load: bool) -> dict[str, Any]:
 
 def _put_levels(probe: GpuProbe, put: Any) -> None:
     clock = probe.clock_hz
-    copy, last = probe.get("copy.1024MiB"), probe.get("chase.512MiB")
-    put("levels.dram.sustained_bandwidth", None if copy is None else f"{copy.value / 1e9:.4g} GB/s", copy)
+    last = probe.get("chase.512MiB")
+    for path, name in (("sustained_bandwidth", "read.1024MiB"), ("sustained_write_bandwidth", "write.1024MiB")):
+        stream = probe.get(name)
+        put(f"levels.dram.{path}", None if stream is None else f"{stream.value / 1e9:.4g} GB/s", stream)
     near = probe.get(*(f"chase.{size}MiB" for size in ("8", "4", "16")))
     for level, chain in (("dram", last), ("l2", near)):
         if chain is not None:

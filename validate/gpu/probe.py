@@ -20,6 +20,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.kernels.cuda.probe import FORMAT
 
 LIMIT_BYTES = 50_000_000
+HEAVY = 0.6  # share of tensor work from which on power is what limits the clock
 FELL = 0.98  # of the highest clock: below it, power is taken to limit
 
 
@@ -121,7 +122,9 @@ class GpuProbe:
             one for name, one in self.figures.items() if name.startswith("clock.tensor.") and name.endswith(".random")
         ]
         points = [(float(np.median(run.detail["per_clock"])) / peak.value, _settled(run)) for run in runs]
-        held = [(share, clock) for share, clock in points if clock < FELL * light.value]
+        # any tensor work lowers the clock by some, and lighter work lets it jump: power is read where work is heavy
+        ceiling = max(clock for _, clock in points)
+        held = [(share, clock) for share, clock in points if clock < FELL * ceiling and share > HEAVY]
         exponent = None
         if len(held) >= 2:
             logs = np.log(np.array(held))

@@ -243,10 +243,11 @@ def _templates(wide: bool) -> dict[str, Any]:
             "facebookresearch/xformers and pytorch, mem_eff_attention/kernel_forward.h: 64 queries by 64 keys for a "
             "head "
             "dimension of 64 and by 128 for 128, warps of 32 x 32, 16 warps on an SM. Scores are scaled before their "
-            "maximum, and maxima and sums of warps meet in shared memory: four more barriers; a maximum by atomic operations "
-            "of every warp along the keys and its way back, the correction by one thread a row, its exponential and "
-            "its way to all, and partial sums to there and back; and a barrier for every 32 along a sum; the latency of L2 before the first product. Operands are "
-            "awaited, since only three stages of 32 are on the way"
+            "maximum, and maxima and sums of warps meet in shared memory: four more barriers; a maximum by atomic "
+            "operations of every warp along the keys and its way back, the correction by one thread a row, its "
+            "exponential and its way to all, and partial sums to there and back; and a barrier for every 32 along a "
+            "sum; the latency of L2 before the first product. Operands are awaited, since only three stages of 32 are "
+            "on the way"
         ),
         "sizes": {"M0": "min(M, where(E > 64, 128, 64))"},
         "params": {
