@@ -206,8 +206,8 @@ class OccupancyBlock(Block):
 
 
 class LoadBlock(Block):
-    """``sustained_load``: how busy which unit is at the sustained clock, how the clock follows that share, and what it is
-    at that share in a shorter run."""
+    """``sustained_load``: how busy which unit is at the sustained clock, how the clock follows that share, and what
+    it is at that share in a shorter run."""
 
     unit: str
     utilization: Factor
