@@ -1,10 +1,10 @@
 """At which clock a group of Einsums runs: the machine's, or a lower one that its units and power allow.
 
-Some units work at a lower clock than the machine's highest (`Unit.sustained_clock_hz`), which then holds for all of it. And a chip
-that is busy draws power with its clock and with the share of cycles in which its hungriest unit works. Where a
-machine states under which load it holds its sustained clock (`archs.machine.SustainedLoad`), the clock of long runs
-follows that share, and that of short ones where their first clock is stated too; where it does not, nothing else limits
-the clock.
+Some units work at a lower clock than the machine's highest (`Unit.sustained_clock_hz`), which then holds for all of
+it. And a chip that is busy draws power with its clock and with the share of cycles in which its hungriest unit works.
+Where a machine states under which load it holds its sustained clock (`archs.machine.SustainedLoad`), the clock of long
+runs follows that share, and that of short ones where their first clock is stated too; where it does not, nothing else
+limits the clock.
 """
 
 from __future__ import annotations

@@ -183,7 +183,8 @@ def _visit(run: _Run, test: dict[str, int], prediction: Prediction | None = None
     schedule = group.schedule
     visits = schedule.tasks * run.blocks.each
     mine = schedule.busiest * run.blocks.each
-    cycles, block_cycles = schedule.epochs * schedule.epoch_cycles / visits, schedule.overhead_cycles
+    cycles = schedule.epochs * schedule.full_epoch_cycles / visits
+    block_cycles = schedule.overhead_cycles
     if schedule.resident > 1 and kernel.groups[number].overhead != 0:
         # Hidden behind other blocks it lengthens visits; but every block has it once, however many visits it makes.
         whole = cycles

@@ -43,18 +43,22 @@ def dealt_resident(times: Times, copies: int, instances: int, speeds: Sequence[f
         for here in left:
             here.extend(islice(waiting, 1))
     since = [0.0] * len(left)
-    events = [(min(here) / speeds[len(here) - 1], number) for number, here in enumerate(left)]
+    # Instances with room take one task at a time, the emptiest first: (when, how many it has then, which).
+    events = [(min(here) / speeds[len(here) - 1], 0, number) for number, here in enumerate(left)]
     heapify(events)
     end = 0.0
     while events:
-        end, number = events[0]
-        done = (end - since[number]) * speeds[len(left[number]) - 1]
-        shortest_here = min(left[number])
-        here = [time - done for time in left[number] if time > shortest_here * (1 + 1e-12)]
-        here.extend(islice(waiting, len(speeds) - len(here)))
+        end, _, number = events[0]
+        here = left[number]
+        done = (end - since[number]) * speeds[len(here) - 1] if here else 0.0
+        here = [time - done for time in here if time - done > 1e-12 * time + 1e-9 * done]
+        more = list(islice(waiting, 1)) if len(here) < len(speeds) else []
+        here += more
         left[number], since[number] = here, end
-        if here:
-            heapreplace(events, (end + min(here) / speeds[len(here) - 1], number))
+        if more and len(here) < len(speeds):
+            heapreplace(events, (end, len(here), number))
+        elif here:
+            heapreplace(events, (end + min(here) / speeds[len(here) - 1], 0, number))
         else:
             heappop(events)
     return end

@@ -127,6 +127,8 @@ class Group(_Document):
     contexts: so many independent contexts of an instance (co-resident blocks, warp groups) contend for its units, each
         going through its epochs in order, `delay` cycles of each epoch on no unit. Throughput is that of the closed
         queueing network, between one context after the other and perfect overlap. 0: the units overlap as slots say.
+        With slots, a context goes through them in order, its units overlap within one; without, it is at one unit at a
+        time.
     overhead: cycles that a task (one iteration of the loops that are dealt `over` instances) takes beside its epochs.
     resident: to how many tasks of an instance at once its contexts belong (co-resident blocks). The others work on
         during the overhead of one, which then is a delay like any other.

@@ -47,6 +47,7 @@ class Schedule:
     instance has `resident` tasks at once. spent: `cycles` by what a context spends them on, at units and otherwise
     (accounts.py). instances: among which the tasks are dealt.
     waited: how many times longer the work on a unit takes since a port that it needs is held (1 where none is).
+    full_epoch_cycles: `epoch_cycles` while an instance has all the tasks that it can have at once.
     """
 
     slots: tuple[dict[str, Number], ...]
@@ -61,6 +62,7 @@ class Schedule:
     spent: dict[str, Number] = field(default_factory=dict)
     instances: Number = 1
     waited: dict[str, Number] = field(default_factory=dict)
+    full_epoch_cycles: Number = 0
 
     @property
     def busy(self) -> dict[str, Number]:
@@ -115,6 +117,7 @@ def make_schedule(
     spent = _spent_in_slots(slots)
     waited: dict[str, Number] = {}
     ramp: Number = 0
+    tail: Number = 0
     spent["waiting"] = sum(waits.values(), 0)
     if group.contexts != 0:
         at_once = _demands(machine, slots, mine)
@@ -133,6 +136,7 @@ def make_schedule(
         behind = hidden * tasks / epochs
         wide = {name: demands.pop(name) for name in _shared_levels(machine, demands, instances)}
         least = maximum(0, *at_once.values(), *(awaited + beside.pop(name) for name, awaited in wide.items()))
+        total = mine * least if ordered else total  # several contexts are in different slots at once
         if wide:
             path, rate = _path(machine)
             over = {name: machine.level(name).shared_rate_bytes_per_s / rate for name in wide}
@@ -140,7 +144,7 @@ def make_schedule(
             part = {name: evaluate(group.awaits.get(name, 0), nests.environment) for name in wide}
             demands[path] = sum((over[name] * read[name] * part[name] for name in wide), 0)
             beside[path] = sum((over[name] * read[name] * (1 - part[name]) for name in wide), 0)
-        wanted = [Port(*(_padded(part, demands) for part in (port.held, port.needed)), ordered) for port in ports]
+        wanted = [Port(_padded(port.held, demands), _padded(port.needed, demands), ordered) for port in ports]
         turn = partial(
             rounds, list(demands.values()), delay=delay + behind, beside=list(beside.values()), ports=wanted,
             least=least,
@@ -148,11 +152,13 @@ def make_schedule(
         cycle, stays = turn(contexts=contexts)
         waited = dict(zip(demands, stretches(list(demands.values()), contexts, cycle, wanted), strict=True))
         # tasks that do not fill the last round of an instance run among fewer
+        full = cycle
         last = where(resident > 1, busiest % maximum(resident, 1), 0)
         if np.any(np.asarray(last) > 0):
             fewer, _ = turn(contexts=maximum(1, contexts * last / maximum(resident, 1)))
             cycle = where(last > 0, ((busiest - last) * cycle + last * fewer) / busiest, cycle)
         waits["contention"] = maximum(0, mine * cycle - total)
+        tail = waits["contention"] - maximum(0, mine * full - total)
         own = maximum(0, *(demand + other for demand, other in zip(demands.values(), beside.values(), strict=True)))
         steady = maximum(own, least)
         alone = sum(demands.values(), 0) + delay + behind
@@ -169,6 +175,7 @@ def make_schedule(
                 reads = read_s[level] * clock * evaluate(part, nests.environment)
                 waits[f"{level} reads"] = spent[level] = reads
     epoch_cycles = (total + sum(waits.values(), 0)) / mine
+    full_epoch_cycles = epoch_cycles - tail / mine
     if np.any(np.asarray(ramp) > 0):
         waits["ramp"] = ramp
         spent["waiting"] = spent.get("waiting", 0) + ramp
@@ -177,8 +184,9 @@ def make_schedule(
         spent["overhead"] = spent.get("overhead", 0) + busiest * overhead
     cycles = total + sum(waits.values(), 0)
     return Schedule(
-        slots, waits, cycles, epochs, tasks, busiest, epoch_cycles, overhead, resident, spent, instances, waited
-    )
+        slots, waits, cycles, epochs, tasks, busiest, epoch_cycles, overhead, resident, spent, instances, waited,
+        full_epoch_cycles,
+    )  # fmt: skip
 
 
 def _spent_in_slots(slots: tuple[dict[str, Number], ...]) -> dict[str, Number]:
@@ -265,7 +273,7 @@ def _path(machine: Machine) -> tuple[str, Number]:
 
 def _shared_levels(machine: Machine, demands: Mapping[str, Number], instances: Number) -> list[str]:
     """Levels that all instances share, through a cache to which each has a path of its own. With many instances none of
-    them waits for another one at a level until it is full: it bounds the flow, and the path is what contexts contend for.
+    them waits for another one at a level until it is full: it bounds the flow, and contexts contend for the path.
     """
     if not any(level.cache and level.bandwidth_bytes_per_s is not None for level in machine.levels):
         return []

@@ -45,7 +45,7 @@ def tile(case: Case, capability: int) -> Tile:
             return tile_of(64, 64, 4, 3, 1) if few else tile_of(128, 64, 4, 2, 1)
         return tile_of(128, 64, 8, 2, 1)
     if dim <= 64:
-        return tile_of(128, 64, 4, 3)
+        return tile_of(128, 64, 8 if case.options.get("mask") == "window" else 4, 3)
     if dim <= 128:
         return tile_of(128, 64, 8, 2)
     return tile_of(64, 32, 4, 2)

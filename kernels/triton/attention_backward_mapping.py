@@ -102,7 +102,7 @@ def _of_keys(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]:
     blocks = resident(code.registers, tile.warps, shared)
     count = shape.blocks(shape.keys, bk, shape.heads_kv)
     sharing = -(-shape.keys // bk)
-    delay, overhead = _waits(shape, code, tile, (bk, bq), (2, 2), far_part(count, blocks, sharing))
+    delay, overhead = _waits(shape, code, tile, (bk, bq), (2, 2), (count, blocks, sharing))
     half = {"for": "m", "tile": "min(BC, 64)"}  # a matrix instruction takes 64 keys
     return {
         "source": "kernels/triton/device/attention_backward.py",
@@ -143,7 +143,7 @@ def _of_queries(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]
     blocks = resident(code.registers, tile.warps, shared)
     count = shape.blocks(shape.queries, bq, shape.heads)
     sharing = -(-shape.queries // bq) * shape.group
-    delay, overhead = _waits(shape, code, tile, (bq, bk), (2, 1), far_part(count, blocks, sharing))
+    delay, overhead = _waits(shape, code, tile, (bq, bk), (2, 1), (count, blocks, sharing))
     half = {"for": "p", "tile": "min(BR, 64)"}
     return {
         "source": "kernels/triton/device/attention_backward.py",
@@ -183,10 +183,16 @@ def _masked(blocks: str) -> Mapping[str, Any]:
 
 
 def _waits(
-    shape: Shape, code: Code, tile: Tile, kept_by_walked: tuple[int, int], products: tuple[int, int], far: float
+    shape: Shape,
+    code: Code,
+    tile: Tile,
+    kept_by_walked: tuple[int, int],
+    products: tuple[int, int],
+    crowd: tuple[int, int, float],
 ) -> tuple[float, float]:
     """Cycles that no unit works for a block: of an iteration, and of a block beside them. products: how many of an
-    iteration are waited for, and how many are not.
+    iteration are waited for, and how many are not. crowd: blocks, how many a processor holds, and how many want the
+    same tiles.
     """
     kept, walked = kept_by_walked
     awaited, behind = products
@@ -196,6 +202,9 @@ def _waits(
     work = (3 + behind + 8) * scores + code.others * groups
     one = kept * walked * shape.dim / 2048
     made = Products((one,) * awaited, (one,) * behind, shape.dim)
+    pairs = shape.pairs * shape.group if products == (2, 2) else shape.pairs
+    visits = max(1.0, pairs / (shape.keys if products == (2, 2) else shape.queries) / walked)
+    far = far_part(*crowd, visits, code.chain + made.cycles)
     fetched = load(walked * row, far) if tile.stages <= 2 else 0.0
     delay = iteration(code, work, groups, 8 * scores, made, fetched)
-    return delay, block(code, (load(2 * kept * row, 1.0), load(walked * row, far)), made)
+    return delay, block(code, (load(2 * kept * row, 1.0), load(walked * row, far)), made, fetched)

@@ -58,7 +58,7 @@ def part(launch: Compiled) -> Block:
 def merge(launch: Compiled) -> Block:
     """decode_merge: a few partial sums at a time."""
     at = launch.constants
-    return Block(4, values=2 * at["TOGETHER"] * at["DIM"], reduced=(at["DIM"] if at["TOGETHER"] > 1 else 0, 0))
+    return Block(4, packed=2 * at["TOGETHER"] * at["DIM"], reduced=(at["DIM"] if at["TOGETHER"] > 1 else 0, 0))
 
 
 def row_products(launch: Compiled) -> Block:

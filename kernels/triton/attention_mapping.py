@@ -148,8 +148,10 @@ def _waits(shape: Shape, code: Code, tile: Tile, blocks: int) -> tuple[float, fl
     sharing = -(-shape.queries // bq) * shape.group
     if shape.window:
         sharing = min(sharing, ((shape.before + bk) / bq + 1) * shape.group)
-    far = far_part(shape.blocks(shape.queries, bq, shape.heads), blocks, sharing)
+    count = shape.blocks(shape.queries, bq, shape.heads)
+    visits = max(1.0, shape.pairs / shape.queries / bk)
+    far = far_part(count, blocks, sharing, visits, code.chain + products.cycles)
     row = shape.dim * shape.word_bytes
     fetched = load(bk * row, far) if tile.stages <= 2 else 0.0
     delay = iteration(code, alu + sfu, groups, sfu, products, fetched)
-    return delay, block(code, (load(bq * row, 1.0), load(bk * row, far)), products)
+    return delay, block(code, (load(bq * row, 1.0), load(bk * row, far)), products, fetched)

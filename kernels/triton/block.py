@@ -15,7 +15,8 @@ class Product:
     """A product of matrices: `rows` x `summed` by `summed` x `columns`.
 
     left, right: names of the operands; one that is neither streamed nor resident is computed by the block. keeps: its
-    sums live over the turns of the loop. lanes: by multiply-adds of FP32 lanes, not by matrix instructions.
+    sums live over the turns of the loop. onto: it adds to the sums of another. lanes: by multiply-adds of FP32 lanes,
+    not by matrix instructions.
     """
 
     rows: int
@@ -25,24 +26,30 @@ class Product:
     right: str
     keeps: bool = False
     lanes: bool = False
+    onto: bool = False
 
 
 @dataclass(frozen=True)
 class Block:
     """A block of threads.
 
-    products: of one turn of the loop, in order. streamed: operands that are loaded anew in every turn. resident: those
-    loaded once before it. made: computed operands that come from no product and so lie in no product's layout.
-    descriptors: loads go through tensor descriptors where the target has them. vectors: lengths of vectors of 32 bits
-    that are streamed beside operands; without products, that rows are reduced to and stored. values: elements beside
-    the products that live at once as FP32; packed: elements that live as words. reduced: rows that are reduced, and
-    columns that lie side by side; 0 columns where every warp has some of each row. stored: elements of the result
-    tile, in words.
+    products: of one turn of the loop, in order. streamed: operands that are loaded anew in every turn; of these, `read`
+    are computed with too, and `turned` are multiplied from the left along their rows. resident: those loaded once
+    before it. made: computed operands that come from no product and so lie in no product's layout. descriptors: loads
+    go through tensor descriptors where the target has them. vectors: lengths of vectors of 32 bits that are streamed
+    beside operands; without products, that rows are reduced to and stored.
+
+    values: elements beside the products that live at once as FP32; packed: elements that live as words. reduced: rows
+    that are reduced, and columns that lie side by side; 0 columns where every warp has some of each row. aligned: words
+    that divide the length of rows in memory, and so the vectors in which they are loaded. beside: vectors as long as a
+    row that it is computed with. stored: elements of the result tile, in words.
     """
 
     word_bytes: int
     products: Sequence[Product] = ()
     streamed: Sequence[str] = ()
+    read: Sequence[str] = ()
+    turned: Sequence[str] = ()
     resident: Sequence[str] = ()
     made: Sequence[str] = ()
     descriptors: bool = False
@@ -50,6 +57,8 @@ class Block:
     values: int = 0
     packed: int = 0
     reduced: tuple[int, int] = (0, 0)
+    aligned: int = 16
+    beside: int = 0
     stored: int = 0
 
     def elements(self, operand: str) -> int:

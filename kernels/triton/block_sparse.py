@@ -124,8 +124,10 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
     sizes = (size, at.constants["BLOCK_K"], at.constants["BLOCK_K"])
     sources = [described(one[None], count, constants["TMA"]) for one, count in zip((q, k, v), sizes, strict=True)]
 
+    forward: Any = block_sparse_forward
+
     def run() -> None:
-        block_sparse_forward[(rows, heads)](
+        forward[(rows, heads)](
             *sources, out, offsets, untested, columns, positions, scale, tokens, tokens,
             **with_options(constants, at.warps, at.stages),
         )  # fmt: skip
@@ -198,7 +200,7 @@ def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
     test = (620 if _flags(case)["MOVED"] else 220) * keys // 128 - 2 * size * keys // (32 * at.warps)
     serial = keys >= 128 and (engine or at.stages == 2)
     # of its stages one holds where keys are, which come with those that follow: tiles never have more than two
-    loop = Loop(255, STRAIGHT[128 if dim > 64 else 64], test, serial, engine, at.stages - 2)
+    loop = Loop(255, STRAIGHT[128 if dim > 64 else 64], test, serial, engine, at.stages - 2, tables=3)
     mapping, stated = fused(loop, size, keys, dim, at.warps, at.stages, WORD_BYTES[case.dtype], capability)
     sizes = {"B": case.sizes["B"], "H": case.sizes["H"], "E": dim, "F": dim, "P": tokens, "M": tokens}
     return [Launch("attention", sizes, mapping, stated, seen, word_bytes=WORD_BYTES[case.dtype])]

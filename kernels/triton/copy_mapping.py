@@ -10,17 +10,23 @@ _WORDS = {"lanes": ["n", "r"]}
 CASCADE = "Y[r,n] = X[r,n]\n"
 
 
-def copied(rows: int, columns: int, of_block: int, warps: int, word_bytes: int, integers: float) -> Launch:
+def copied(
+    rows: int, columns: int, of_block: int, warps: int, word_bytes: int, integers: float, registers: int, loads: int = 1
+) -> Launch:
     """A launch that copies rows of so many words, `of_block` of them a block of threads.
 
-    integers: instructions on whole numbers for each word that is moved (places, comparisons).
+    integers: instructions on whole numbers for each word that is moved (places, comparisons). registers: of a thread.
+    loads: how many a thread awaits one after the other.
     """
+    room = f"floor(registers_bytes / 4 / (8 * ceil_div({registers}, 8) * 32 * {warps}))"
     mapping: dict[str, Any] = {
         "source": (
             "kernels/triton/device: every thread reads a vector and writes it. 500 cycles to start a block and 900 "
             "until its last stores are out, as for elementwise functions"
         ),
-        "params": {"CONTEXTS": f"max(1, min(max_blocks, max_warps // {warps}, ceil_div(ceil_div(R, {of_block}), sm)))"},
+        "params": {
+            "CONTEXTS": f"max(1, min(max_blocks, max_warps // {warps}, {room}, ceil_div(ceil_div(R, {of_block}), sm)))"
+        },
         "bind": [
             {"einsums": ["Y"], "unit": "alu", "space": _WORDS},
             {"einsums": ["Y"], "unit": "alu", "space": _WORDS, "implied": {"imad": integers}},
@@ -30,7 +36,7 @@ def copied(rows: int, columns: int, of_block: int, warps: int, word_bytes: int, 
                 "einsums": ["Y"],
                 "nest": [{"for": "r", "tile": of_block, "over": "sm"}],
                 "contexts": "CONTEXTS",
-                "delay": "500 + 900 + dram_latency",
+                "delay": f"500 + 900 + {loads} * dram_latency",
                 "awaits": ["dram", "l2"],
             }
         ],

@@ -12,6 +12,7 @@ from typing import Any
 
 from .attention_blocks import merge, part
 from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor, with_options
+from .decode_mapping import split
 from .float64 import attention
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 
@@ -152,8 +153,12 @@ def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
     sizes = {
         "B": case.sizes["B"], "H": case.sizes["H"], "G": _rows(case), "E": dim, "F": dim, "M": case.sizes["M"],
     }  # fmt: skip
-    stated = {"M0": keys, "M1": part_keys(case, at) // keys, "CTAS": RESIDENT, "ROWS": _padded(case)}
-    return [Launch("attention_decode", sizes, "split_kv", stated, word_bytes=WORD_BYTES[case.dtype])]
+    word_bytes, tiles_of_part = WORD_BYTES[case.dtype], part_keys(case, at) // keys
+    if capability == 90:
+        mapping = split(_rows(case), _padded(case), keys, tiles_of_part, dim, at.warps, at.stages, word_bytes)
+        return [Launch("attention_decode", sizes, mapping, word_bytes=word_bytes)]
+    stated = {"M0": keys, "M1": tiles_of_part, "CTAS": RESIDENT, "ROWS": _padded(case)}
+    return [Launch("attention_decode", sizes, "split_kv", stated, word_bytes=word_bytes)]
 
 
 def _case(batch: int, heads: int, group: int, cache: int, dtype: str = "bf16", dim: int = 128, **more: int) -> Case:

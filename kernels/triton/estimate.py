@@ -10,6 +10,7 @@ number of others that is assumed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .block import Block, Product
@@ -17,6 +18,8 @@ from .occupancy import LIMITS, resident
 
 OTHERS = {"sm_80": 24, "sm_90": 24, "sm_100": 16, "gfx942": 40}  # indices, bounds, running values: assumed
 ROWS = 8  # those of a kernel without products
+NUMBERS = 4  # and where it computes
+FURTHER = 6  # of a second vector beside rows, or the numbers of a function: assumed
 COPY_REGISTERS = 2  # a 64-bit address
 COPY_BYTES = 16  # of one cp.async of a thread
 MBARRIER = 8
@@ -65,52 +68,72 @@ def _asynchronous(block: Block, target: str, warps: int) -> bool:
 def _shared_bytes(block: Block, target: str, warps: int, stages: int) -> int:
     size = {name: block.word_bytes * block.elements(name) for name in (*block.streamed, *block.resident)}
     overlapped = _asynchronous(block, target, warps)
+    exchanged = list(_exchanged(block, target, warps).values())
     held = sum(size[name] for name in block.resident) if target != "gfx942" else 0
     if stages > 1:
-        held += sum(size[name] for name in block.streamed) * (stages if overlapped else stages - 1)
+        held += sum(size[name] * _buffers(block, name, target, warps, stages) for name in block.streamed)
         held += 4 * sum(block.vectors) * (stages - 1) if block.products and target != "gfx942" else 0
+        # Sums in tensor memory are waited for at the end of a turn, so its operands are all there at once.
+        held += sum(exchanged) if target == "sm_100" and overlapped else _passing(block, size, target, warps)
     elif overlapped:
-        held += sum(size[name] for name in block.streamed)
+        held += sum(size[name] for name in block.streamed) + sum(exchanged)
     elif target == "gfx942":  # each is written, read into fragments and gone
-        held += max(size.values(), default=0)
+        held = max([*size.values(), *exchanged], default=0)
     else:
-        held += max(
-            (sum(size[name] for name in {one.left, one.right} & {*block.streamed}) for one in block.products), default=0
-        )
-    exchanged = [block.word_bytes * one for one in _exchanged(block, target, warps)]
-    if target == "gfx942" and stages == 1:
-        held = max(held, *exchanged, 0)
-    else:
-        held += sum(exchanged) if overlapped else max(exchanged, default=0)
+        held += _most_at_once(block, size, _exchanged(block, target, warps))
     held += _barriers(block, target, warps, stages) * MBARRIER
     scratch = block.word_bytes * block.stored if block.products and target != "gfx942" else 0
     return max(held + _across_warps(block, target, warps), scratch)
 
 
-def _exchanged(block: Block, target: str, warps: int) -> list[int]:
-    """Elements of computed operands that pass through shared memory."""
+def _buffers(block: Block, name: str, target: str, warps: int, stages: int) -> int:
+    """Buffers of an operand that comes by: one less than stages, and one more where instructions read it later."""
+    if name in block.turned and target == "sm_80":
+        return 0  # it waits in registers
+    return stages if _asynchronous(block, target, warps) and name not in block.read else stages - 1
+
+
+def _most_at_once(block: Block, size: Mapping[str, int], exchanged: Mapping[str, int]) -> int:
+    """Bytes of operands from the first product that takes them to the last, without a pipeline."""
+    uses = {name: [at for at, one in enumerate(block.products) if name in (one.left, one.right)] for name in size}
+    most = 0
+    for at, one in enumerate(block.products):
+        here = sum(size[name] for name in block.streamed if uses[name][0] <= at <= uses[name][-1])
+        most = max(most, here + sum(exchanged.get(name, 0) for name in (one.left, one.right)))
+    return most
+
+
+def _passing(block: Block, size: Mapping[str, int], target: str, warps: int) -> int:
+    """The most bytes that pass through shared memory at one product: computed operands, and turned ones at the first."""
+    exchanged = _exchanged(block, target, warps)
+    turned = {name: size[name] for name in block.turned} if target == "sm_80" else {}
+    return max((sum(exchanged.get(name, 0) + turned.pop(name, 0) for name in (one.left, one.right)) for one in block.products), default=0)
+
+
+def _exchanged(block: Block, target: str, warps: int) -> dict[str, int]:
+    """Bytes of computed operands that pass through shared memory."""
     known = {*block.streamed, *block.resident}
     found = {}
     chain = block.products[-1] if len(block.products) > 1 else None
     for one in block.products:
         how = instruction(one, target, warps)
         if one.right not in known:
-            found[one.right] = one.summed * one.columns
+            found[one.right] = block.word_bytes * one.summed * one.columns
         # A warp that has whole rows of what it computed multiplies them at once. Products that feed each other split
         # their rows among warps only where the last has no more columns than rows.
-        apart = one.left in block.made and how in ("mma", "mfma", "lanes")
+        apart = one.left in block.made and how != "tcgen05"
         apart |= how == "mma" and chain is not None and chain.rows < chain.columns
         apart |= how == "mma" and one.rows < 16 * warps
         apart |= how == "mfma" and 32 < one.rows < 32 * warps  # fewer rows are computed by every warp
         if one.left not in known and apart:
-            found[one.left] = one.rows * one.summed
-    return list(found.values())
+            found[one.left] = block.word_bytes * one.rows * one.summed
+    return found
 
 
 def _barriers(block: Block, target: str, warps: int, stages: int) -> int:
     count = 0
     if target == "sm_100":
-        products = sum(instruction(one, target, warps) == "tcgen05" for one in block.products)
+        products = sum(instruction(one, target, warps) == "tcgen05" and not one.onto for one in block.products)
         count += 2 * products if stages > 1 else min(products, 1)
     if block.descriptors and target in ("sm_90", "sm_100"):
         # Those of what is loaded before the loop are gone by then; without a pipeline, one at a time is enough.
@@ -123,9 +146,28 @@ def _across_warps(block: Block, target: str, warps: int) -> int:
     rows, columns = block.reduced
     if block.products:
         return rows * 4 * (warps // 4 - 1) if _tensor_columns(block, target, warps) and warps > 4 else 0
-    vectors = LIMITS[target].lanes * COPY_BYTES // block.word_bytes  # that a warp loads side by side
-    sharing = min(warps, -(-columns // vectors)) if columns else warps
-    return 4 * max(rows * sharing if sharing > 1 else 0, *block.vectors, 0)
+    lanes = LIMITS[target].lanes
+    vector = _vector(block, rows * columns, target, warps)
+    sharing = _sharing(block, target, warps)
+    found = [rows * sharing if sharing > 1 else 0, *block.vectors]
+    # A vector beside the rows is loaded in a layout of its own, and passes into that of the rows unless they are alike.
+    alike = vector == min(COPY_BYTES // block.word_bytes, max(1, columns // (warps * lanes))) and sharing == warps
+    if block.beside and columns and not alike:
+        found.append(columns * block.word_bytes // 4)
+    return 4 * max(found)
+
+
+def _vector(block: Block, elements: int, target: str, warps: int) -> int:
+    """Words that a thread loads at once."""
+    each = max(1, elements // (warps * LIMITS[target].lanes))
+    return min(COPY_BYTES // block.word_bytes, block.aligned, each)
+
+
+def _sharing(block: Block, target: str, warps: int) -> int:
+    """Warps that have some of each row."""
+    rows, columns = block.reduced
+    across = LIMITS[target].lanes * _vector(block, rows * columns, target, warps)
+    return min(warps, -(-columns // across)) if columns else warps
 
 
 def _tensor_columns(block: Block, target: str, warps: int) -> int:
@@ -144,31 +186,54 @@ def _tensor_columns(block: Block, target: str, warps: int) -> int:
 
 def _registers(block: Block, target: str, warps: int, stages: int) -> int:
     threads = warps * LIMITS[target].lanes
+    live = (block.values + block.packed * block.word_bytes / 4) / threads
+    if not block.products:
+        return round(_of_rows(block, live, target, warps))
     known = {*block.streamed, *block.resident}
-    live = block.values + block.packed * block.word_bytes / 4
     fragments: list[float] = []
+    whole = 0.0
     for one in block.products:
         how = instruction(one, target, warps)
-        live += one.rows * one.columns
+        live += 0 if one.onto else one.rows * one.columns / threads
         # A product's operand is made while the sums of the one before are still needed; with more than two, the last
         # takes the registers of what it was made of.
         if one.left not in known and (len(block.products) <= 2 or one is not block.products[-1]):
-            live += one.rows * one.summed * block.word_bytes / 4
+            live += one.rows * one.summed * block.word_bytes / 4 / threads
         if how in ("mma", "mfma"):
             down, across = _warp_grid(block, one, how, warps)
             step = min(one.summed, 32 // block.word_bytes) if how == "mma" else one.summed
             each = (one.rows / down + one.columns / across) * step * block.word_bytes / 4 / LIMITS[target].lanes
             fragments += [each] if how == "mfma" else [each, each]
-    at_once = 1 if target == "gfx942" else 2  # those that are multiplied, and the next
-    copied = sum(block.word_bytes * block.elements(name) for name in block.streamed)
+            if how == "mma" and one.right not in known and one.right not in block.made:  # it is read whole
+                whole += one.columns / across * one.summed * block.word_bytes / 4 / LIMITS[target].lanes
+    # Those that are multiplied, and the next; all of a long turn where there are registers enough.
+    at_once = 2 if target != "gfx942" else 1 if len(fragments) <= 2 else len(fragments)
+    others = OTHERS[target] + live + whole + sum(sorted(fragments)[-at_once:])
+    return round(others + _moving(block, target, threads, stages))
+
+
+def _moving(block: Block, target: str, threads: int, stages: int) -> float:
+    """Registers of a thread for what is on the way: addresses of copies, or the words themselves."""
+    words = {name: block.word_bytes * block.elements(name) / 4 / threads for name in block.streamed}
     if target == "gfx942":
-        moving = copied / 4 / threads if stages > 1 else 0.0  # on the way through registers
-    elif block.descriptors and target != "sm_80":
-        moving = 0.0
-    else:
-        moving = COPY_REGISTERS * copied / COPY_BYTES / threads
-    others = OTHERS[target] if block.products else ROWS
-    return round(others + live / threads + sum(sorted(fragments)[-at_once:]) + moving)
+        return sum(words.values()) if stages > 1 else 0.0
+    if block.descriptors and target != "sm_80":
+        return 0.0
+    passing = sum(words[name] for name in block.turned) if target == "sm_80" else 0.0
+    return passing * (stages - 1) + COPY_REGISTERS * 4 * (sum(words.values()) - passing) / COPY_BYTES
+
+
+def _of_rows(block: Block, live: float, target: str, warps: int) -> float:
+    """Registers of a thread without products: what is live, addresses of loads, sums of the rows that it has."""
+    rows, columns = block.reduced
+    threads = warps * LIMITS[target].lanes
+    summed = 1.25 * rows * _sharing(block, target, warps) / warps if columns else 0.0
+    if block.values:
+        vector = _vector(block, block.values, target, warps)
+        address = 1 if vector > 1 else 2  # vectors are reached from one address
+        loads = address / vector + block.beside * block.word_bytes / COPY_BYTES
+        live += NUMBERS + loads * block.values / threads + FURTHER * max(0, block.beside - 1)
+    return ROWS + max(live, summed)
 
 
 def _warp_grid(block: Block, product: Product, how: str, warps: int) -> tuple[int, int]:

@@ -34,7 +34,8 @@ DEPENDENT = 4.16  # of an instruction that needs the result of the one before
 GAP = 412  # from the end of a block to the start of the next in its place
 SHARED_CYCLES, L2_CYCLES, DRAM_CYCLES = 23, 282, 689  # latencies
 COPY_BYTES = 128  # a cycle, of copies that threads issue: shared memory takes so much
-ARRIVE_BYTES = 64  # a cycle, from the L2 cache to a processor
+ARRIVE_BYTES = 64  # a cycle, from the L2 cache to a processor, of copies that threads issue
+ENGINE_CYCLES, ENGINE_BYTES = 460, 109  # of the memory engine, from the L2 cache: 469 for 1 KiB, 760 for 32 KiB
 TOP = 25  # instructions of a loop before its first matrix instruction
 
 
@@ -43,7 +44,8 @@ class Loop:
     """What the code of a kernel says about its loop: registers of a thread; instructions of a thread before and after
     the loop (`straight`), and of a tested visit beside the tests of scores (`test`); whether ptxas waits for each
     matrix instruction before the next (`serial`), and whether the memory engine brings tiles (`engine`). Of the
-    stages of its pipeline, `ahead` hold no tiles but where these are.
+    stages of its pipeline, `ahead` hold no tiles but where these are. Before the first keys, a block awaits `tables`
+    loads one after the other.
     """
 
     registers: int
@@ -52,6 +54,7 @@ class Loop:
     serial: bool = False
     engine: bool = False
     ahead: int = 0
+    tables: int = 0
 
 
 def resident(registers: int, warps: int, shared_bytes: int) -> int:
@@ -70,6 +73,7 @@ def hopper(
     shared = word_bytes * dim * (q_tile + 2 * stages * kv_tile)
     waits = _visit(loop, q_tile, kv_tile, dim, warps, stages, word_bytes)
     start = GAP + DEPENDENT * loop.straight + DRAM_CYCLES  # queries
+    start += loop.tables * L2_CYCLES
     start += L2_CYCLES + word_bytes * dim * kv_tile / ARRIVE_BYTES  # the first keys
     return {
         "source": source,
@@ -150,14 +154,18 @@ def _visit(loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int, stages: 
         waits = chain + scores + weighted - hidden + top + copied
         after = 0.0
     else:
-        # copies are issued, and the loop begins anew, while the last products with values are on their way
-        after = groups * dim / 2 + MATRIX
+        # copies are issued, and the loop begins anew, while the products with values are on their way
+        after = groups * (q_tile // 64 // groups) * (kv_tile // 16) * dim / 2 + MATRIX
         waits = MATRIX + chain + max(0.0, top + copied - after)
     if loop.engine:  # it says that keys, and later that values, have arrived; a barrier before it may fill their places
         waits += 2 * SHARED_CYCLES + BARRIER[warps]
-    if stages - loop.ahead == 2:  # keys are asked for at the end of one visit and needed at the start of the next
-        issued = copied or after
-        waits += max(0.0, L2_CYCLES + tile / ARRIVE_BYTES - issued)
+    if stages - loop.ahead == 2:  # what one visit asks for at its end the next one needs at its start
+        if loop.engine:
+            arrived = BARRIER[warps] + ENGINE_CYCLES + tile / ENGINE_BYTES
+            waits += max(0.0, arrived - max(after, top))
+        else:  # keys and values are awaited together
+            arrived = BARRIER[warps] + L2_CYCLES + 2 * tile / ARRIVE_BYTES
+            waits += max(0.0, arrived - max(after, top + copied))
     return waits
 
 

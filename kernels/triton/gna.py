@@ -123,15 +123,18 @@ def prepare(case: Case, at: Tile, device: str, seed: int) -> Call:
     if device == "cpu":
         constants["PTX"] = 0  # the interpreter knows no PTX
     numbers = _arguments(case)
+    forward: Any = gna_forward
     scale = math.log2(math.e) / math.sqrt(dim)
 
     q_size, kv_size = (math.prod(one) for one in shapes(at))
     tma = constants["TMA"]
     sizes = (q_size, kv_size, kv_size)
-    sources = [described(one[None], size, tma) for one, size in zip((queries, keys, values), sizes, strict=True)]
+    sources: list[Any] = [
+        described(one[None], size, tma) for one, size in zip((queries, keys, values), sizes, strict=True)
+    ]
 
     def run() -> None:
-        gna_forward[(tiles_of_queries, heads)](
+        forward[(tiles_of_queries, heads)](
             *sources, out, scale, **numbers, **with_options(constants, at.warps, at.stages)
         )
 

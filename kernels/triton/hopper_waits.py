@@ -61,6 +61,11 @@ class Products:
         return self.behind[-1] * self.alone
 
     @property
+    def cycles(self) -> float:
+        """All of an iteration."""
+        return sum(self.awaited) + sum(self.behind)
+
+    @property
     def alone(self) -> float:
         """How much longer a product from registers takes with one warp group."""
         return ALONE[min(256, max(64, 1 << (int(self.columns) - 1).bit_length()))]
@@ -71,15 +76,21 @@ def load(size_bytes: float, far: float = 0.0) -> float:
     return ENGINE + far * FAR + size_bytes / RATE
 
 
-def far_part(blocks: int, resident: int, sharing: float) -> float:
-    """The part of awaited tiles that come from memory; `sharing` blocks want the same ones.
+def far_part(blocks: int, resident: int, sharing: float, visits: float, visit: float) -> float:
+    """The part of awaited tiles that come from memory. `sharing` blocks want the same tiles, one after the other in
+    `visits` of at least `visit` cycles.
 
-    Blocks that start together walk the same tiles in step, and one that waits for memory does so for all; those that
-    share a processor take turns, and the later one hits the cache. In later waves blocks start one by one: the first
-    one of those that share a tile finds it in memory.
+    The first of them waits for memory. The next one began a little later and finds tiles in the cache, so that it comes
+    nearer with every visit; once it is as near as the latency of memory they walk in step, and wait for the same.
+    Blocks that start together do so from the beginning, but those that share a processor take turns, and only one of
+    them is the first.
     """
     each = -(-blocks // PROCESSORS)
-    return max(1 / each if each <= resident else 0.0, 1 / max(sharing, 1.0))
+    if each <= resident:
+        return 1 / each
+    later = visits * visit / PROCESSORS  # between starts: as many blocks at once as are resident take so much longer
+    count = max(1, round(sharing))
+    return sum(max(0.0, 1 - number * later / FAR / visits) for number in range(count)) / count
 
 
 def iteration(code: Code, work: float, groups: int, sfu: float, products: Products, fetched: float) -> float:
@@ -97,8 +108,9 @@ def iteration(code: Code, work: float, groups: int, sfu: float, products: Produc
     return max(0.0, chain - BEHIND - work + waits + last - products.behind[-1] + slower)
 
 
-def block(code: Code, first: Sequence[float], products: Products) -> float:
+def block(code: Code, first: Sequence[float], products: Products, fetched: float) -> float:
     """Cycles of a block beside its iterations: it starts, awaits what it keeps and then its first tiles (`first`: each
-    from request to arrival), and at the end the last product and its stores.
+    from request to arrival), and at the end its stores. The last iteration awaits no tiles.
     """
-    return NEXT + code.start + sum(first) + products.last + WGMMA + code.end + NEAR
+    early = max(0.0, ASKED + fetched - max(products.last, BEHIND)) if fetched else 0.0
+    return NEXT + code.start + sum(first) + WGMMA + code.end + NEAR - early

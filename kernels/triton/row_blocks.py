@@ -22,37 +22,56 @@ def sum_parts(launch: Compiled) -> Block:
 def kept(launch: Compiled) -> Block:
     """Rows that stay in registers, with vectors as long as a row beside them."""
     rows, columns = launch.constants["ROWS"], launch.constants["BLOCK"]
-    vectors = len({"w", "c"} & set(launch.signature))
-    return Block(launch.word_bytes, values=rows * columns, packed=vectors * columns, reduced=(rows, columns))
+    return Block(
+        launch.word_bytes,
+        values=rows * columns,
+        reduced=(rows, columns),
+        aligned=launch.constants["ALIGN"],
+        beside=len({"w", "c"} & set(launch.signature)),
+    )
 
 
 def walked(launch: Compiled) -> Block:
-    """A row that is read twice: running values of each lane, one or two, and what is read."""
+    """A row that is read twice: one or two running values of each lane."""
     columns = launch.constants["BLOCK"]
     running = 1 if launch.function.startswith("rms") else 2
-    return Block(launch.word_bytes, values=(running + 1) * columns, reduced=(1, columns))
+    return Block(
+        launch.word_bytes,
+        values=running * columns,
+        reduced=(1, columns),
+        aligned=launch.constants["ALIGN"],
+        beside=min(1, len({"w", "c"} & set(launch.signature))),
+    )
 
 
 def elementwise(launch: Compiled) -> Block:
-    """Elements of one or two tensors."""
-    tensors = 1 if launch.constants["OP"] == 0 else 2
-    return Block(launch.word_bytes, values=tensors * launch.constants["BLOCK"])
+    """Elements of one tensor or two: words that wait to be added, or numbers of which a function is computed."""
+    size = launch.constants["BLOCK"]
+    if launch.constants["OP"] == 0:
+        return Block(launch.word_bytes, values=size, beside=2)
+    return Block(launch.word_bytes, packed=2 * size)
 
 
 def prefixes(launch: Compiled) -> Block:
     """A chunk of a scan: a triangle of weights by the values."""
     chunk, width, exact = launch.constants["C"], launch.constants["BE"], bool(launch.constants["EXACT"])
     made = Product(chunk, width, chunk, "weights", "v", lanes=exact)
-    word = 4 if exact else launch.word_bytes
+    scores = (chunk,) * 3 if launch.word_bytes == 4 else ()  # in three layouts; shorter words are not copied by themselves
     return Block(
-        word, (made,), streamed=("v",), made=("weights",), values=chunk * (chunk + width), reduced=(chunk, chunk)
+        4 if exact else launch.word_bytes,
+        (made,),
+        streamed=("v",),
+        made=("weights",),
+        vectors=scores,
+        values=chunk * (chunk + width),
+        reduced=(chunk, chunk),
     )
 
 
 def segments(launch: Compiled) -> Block:
     """The state of a segment: weighted sums over chunks."""
     chunk, width = launch.constants["C"], launch.constants["BE"]
-    return Block(launch.word_bytes, values=2 * chunk * width, reduced=(width, 0))
+    return Block(launch.word_bytes, values=chunk * width, packed=chunk * width, reduced=(width, 0))
 
 
 def _linear(launch: Compiled) -> tuple[int, int, int, bool]:
@@ -67,10 +86,13 @@ def linear_walk(launch: Compiled) -> Block:
         (
             Product(chunk, chunk, deep, "q", "k", lanes=exact),
             Product(chunk, wide, chunk, "scores", "v", lanes=exact),
-            Product(chunk, wide, deep, "q", "state", lanes=exact),
+            Product(chunk, wide, deep, "q", "state", lanes=exact, onto=True),
             Product(deep, wide, chunk, "k", "faded", keeps=True, lanes=exact),
         ),
         streamed=("q", "k", "v"),
+        read=("v",),
+        turned=("k",),
+        made=("faded",),
     )
 
 
@@ -79,8 +101,15 @@ def linear_states(launch: Compiled) -> Block:
     chunk, deep, wide, exact = _linear(launch)
     made = Product(deep, wide, chunk, "k", "faded", keeps=True, lanes=exact)
     values = chunk * wide * launch.word_bytes // 4
-    stored = deep * wide * 4 // launch.word_bytes  # in FP32
-    return Block(launch.word_bytes, (made,), streamed=("k",), vectors=(values,), stored=stored)
+    return Block(
+        launch.word_bytes,
+        (made,),
+        streamed=("k",),
+        turned=("k",),
+        made=("faded",),
+        vectors=(values,),
+        stored=deep * wide * 4 // launch.word_bytes,  # in FP32
+    )
 
 
 def reorder(launch: Compiled) -> Block:
@@ -94,5 +123,10 @@ def sort_segments(launch: Compiled) -> Block:
     """Comparisons of a part's rows with all of a segment, then a copy."""
     at = launch.constants
     copied = 2 * at["PART"] * at["DIM"]
-    compared = at["SEGMENT"] * at["PART"] // 32  # a warp compares with all of the segment, a row at a time
-    return Block(launch.word_bytes, values=compared, packed=copied + copied // 2, vectors=(at["SEGMENT"],))
+    return Block(
+        launch.word_bytes,
+        packed=copied + copied // 2,
+        reduced=(at["PART"], at["SEGMENT"]),
+        aligned=1,
+        vectors=(at["SEGMENT"],),
+    )

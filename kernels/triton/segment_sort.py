@@ -22,9 +22,9 @@ def tile(case: Case, capability: int) -> Tile:
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:
-    """Others: fewer rows, more rows."""
+    """Others: fewer rows, more warps."""
     segment = case.options["segment"]
-    return [Tile({"PART": min(rows, segment)}, warps, 1) for rows, warps in ((32, 4), (128, 8), (64, 8))]
+    return [Tile({"PART": min(rows, segment)}, warps, 1) for rows, warps in ((32, 4), (64, 8))]
 
 
 def _constants(case: Case, at: Tile) -> dict[str, Any]:
@@ -80,11 +80,16 @@ def compiled(case: Case, at: Tile) -> Sequence[Compiled]:
 
 
 def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
-    """A copy of keys and values, and in every row its comparisons with the segment: three instructions each."""
+    """A copy of keys and values, and in every row its comparisons with the segment.
+
+    Counted in the code for sm_90: 6.5 instructions for a pair of a row and one of its segment; at a head dimension of
+    64 two threads do each. A thread awaits importance, then keys, then values.
+    """
     dim, segment = case.sizes["E"], case.options["segment"]
     rows = 2 * case.sizes["B"] * case.sizes["H"] * case.sizes["N"]
     part = at.constants["PART"]
-    return [copied(rows, dim, 2 * part, at.warps, WORD_BYTES[case.dtype], 3 * segment / (2 * dim))]
+    integers = 6.5 * segment / (2 * dim) * (2 if dim <= 64 else 1)
+    return [copied(rows, dim, 2 * part, at.warps, WORD_BYTES[case.dtype], integers, 128, loads=3)]
 
 
 def _case(heads: int, tokens: int, segment: int = 256, dtype: str = "bf16", dim: int = 128) -> Case:

@@ -41,8 +41,11 @@ class Point:
 
     @property
     def key(self) -> str:
-        """A short hash of all that the compiler sees."""
-        told = json.dumps([self.target, asdict(self.launch)], sort_keys=True)
+        """A short hash of what is compiled: types, constants, warps, stages. Sizes that are arguments are no part of
+        it, nor whether 16 divides them.
+        """
+        seen = {name: value for name, value in asdict(self.launch).items() if name != "divisible"}
+        told = json.dumps([self.target, seen], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

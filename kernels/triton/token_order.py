@@ -88,7 +88,8 @@ def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
     """A copy, padding included."""
     grid, shape = _shapes(case)
     rows = case.sizes["B"] * case.sizes["H"] * len(tile_order(grid, shape))
-    return [copied(rows, case.sizes["E"], math.prod(shape), at.warps, WORD_BYTES[case.dtype], INTEGERS)]
+    registers = 56 + 56 * (case.sizes["E"] > 64)  # of the code for sm_90: 101 to 122 where rows are longer
+    return [copied(rows, case.sizes["E"], math.prod(shape), at.warps, WORD_BYTES[case.dtype], INTEGERS, registers)]
 
 
 def _case(heads: int, grid: list[int], shape: list[int], dtype: str = "bf16", dim: int = 128, **more: int) -> Case:
