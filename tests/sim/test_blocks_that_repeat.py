@@ -36,7 +36,7 @@ def _busy(again: bool, slices: int, heads: int = 132, engine: str = "analytical"
 def test_what_every_slice_repeats_is_done_as_often_as_there_are_slices(slices: int) -> None:
     once, again = _busy(False, slices), _busy(True, slices)
     assert again.busy_s["tensor"] == pytest.approx(slices * once.busy_s["tensor"])
-    assert again.busy_s["alu"] == once.busy_s["alu"]
+    assert again.busy_s["alu"] == pytest.approx(once.busy_s["alu"])
 
 
 def test_slices_of_few_heads_repeat_side_by_side() -> None:
@@ -68,21 +68,30 @@ def test_a_walk_of_few_heads_is_as_long_as_its_chain_and_segments_cut_it() -> No
             lb.simulate(lb.workload("lightning_attention", **sizes), "h200", "walk_tensor").groups[0].compute_s
         )
 
-    assert seconds(8, 65536) == pytest.approx(seconds(32, 65536), rel=0.05)  # 64 blocks fit as 16 do
+    assert seconds(8, 65536) == pytest.approx(seconds(32, 65536), rel=0.12)  # 64 blocks fit as 16 do
     assert seconds(8 * 8, 65536 // 8) < seconds(8, 65536) / 6
 
 
-def test_prefix_averages_of_many_heads_come_near_the_bandwidth_of_memory() -> None:
+def test_chunks_that_are_loaded_ahead_spare_a_scan_the_wait_for_them() -> None:
     work = lb.workload("prefix_attention", B=32, H=8, N=8192, E=64, N0=64, I=64)
-    prediction = lb.simulate(work, "h200", "walk_tensor")
-    assert prediction.compulsory_bytes / prediction.latency_s > 0.7 * 4.08e12
+    stated = work.method.mappings["walk_tensor"]
+
+    def seconds(stages: int) -> float:
+        mapping = {**stated, "params": {**stated["params"], "STAGES": stages}}
+        return float(lb.simulate(work, "h200", mapping).latency_s)
+
+    chunks = 8192 // 64
+    assert seconds(2) - seconds(3) > chunks * 348e-9  # of memory, for each chunk of a block's chain
 
 
 @pytest.mark.parametrize("name", ["softmax", "layernorm", "rmsnorm"])
-@pytest.mark.parametrize("mapping", ["kept", "walked"])
-def test_rows_are_read_once_and_written_once_where_the_cache_holds_them(name: str, mapping: str) -> None:
-    prediction = lb.simulate(lb.workload(name, R=4096, N=8192), "h200", mapping)
-    assert prediction.traffic_bytes["dram"] == pytest.approx(prediction.compulsory_bytes, rel=0.01)
+def test_rows_that_are_kept_are_read_once_and_walked_ones_as_the_cache_holds_them(name: str) -> None:
+    def read(mapping: str, columns: int) -> float:
+        prediction = lb.simulate(lb.workload(name, R=4096, N=columns), "h200", mapping)
+        return float(prediction.traffic_bytes["dram"] / prediction.compulsory_bytes)
+
+    assert read("kept", 8192) == pytest.approx(1, rel=0.01)
+    assert 1 < read("walked", 1024) < 1.1 < read("walked", 65536) < 1.5  # of a row, read twice and written once
 
 
 def test_products_by_groups_of_warps_are_faster_than_by_single_warps_and_below_the_peak() -> None:
