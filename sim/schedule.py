@@ -7,7 +7,7 @@ of tasks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -134,7 +134,7 @@ def make_schedule(
             beside[level] = read + stored - awaited
         delay = evaluate(group.delay, nests.environment)
         behind = hidden * tasks / epochs
-        wide = {name: demands.pop(name) for name in _shared_levels(machine, demands, instances)}
+        wide = {name: demands.pop(name) for name in _shared_levels(machine, demands, instances, group.settles)}
         least = maximum(0, *at_once.values(), *(awaited + beside.pop(name) for name, awaited in wide.items()))
         total = mine * least if ordered else total  # several contexts are in different slots at once
         if wide:
@@ -271,13 +271,16 @@ def _path(machine: Machine) -> tuple[str, Number]:
     return cache.name, cache.bandwidth_bytes_per_s
 
 
-def _shared_levels(machine: Machine, demands: Mapping[str, Number], instances: Number) -> list[str]:
+def _shared_levels(
+    machine: Machine, demands: Mapping[str, Number], instances: Number, settles: Collection[str]
+) -> list[str]:
     """Levels that all instances share, through a cache to which each has a path of its own. With many instances none of
-    them waits for another one at a level until it is full: it bounds the flow, and contexts contend for the path.
+    them waits for another one at a level until it is full: it bounds the flow, and contexts contend for the path. But
+    not where blocks end when their stores are done: equal ones begin and end together, and write all at once.
     """
     if not any(level.cache and level.bandwidth_bytes_per_s is not None for level in machine.levels):
         return []
-    if not np.all(np.asarray(instances) > 1):
+    if settles or not np.all(np.asarray(instances) > 1):
         return []
     return [level.name for level in machine.levels if level.scope is None and level.name in demands]
 
