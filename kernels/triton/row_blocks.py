@@ -56,7 +56,9 @@ def prefixes(launch: Compiled) -> Block:
     """A chunk of a scan: a triangle of weights by the values."""
     chunk, width, exact = launch.constants["C"], launch.constants["BE"], bool(launch.constants["EXACT"])
     made = Product(chunk, width, chunk, "weights", "v", lanes=exact)
-    scores = (chunk,) * 3 if launch.word_bytes == 4 else ()  # in three layouts; shorter words are not copied by themselves
+    scores = (
+        (chunk,) * 3 if launch.word_bytes == 4 else ()
+    )  # in three layouts; shorter words are not copied by themselves
     return Block(
         4 if exact else launch.word_bytes,
         (made,),
