@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .block import Block, Product
-from .occupancy import LIMITS, resident
+from .occupancy import KIB, LIMITS, resident
 
 OTHERS = {"sm_80": 24, "sm_90": 24, "sm_100": 16, "gfx942": 40}  # indices, bounds, running values: assumed
 ROWS = 8  # those of a kernel without products
@@ -75,8 +75,8 @@ def _shared_bytes(block: Block, target: str, warps: int, stages: int) -> int:
     held = sum(size[name] for name in block.resident) if target != "gfx942" else 0
     if stages > 1:
         held += sum(size[name] * _buffers(block, name, target, warps, stages) for name in block.streamed)
-        beside = [*block.vectors, 1] if block.looked_up and stages > 2 else block.vectors
-        held += 4 * sum(beside) * _ahead(block, stages) if block.products and target != "gfx942" else 0
+        if block.products and target != "gfx942":
+            held += _beside(block, target, overlapped, stages)
         # Sums in tensor memory are waited for at the end of a turn, so its operands are all there at once.
         held += sum(exchanged) if target == "sm_100" and overlapped else _passing(block, size, target, warps)
     elif overlapped:
@@ -96,6 +96,16 @@ def _buffers(block: Block, name: str, target: str, warps: int, stages: int) -> i
         return 0  # it waits in registers
     ahead = _ahead(block, stages) + _again(block, name, target)
     return ahead + 1 if _asynchronous(block, target, warps) and name not in block.read else ahead
+
+
+def _beside(block: Block, target: str, overlapped: bool, stages: int) -> int:
+    """Bytes of vectors that come by, and of the number that tells where a tile lies."""
+    vectors = 4 * sum(block.vectors) * _ahead(block, stages)
+    if not block.looked_up or stages < 3:
+        return vectors
+    if target == "sm_90" and overlapped:  # one stands before what wgmma reads, which begins at multiples of a KiB
+        return KIB + (4 if vectors else 0)
+    return vectors + 4
 
 
 def _again(block: Block, name: str, target: str) -> int:
