@@ -36,7 +36,7 @@ def walk(launch: Compiled, queries: int, keys: int, vectors: Sequence[int] = ())
 def forward(launch: Compiled) -> Block:
     """attention_forward."""
     block = walk(launch, launch.constants["BLOCK_Q"], launch.constants["BLOCK_K"])
-    return replace(block, hidden=bool(launch.constants["CAUSAL"]))
+    return replace(block, hidden=bool(launch.constants["CAUSAL"] or launch.constants["RAGGED"]))
 
 
 def boxes(launch: Compiled) -> Block:
@@ -62,7 +62,9 @@ def part(launch: Compiled) -> Block:
 def merge(launch: Compiled) -> Block:
     """decode_merge: a few partial sums at a time."""
     at = launch.constants
-    return Block(4, packed=2 * at["TOGETHER"] * at["DIM"], reduced=(at["DIM"] if at["TOGETHER"] > 1 else 0, 0))
+    dim, together = at["DIM"], at["TOGETHER"]
+    shared = dim * min(together, launch.warps) // launch.warps if together > 1 else 0
+    return Block(4, packed=2 * together * dim, reduced=(shared, 0))
 
 
 def row_products(launch: Compiled) -> Block:
@@ -105,6 +107,6 @@ def of_queries(launch: Compiled) -> Block:
         streamed=("k", "v"),
         resident=("q", "upper"),
         descriptors=launch.descriptors,
-        hidden=bool(launch.constants["CAUSAL"]),
+        hidden=bool(launch.constants["CAUSAL"] or launch.constants["RAGGED"]),
         stored=queries * dim,
     )

@@ -86,6 +86,8 @@ def _shared_bytes(block: Block, target: str, warps: int, stages: int) -> int:
     else:
         held += _most_at_once(block, size, _exchanged(block, target, warps))
     held += _barriers(block, target, warps, stages) * MBARRIER
+    if target == "sm_100" and overlapped and not any(one.keeps for one in block.products):
+        held += block.word_bytes * block.stored // 4  # a turn's results leave tensor memory in four parts
     scratch = block.word_bytes * block.stored if block.products and target != "gfx942" else 0
     return max(held + _across_warps(block, target, warps), scratch)
 

@@ -67,6 +67,7 @@ def prefixes(launch: Compiled) -> Block:
         vectors=scores,
         values=chunk * (chunk + width),
         reduced=(chunk, chunk),
+        stored=chunk * width,
     )
 
 
