@@ -43,14 +43,14 @@ def boxes(launch: Compiled) -> Block:
     """gna_forward: tiles of a grid of three axes."""
     at = launch.constants
     queries, keys = at["Q0"] * at["Q1"] * at["Q2"], at["K0"] * at["K1"] * at["K2"]
-    return replace(walk(launch, queries, keys), values=queries * keys if at["PTX"] else 0)  # how far they are apart
+    return replace(walk(launch, queries, keys), values=queries * keys)  # how far they are apart
 
 
 def chosen(launch: Compiled) -> Block:
     """block_sparse_forward."""
     at = launch.constants
     places = (at["BLOCK_K"],) if at["CAUSAL"] and at["MOVED"] else ()
-    apart = at["BLOCK"] * at["BLOCK_K"] if at["CAUSAL"] else 0
+    apart = at["BLOCK"] * at["BLOCK_K"]
     return replace(walk(launch, at["BLOCK"], at["BLOCK_K"], places), looked_up=True, values=apart)
 
 

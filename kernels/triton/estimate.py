@@ -23,7 +23,7 @@ NUMBERS = 4  # and where it computes
 FURTHER = 6  # of a second vector beside rows, or the numbers of a function: assumed
 HIDDEN = 8  # what tells which scores are hidden, where nothing else stands in for it: assumed
 VECTOR = 4  # of a vector beside the products: assumed
-COPY_REGISTERS = 2  # a 64-bit address
+COPY_REGISTERS = {"sm_80": 2, "sm_90": 1, "sm_100": 1}  # a 64-bit address, or what it adds to a uniform register
 COPY_BYTES = 16  # of one cp.async of a thread
 MBARRIER = 8
 
@@ -250,7 +250,12 @@ def _registers(block: Block, target: str, warps: int, stages: int) -> int:
     if target == "gfx942":
         at_once = len(fragments) if len(fragments) > 3 else max(1, len(fragments) - 1)
         live += HIDDEN * block.hidden
-    others = OTHERS[target] + live + whole + sum(sorted(fragments, reverse=True)[:at_once])
+    others = (
+        OTHERS[target if _tensor_columns(block, target, warps) or target != "sm_100" else "sm_90"]
+        + live
+        + whole
+        + sum(sorted(fragments, reverse=True)[:at_once])
+    )
     beside = VECTOR * len(block.vectors) if target != "gfx942" else 0
     return round(others + beside + _moving(block, target, threads, stages))
 
@@ -263,7 +268,7 @@ def _moving(block: Block, target: str, threads: int, stages: int) -> float:
     if block.descriptors and target != "sm_80":
         return 0.0
     passing = sum(words[name] for name in block.turned) if target == "sm_80" else 0.0
-    return passing * (stages - 1) + COPY_REGISTERS * 4 * (sum(words.values()) - passing) / COPY_BYTES
+    return passing * (stages - 1) + COPY_REGISTERS[target] * 4 * (sum(words.values()) - passing) / COPY_BYTES
 
 
 def _of_rows(block: Block, live: float, target: str, warps: int) -> float:

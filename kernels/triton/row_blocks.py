@@ -65,7 +65,7 @@ def prefixes(launch: Compiled) -> Block:
         streamed=("v",),
         made=("weights",),
         vectors=scores,
-        values=chunk * (chunk + width),
+        values=2 * chunk * (chunk + width),  # weights and sums, of this chunk and of all before it
         reduced=(chunk, chunk),
         stored=chunk * width,
     )
@@ -74,7 +74,7 @@ def prefixes(launch: Compiled) -> Block:
 def segments(launch: Compiled) -> Block:
     """The state of a segment: weighted sums over chunks."""
     chunk, width = launch.constants["C"], launch.constants["BE"]
-    return Block(launch.word_bytes, values=chunk * width, packed=chunk * width, reduced=(width, 0))
+    return Block(launch.word_bytes, values=chunk * width, packed=chunk * width, reduced=(width, 0), beside=1)
 
 
 def _linear(launch: Compiled) -> tuple[int, int, int, bool]:
