@@ -48,7 +48,7 @@ def tile(case: Case, capability: int) -> Tile:
         return tile_of(128, 64, 8 if case.options.get("mask") == "window" else 4, 3)
     if dim <= 128:
         return tile_of(128, 64, 8, 2)
-    return tile_of(64, 32, 4, 2)
+    return tile_of(64, 32, 8, 2)
 
 
 def tiles(case: Case, capability: int) -> Sequence[Tile]:

@@ -28,6 +28,11 @@ NAME = "attention_backward"
 ROWS = 64  # rows of a block of the first kernel
 
 
+def _warps_of_rows(tile: Tile) -> int:
+    """Warps of a block of row_products: four, or as many as the others' where four spill, on Ampere."""
+    return 4 if tile.constants["TMA"] else tile.warps
+
+
 def _tile(keys: tuple[int, int], queries: tuple[int, int], warps: int, stages: int, tma: int) -> Tile:
     """Queries by keys of the kernel of keys, and of that of queries."""
     names = ("BQ", "BK", "QQ", "QK")
@@ -112,7 +117,7 @@ def launcher(shape: Shape, tile: Tile, given: tuple[Any, ...], made: tuple[Any, 
     by_queries = described(q, qq, tma), described(k, qk, tma), described(v, qk, tma), described(upper, qq, tma)
     rows, scale = logsumexp.numel(), shape.dim**-0.5
     how: dict[str, Any] = {"num_warps": tile.warps, "num_stages": tile.stages}
-    of_rows: dict[str, Any] = {"DIM": shape.dim, "BLOCK": ROWS, "num_warps": 4}
+    of_rows: dict[str, Any] = {"DIM": shape.dim, "BLOCK": ROWS, "num_warps": _warps_of_rows(tile)}
     of_keys, of_queries = _keys_constants(shape, tile), _queries_constants(shape, tile)
     heads, heads_kv = shape.batch * shape.heads, shape.batch * shape.heads_kv
     grids = (
@@ -186,7 +191,7 @@ def compiled(case: Case, tile: Tile) -> Sequence[Compiled]:
             signature={"out": word, "upper": word, "products": "*fp32", "rows": "i32"},
             constants={"DIM": shape.dim, "BLOCK": ROWS},
             divisible=("out", "upper", "products"),
-            warps=4,
+            warps=_warps_of_rows(tile),
             stages=3,
         ),
         one("keys_gradient", (bq, bk), ("dk", "dv"), "heads_kv", _keys_constants(shape, tile)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .block import Block, Product
 from .kernel import Compiled
@@ -34,20 +35,23 @@ def walk(launch: Compiled, queries: int, keys: int, vectors: Sequence[int] = ())
 
 def forward(launch: Compiled) -> Block:
     """attention_forward."""
-    return walk(launch, launch.constants["BLOCK_Q"], launch.constants["BLOCK_K"])
+    block = walk(launch, launch.constants["BLOCK_Q"], launch.constants["BLOCK_K"])
+    return replace(block, hidden=bool(launch.constants["CAUSAL"] or launch.constants["RAGGED"]))
 
 
 def boxes(launch: Compiled) -> Block:
     """gna_forward: tiles of a grid of three axes."""
     at = launch.constants
-    return walk(launch, at["Q0"] * at["Q1"] * at["Q2"], at["K0"] * at["K1"] * at["K2"])
+    queries, keys = at["Q0"] * at["Q1"] * at["Q2"], at["K0"] * at["K1"] * at["K2"]
+    return replace(walk(launch, queries, keys), values=queries * keys)  # how far they are apart
 
 
 def chosen(launch: Compiled) -> Block:
     """block_sparse_forward."""
     at = launch.constants
     places = (at["BLOCK_K"],) if at["CAUSAL"] and at["MOVED"] else ()
-    return walk(launch, at["BLOCK"], at["BLOCK_K"], places)
+    apart = at["BLOCK"] * at["BLOCK_K"]
+    return replace(walk(launch, at["BLOCK"], at["BLOCK_K"], places), looked_up=True, values=apart)
 
 
 def part(launch: Compiled) -> Block:
@@ -58,7 +62,9 @@ def part(launch: Compiled) -> Block:
 def merge(launch: Compiled) -> Block:
     """decode_merge: a few partial sums at a time."""
     at = launch.constants
-    return Block(4, packed=2 * at["TOGETHER"] * at["DIM"], reduced=(at["DIM"] if at["TOGETHER"] > 1 else 0, 0))
+    dim, together = at["DIM"], at["TOGETHER"]
+    shared = dim * min(together, launch.warps) // launch.warps if together > 1 else 0
+    return Block(4, packed=2 * together * dim, reduced=(shared, 0))
 
 
 def row_products(launch: Compiled) -> Block:
@@ -75,8 +81,8 @@ def of_keys(launch: Compiled) -> Block:
         launch.word_bytes,
         products=(
             Product(keys, queries, dim, "k", "q", lanes=exact),
-            Product(keys, dim, queries, "weights", "upper", keeps=True, lanes=exact),
             Product(keys, queries, dim, "v", "upper", lanes=exact),
+            Product(keys, dim, queries, "weights", "upper", keeps=True, lanes=exact),
             Product(keys, dim, queries, "of_scores", "q", keeps=True, lanes=exact),
         ),
         streamed=("q", "upper"),
@@ -101,5 +107,6 @@ def of_queries(launch: Compiled) -> Block:
         streamed=("k", "v"),
         resident=("q", "upper"),
         descriptors=launch.descriptors,
+        hidden=bool(launch.constants["CAUSAL"] or launch.constants["RAGGED"]),
         stored=queries * dim,
     )

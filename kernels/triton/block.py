@@ -34,10 +34,11 @@ class Block:
     """A block of threads.
 
     products: of one turn of the loop, in order. streamed: operands that are loaded anew in every turn; of these, `read`
-    are computed with too, and `turned` are multiplied from the left along their rows. resident: those loaded once
-    before it. made: computed operands that come from no product and so lie in no product's layout. descriptors: loads
-    go through tensor descriptors where the target has them. vectors: lengths of vectors of 32 bits that are streamed
-    beside operands; without products, that rows are reduced to and stored.
+    are computed with too, and `turned` are multiplied from the left along their rows; looked_up: where they lie is
+    loaded a turn before. hidden: scores are hidden within the loop, and lie in another layout before. resident:
+    operands loaded once before it. made: computed operands that come from no product and so lie in no product's layout.
+    descriptors: loads go through tensor descriptors where the target has them. vectors: lengths of vectors of 32 bits
+    that are streamed beside operands; without products, that rows are reduced to and stored.
 
     values: elements beside the products that live at once as FP32; packed: elements that live as words. reduced: rows
     that are reduced, and columns that lie side by side; 0 columns where every warp has some of each row. aligned: words
@@ -50,6 +51,8 @@ class Block:
     streamed: Sequence[str] = ()
     read: Sequence[str] = ()
     turned: Sequence[str] = ()
+    looked_up: bool = False
+    hidden: bool = False
     resident: Sequence[str] = ()
     made: Sequence[str] = ()
     descriptors: bool = False

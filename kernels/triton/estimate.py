@@ -10,17 +10,20 @@ number of others that is assumed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .block import Block, Product
-from .occupancy import LIMITS, resident
+from .occupancy import KIB, LIMITS, resident
 
 OTHERS = {"sm_80": 24, "sm_90": 24, "sm_100": 16, "gfx942": 40}  # indices, bounds, running values: assumed
 ROWS = 8  # those of a kernel without products
 NUMBERS = 4  # and where it computes
 FURTHER = 6  # of a second vector beside rows, or the numbers of a function: assumed
-COPY_REGISTERS = 2  # a 64-bit address
+HIDDEN = 8  # what tells which scores are hidden, where nothing else stands in for it: assumed
+VECTOR = 4  # of a vector beside the products: assumed
+COPY_REGISTERS = {"sm_80": 2, "sm_90": 1, "sm_100": 1}  # a 64-bit address, or what it adds to a uniform register
 COPY_BYTES = 16  # of one cp.async of a thread
 MBARRIER = 8
 
@@ -72,7 +75,8 @@ def _shared_bytes(block: Block, target: str, warps: int, stages: int) -> int:
     held = sum(size[name] for name in block.resident) if target != "gfx942" else 0
     if stages > 1:
         held += sum(size[name] * _buffers(block, name, target, warps, stages) for name in block.streamed)
-        held += 4 * sum(block.vectors) * (stages - 1) if block.products and target != "gfx942" else 0
+        if block.products and target != "gfx942":
+            held += _beside(block, target, overlapped, stages)
         # Sums in tensor memory are waited for at the end of a turn, so its operands are all there at once.
         held += sum(exchanged) if target == "sm_100" and overlapped else _passing(block, size, target, warps)
     elif overlapped:
@@ -82,6 +86,8 @@ def _shared_bytes(block: Block, target: str, warps: int, stages: int) -> int:
     else:
         held += _most_at_once(block, size, _exchanged(block, target, warps))
     held += _barriers(block, target, warps, stages) * MBARRIER
+    if target == "sm_100" and overlapped and not any(one.keeps for one in block.products):
+        held += block.word_bytes * block.stored // 4  # a turn's results leave tensor memory in four parts
     scratch = block.word_bytes * block.stored if block.products and target != "gfx942" else 0
     return max(held + _across_warps(block, target, warps), scratch)
 
@@ -90,24 +96,52 @@ def _buffers(block: Block, name: str, target: str, warps: int, stages: int) -> i
     """Buffers of an operand that comes by: one less than stages, and one more where instructions read it later."""
     if name in block.turned and target == "sm_80":
         return 0  # it waits in registers
-    return stages if _asynchronous(block, target, warps) and name not in block.read else stages - 1
+    ahead = _ahead(block, stages) + _again(block, name, target)
+    return ahead + 1 if _asynchronous(block, target, warps) and name not in block.read else ahead
+
+
+def _beside(block: Block, target: str, overlapped: bool, stages: int) -> int:
+    """Bytes of vectors that come by, and of the number that tells where a tile lies."""
+    vectors = 4 * sum(block.vectors) * _ahead(block, stages)
+    if not block.looked_up or stages < 3:
+        return vectors
+    if target == "sm_90" and overlapped:  # one stands before what wgmma reads, which begins at multiples of a KiB
+        return KIB + (4 if vectors else 0)
+    return vectors + 4
+
+
+def _again(block: Block, name: str, target: str) -> int:
+    """1 where the memory engine's buffer is still read by a later product, in tensor memory, of the turn before."""
+    return int(block.descriptors and target == "sm_100" and sum(name in (o.left, o.right) for o in block.products) > 1)
+
+
+def _ahead(block: Block, stages: int) -> int:
+    """Turns that loads are ahead of their use: one less where they wait for another load."""
+    return stages - 2 if block.looked_up and stages > 2 else stages - 1
 
 
 def _most_at_once(block: Block, size: Mapping[str, int], exchanged: Mapping[str, int]) -> int:
     """Bytes of operands from the first product that takes them to the last, without a pipeline."""
-    uses = {name: [at for at, one in enumerate(block.products) if name in (one.left, one.right)] for name in size}
+    uses: dict[tuple[str, int], list[int]] = {}  # a product along other sums takes a copy in another layout
+    for at, one in enumerate(block.products):
+        for name in {one.left, one.right} & {*block.streamed}:
+            uses.setdefault((name, one.summed), []).append(at)
+    first = {name: min(at[0] for (used, _), at in uses.items() if used == name) for name, _ in uses}
     most = 0
     for at, one in enumerate(block.products):
-        here = sum(size[name] for name in block.streamed if uses[name][0] <= at <= uses[name][-1])
+        here = sum(size[name] for (name, _), till in uses.items() if first[name] <= at <= till[-1])
         most = max(most, here + sum(exchanged.get(name, 0) for name in (one.left, one.right)))
     return most
 
 
 def _passing(block: Block, size: Mapping[str, int], target: str, warps: int) -> int:
-    """The most bytes that pass through shared memory at one product: computed operands, and turned ones at the first."""
+    """The most bytes that pass through shared memory at a product: computed operands, turned ones at their first."""
     exchanged = _exchanged(block, target, warps)
     turned = {name: size[name] for name in block.turned} if target == "sm_80" else {}
-    return max((sum(exchanged.get(name, 0) + turned.pop(name, 0) for name in (one.left, one.right)) for one in block.products), default=0)
+    return max(
+        (sum(exchanged.get(name, 0) + turned.pop(name, 0) for name in (one.left, one.right)) for one in block.products),
+        default=0,
+    )
 
 
 def _exchanged(block: Block, target: str, warps: int) -> dict[str, int]:
@@ -123,7 +157,7 @@ def _exchanged(block: Block, target: str, warps: int) -> dict[str, int]:
         # their rows among warps only where the last has no more columns than rows.
         apart = one.left in block.made and how != "tcgen05"
         apart |= how == "mma" and chain is not None and chain.rows < chain.columns
-        apart |= how == "mma" and one.rows < 16 * warps
+        apart |= how == "mma" and (one.rows < 16 * warps or block.hidden)
         apart |= how == "mfma" and 32 < one.rows < 32 * warps  # fewer rows are computed by every warp
         if one.left not in known and apart:
             found[one.left] = block.word_bytes * one.rows * one.summed
@@ -137,7 +171,8 @@ def _barriers(block: Block, target: str, warps: int, stages: int) -> int:
         count += 2 * products if stages > 1 else min(products, 1)
     if block.descriptors and target in ("sm_90", "sm_100"):
         # Those of what is loaded before the loop are gone by then; without a pipeline, one at a time is enough.
-        count += len(block.streamed) * stages if stages > 1 else 1
+        again = sum(2 * _again(block, name, target) for name in block.streamed)
+        count += len(block.streamed) * stages + again if stages > 1 else 1
     return count
 
 
@@ -206,10 +241,23 @@ def _registers(block: Block, target: str, warps: int, stages: int) -> int:
             fragments += [each] if how == "mfma" else [each, each]
             if how == "mma" and one.right not in known and one.right not in block.made:  # it is read whole
                 whole += one.columns / across * one.summed * block.word_bytes / 4 / LIMITS[target].lanes
-    # Those that are multiplied, and the next; all of a long turn where there are registers enough.
-    at_once = 2 if target != "gfx942" else 1 if len(fragments) <= 2 else len(fragments)
-    others = OTHERS[target] + live + whole + sum(sorted(fragments)[-at_once:])
-    return round(others + _moving(block, target, threads, stages))
+        elif how == "lanes":  # a thread's rows and columns
+            sums = max(1.0, one.rows * one.columns / threads)
+            down = 2 ** (math.log2(sums) // 2)
+            fragments += [down + sums / down, down + sums / down]
+    # Those that are multiplied, and the next; most of a long turn where there are registers enough.
+    at_once = 2
+    if target == "gfx942":
+        at_once = len(fragments) if len(fragments) > 3 else max(1, len(fragments) - 1)
+        live += HIDDEN * block.hidden
+    others = (
+        OTHERS[target if _tensor_columns(block, target, warps) or target != "sm_100" else "sm_90"]
+        + live
+        + whole
+        + sum(sorted(fragments, reverse=True)[:at_once])
+    )
+    beside = VECTOR * len(block.vectors) if target != "gfx942" else 0
+    return round(others + beside + _moving(block, target, threads, stages))
 
 
 def _moving(block: Block, target: str, threads: int, stages: int) -> float:
@@ -220,7 +268,7 @@ def _moving(block: Block, target: str, threads: int, stages: int) -> float:
     if block.descriptors and target != "sm_80":
         return 0.0
     passing = sum(words[name] for name in block.turned) if target == "sm_80" else 0.0
-    return passing * (stages - 1) + COPY_REGISTERS * 4 * (sum(words.values()) - passing) / COPY_BYTES
+    return passing * (stages - 1) + COPY_REGISTERS[target] * 4 * (sum(words.values()) - passing) / COPY_BYTES
 
 
 def _of_rows(block: Block, live: float, target: str, warps: int) -> float:

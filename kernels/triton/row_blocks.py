@@ -56,22 +56,25 @@ def prefixes(launch: Compiled) -> Block:
     """A chunk of a scan: a triangle of weights by the values."""
     chunk, width, exact = launch.constants["C"], launch.constants["BE"], bool(launch.constants["EXACT"])
     made = Product(chunk, width, chunk, "weights", "v", lanes=exact)
-    scores = (chunk,) * 3 if launch.word_bytes == 4 else ()  # in three layouts; shorter words are not copied by themselves
+    scores = (
+        (chunk,) * 3 if launch.word_bytes == 4 else ()
+    )  # in three layouts; shorter words are not copied by themselves
     return Block(
         4 if exact else launch.word_bytes,
         (made,),
         streamed=("v",),
         made=("weights",),
         vectors=scores,
-        values=chunk * (chunk + width),
+        values=2 * chunk * (chunk + width),  # weights and sums, of this chunk and of all before it
         reduced=(chunk, chunk),
+        stored=chunk * width,
     )
 
 
 def segments(launch: Compiled) -> Block:
     """The state of a segment: weighted sums over chunks."""
     chunk, width = launch.constants["C"], launch.constants["BE"]
-    return Block(launch.word_bytes, values=chunk * width, packed=chunk * width, reduced=(width, 0))
+    return Block(launch.word_bytes, values=chunk * width, packed=chunk * width, reduced=(width, 0), beside=1)
 
 
 def _linear(launch: Compiled) -> tuple[int, int, int, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from .catalogue import find_kernel, kernels
 from .compile import compile_all
 from .estimate import Estimate, estimate
 from .footprint import Resources
-from .kernel import Case, MissingPackage, Tile, TritonKernel
+from .kernel import Case, MissingPackage, Tile, TritonKernel, require
 from .table import Point, points, recorded, write
 from .targets import TARGETS
 
@@ -92,13 +93,22 @@ def resources(
 
 
 def record(names: Sequence[str] = ()) -> list[Path]:
-    """Compile the default tiles of kernels for every target, and write a file a kernel; raises where one fails."""
-    paths = []
-    for name in names or kernels():
-        wanted = points(find_kernel(name), TARGETS)
-        done = compile_all([(point.launch, point.target) for point in wanted])
-        paths.append(write(name, [(point, _whole(one)) for point, one in zip(wanted, done, strict=True)]))
-    return paths
+    """Put the default tiles of kernels on record for every target, a file a kernel; raises where one does not compile.
+
+    What is on record already, of the same source and the same version of triton, is not compiled again.
+    """
+    require("torch", "triton")
+    installed = version("triton")
+    every = {name: points(find_kernel(name), TARGETS) for name in names or kernels()}
+    known = {one.key: found for one in _flat(every) if (found := recorded(one)) and found.triton == installed}
+    missing = [one for one in _flat(every) if one.key not in known]
+    done = compile_all([(one.launch, one.target) for one in missing])
+    known |= {one.key: _whole(found) for one, found in zip(missing, done, strict=True)}
+    return [write(name, [(one, known[one.key]) for one in wanted]) for name, wanted in every.items()]
+
+
+def _flat(every: Mapping[str, Sequence[Point]]) -> list[Point]:
+    return [point for wanted in every.values() for point in wanted]
 
 
 def differing(names: Sequence[str] = (), sample: int = 1) -> list[str]:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import io
 import json
-import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -119,14 +117,16 @@ def _records(kernel: str) -> Mapping[str, Mapping[str, Any]]:
 
 @cache
 def source_of(module: str) -> str:
-    """A short hash of the code of device/`module`.py and of what it imports there, comments and layout left out."""
+    """A short hash of the code of device/`module`.py and of what it imports there: comments, layout and docstrings are
+    left out.
+    """
     digest = hashlib.sha256()
     for path in sorted(_with_imports(module)):
-        text = path.read_text(encoding="utf-8")
-        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-        digest.update(
-            "".join(token.string for token in tokens if token.type not in (tokenize.COMMENT, tokenize.NL)).encode()
-        )
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                node.body = node.body[1:]
+        digest.update(ast.dump(tree).encode())
     return digest.hexdigest()[:12]
 
 
