@@ -43,7 +43,7 @@ def boxes(launch: Compiled) -> Block:
     """gna_forward: tiles of a grid of three axes."""
     at = launch.constants
     queries, keys = at["Q0"] * at["Q1"] * at["Q2"], at["K0"] * at["K1"] * at["K2"]
-    return replace(walk(launch, queries, keys), values=queries * keys)  # how far they are apart
+    return replace(walk(launch, queries, keys), values=queries * keys if at["PTX"] else 0)  # how far they are apart
 
 
 def chosen(launch: Compiled) -> Block:
