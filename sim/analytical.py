@@ -150,7 +150,7 @@ def _capacity(
         if not strict or level.capacity_bytes is None:
             continue
         if group.group.overbook and level.cache:
-            spilled[number] = _missed(need / level.capacity_bytes, _written_back(group, nests))
+            spilled[number] = _missed(need / level.capacity_bytes, _turned_over(group, nests, number))
             continue
         if np.all(need <= level.capacity_bytes):
             continue
@@ -160,25 +160,33 @@ def _capacity(
     return taken, spilled
 
 
-def _written_back(group: GroupPlan, nests: Nests) -> Number:
-    """Words that go out of the outermost level's cache for one that comes in."""
-    words = group_traffic(group, nests, {}).words
-    moved = {
-        action: sum(count for (at, what, _), count in words.items() if at == 0 and what == action)
-        for action in (READ, WRITE)
-    }
-    return moved[WRITE] / maximum(moved[READ], 1)
+def _turned_over(group: GroupPlan, nests: Nests, number: int) -> Number:
+    """Words that come into a cache, or go out through it, between two uses of one that it holds, over what it holds.
+
+    A tensor that units read so many times as often as it is brought is replaced once in all its uses but one.
+    """
+    traffic = group_traffic(group, nests, {})
+    out, came = (
+        sum(count for (at, what, _), count in traffic.words.items() if at == 0 and what == action)
+        for action in (WRITE, READ)
+    )
+    uses = [
+        traffic.words.get((number, READ, tensor), 0) / maximum(filled, 1)
+        for (at, tensor), filled in traffic.fills.items()
+        if at == number
+    ]
+    return (1 + out / maximum(came, 1)) / maximum(minimum(*uses, np.inf) - 1, 1e-3)
 
 
-def _missed(held: Number, written: Number) -> Number:
-    """The part of what a cache holds for a second use that is gone by then, where it replaces lines at random.
+def _missed(held: Number, turned: Number) -> Number:
+    """The part of what a cache holds for another use that is gone by then, where it replaces lines at random.
 
-    held: what is to be kept, over the capacity. Between two uses as much comes in again, `written` times as much is
-    written, and what was missed comes once more; of C lines each one that comes leaves a given one with 1 - 1/C.
+    held: what is to be kept, over the capacity. Between two uses `turned` times as much comes in or is written, and what
+    was missed comes once more; of C lines each one that comes leaves a given one with 1 - 1/C.
     """
     missed: Number = 0.0
     for _ in range(40):
-        missed = (missed + 1 - np.exp(-held * (1 + written + missed))) / 2
+        missed = (missed + 1 - np.exp(-held * (turned + missed))) / 2
     return missed
 
 

@@ -136,6 +136,9 @@ class Group(_Document):
         so that contexts contend for them as they do for units; with ``{level: part}``, so much of it. What is moved
         there without being awaited loads them too; other levels are served beside all work. Without contexts there is
         one stream of instructions: what it awaits to read adds to its slots.
+    at_once: all that a context awaits to read is under way at once, as far as the path of its instance to a cache takes
+        it: a level that instances share then bounds the flow, and is no unit of one of them. Without it, a context
+        reads one thing after the other, at the share of its instance.
     """
 
     einsums: Names
@@ -150,6 +153,7 @@ class Group(_Document):
     resident: Quantity = 1
     awaits: Parts = {}
     settles: Parts = {}
+    at_once: bool = False
 
     @model_validator(mode="after")
     def _check_slots(self) -> Group:

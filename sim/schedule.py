@@ -134,15 +134,19 @@ def make_schedule(
             beside[level] = read + stored - awaited
         delay = evaluate(group.delay, nests.environment)
         behind = hidden * tasks / epochs
-        wide = {name: demands.pop(name) for name in _shared_levels(machine, demands, instances, group.settles)}
-        least = maximum(0, *at_once.values(), *(awaited + beside.pop(name) for name, awaited in wide.items()))
+        wide = _shared_levels(machine, demands, instances) if group.at_once else []
+        flows = [demands[name] + beside[name] for name in wide]
+        least = maximum(0, *at_once.values(), *flows)
         total = mine * least if ordered else total  # several contexts are in different slots at once
         if wide:
             path, rate = _path(machine)
             over = {name: machine.level(name).shared_rate_bytes_per_s / rate for name in wide}
             read = {name: read_s.get(name, 0) * clock / mine for name in wide}
             part = {name: evaluate(group.awaits.get(name, 0), nests.environment) for name in wide}
-            demands[path] = sum((over[name] * read[name] * part[name] for name in wide), 0)
+            for name in wide:  # what blocks write at their end they write together: each has its share of the level
+                demands[name] = demands[name] - read[name] * part[name]
+                beside[name] = 0 * demands[name]
+            demands[path] = demands.get(path, 0) + sum((over[name] * read[name] * part[name] for name in wide), 0)
             beside[path] = sum((over[name] * read[name] * (1 - part[name]) for name in wide), 0)
         wanted = [Port(_padded(port.held, demands), _padded(port.needed, demands), ordered) for port in ports]
         turn = partial(
@@ -271,16 +275,13 @@ def _path(machine: Machine) -> tuple[str, Number]:
     return cache.name, cache.bandwidth_bytes_per_s
 
 
-def _shared_levels(
-    machine: Machine, demands: Mapping[str, Number], instances: Number, settles: Collection[str]
-) -> list[str]:
+def _shared_levels(machine: Machine, demands: Mapping[str, Number], instances: Number) -> list[str]:
     """Levels that all instances share, through a cache to which each has a path of its own. With many instances none of
-    them waits for another one at a level until it is full: it bounds the flow, and contexts contend for the path. But
-    not where blocks end when their stores are done: equal ones begin and end together, and write all at once.
+    them waits for another one at a level until it is full: it bounds the flow, and the path is what contexts contend for.
     """
     if not any(level.cache and level.bandwidth_bytes_per_s is not None for level in machine.levels):
         return []
-    if settles or not np.all(np.asarray(instances) > 1):
+    if not np.all(np.asarray(instances) > 1):
         return []
     return [level.name for level in machine.levels if level.scope is None and level.name in demands]
 

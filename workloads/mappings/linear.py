@@ -128,6 +128,7 @@ def _walk(unit: str) -> dict[str, Any]:
                 "overhead": f"{_BLOCK} + (SEGMENTS - 1) * ({CACHE} + 4 * D * BE / {_WAY})",
                 "resident": "CTAS",
                 "awaits": {"dram": _LATE, "l2": _LATE},
+                "at_once": True,
             }
         ],
     }
@@ -165,6 +166,7 @@ def _states(unit: str) -> dict[str, Any]:
                 "overhead": _BLOCK,
                 "resident": "CTAS",
                 "awaits": {"dram": _LATE, "l2": _LATE},
+                "at_once": True,
             }
         ],
     }

@@ -82,6 +82,7 @@ def _walk(unit: str) -> dict[str, Any]:
                 "overhead": f"412 + 2 * {MEMORY} + {CACHE} + (SEGMENTS - 1) * 4 * BE / {_WAY}",
                 "resident": "CTAS",
                 "awaits": {"dram": _LATE, "l2": _LATE},
+                "at_once": True,
             }
         ],
     }
@@ -119,6 +120,7 @@ STATES = {
             # nothing is loaded ahead: the scores are walked twice, the values once
             "delay": delay(f"ceil_div(N, CHUNK) * 2 * {MEMORY}", BLOCK_SUM),
             "awaits": ["dram", "l2"],
+            "at_once": True,
         }
     ],
 }

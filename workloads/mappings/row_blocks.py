@@ -83,6 +83,7 @@ def _kept(
                     *([f"where(ceil_div(R, ROWS) <= CONTEXTS * sm, {MEMORY}, {CACHE})"] if vectors else []),
                 ),
                 "awaits": ["dram", "l2"],
+                "at_once": True,
             }
         ],
     }
@@ -120,6 +121,7 @@ def _walked(
                 "contexts": "CONTEXTS",
                 "delay": delay(f"STEPS * {MEMORY}", f"STEPS * {CACHE}", BLOCK_SUM),
                 "awaits": ["dram", "l2"],
+                "at_once": True,
             }
         ],
     }
@@ -266,6 +268,7 @@ def _blocks(
                 "contexts": "CONTEXTS",
                 "delay": delay(MEMORY),
                 "awaits": ["dram", "l2"],
+                "at_once": True,
             }
         ],
     }
