@@ -38,6 +38,7 @@ def copied(
                 "contexts": "CONTEXTS",
                 "delay": f"500 + 900 + {loads} * dram_latency",
                 "awaits": ["dram", "l2"],
+                "at_once": True,
             }
         ],
     }

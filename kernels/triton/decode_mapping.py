@@ -82,6 +82,7 @@ def split(rows: int, padded: int, keys: int, tiles: int, dim: int, warps: int, s
                 "contexts": "min(BLOCKS, ceil_div(B * H * M2, sm))",
                 "delay": f"{round(chain + copied)} + dram_latency / {ahead}",
                 "awaits": ["dram"],
+                "at_once": True,
                 # lengths, then the first keys, and where nothing is left to hide it, the last stores
                 "overhead": f"({round(start)} + 2 * dram_latency + {L2_CYCLES}) / "
                 "min(BLOCKS, ceil_div(B * H * M2, sm))",
@@ -92,6 +93,7 @@ def split(rows: int, padded: int, keys: int, tiles: int, dim: int, warps: int, s
                 "contexts": "min(max_blocks, max_warps // 4, ceil_div(B * H * G, sm))",
                 "delay": round(merging),
                 "awaits": ["l2"],
+                "at_once": True,
             },
         ],
     }
