@@ -139,7 +139,7 @@ def prepare(case: Case, tile: Tile, device: str, seed: int) -> Call:
     constants = _constants(case, tile)
 
     def run() -> None:
-        shape = {"num_warps": tile.warps, "num_stages": tile.stages, **_options(tile)}
+        shape: dict[str, Any] = {"num_warps": tile.warps, "num_stages": tile.stages, **_options(tile)}
         on_device.product[grid](a, b, parts, m, n, k, part, **constants, **shape)
         if split > 1:
             on_device.sum_parts[(ceil_div(m * n, ADDED),)](parts, c, m * n, SPLIT=split, BLOCK=ADDED)
