@@ -28,9 +28,9 @@ NAME = "attention_backward"
 ROWS = 64  # rows of a block of the first kernel
 
 
-def _warps_of_rows(tile: Tile) -> int:
-    """Warps of a block of row_products: four, or as many as the others' where four spill, on Ampere."""
-    return 4 if tile.constants["TMA"] else tile.warps
+def _warps_of_rows(tile: Tile, dim: int) -> int:
+    """Warps of a block of row_products: four, or as many as leave Ampere's threads 32 elements, since more spill."""
+    return 4 if tile.constants["TMA"] else max(4, dim // 16)
 
 
 def _tile(keys: tuple[int, int], queries: tuple[int, int], warps: int, stages: int, tma: int) -> Tile:
@@ -52,7 +52,8 @@ def tile(case: Case, capability: int) -> Tile:
         return _tile((32, 64), (64, 32), 4, 1, 0) if dim <= 128 else _tile((32, 32), (32, 32), 4, 1, 0)
     tma = int(capability >= 90)
     if dim > 128:  # 64 keys, since a wgmma takes no fewer; with a mask two stages make it wait for each product
-        return _tile((32, 64), (64, 32), 8, 1 if shape.causal else 2, 1) if tma else _tile((64, 32), (64, 32), 8, 1, 0)
+        one = shape.causal or capability >= 100  # on Blackwell the second stage spills
+        return _tile((32, 64), (64, 32), 8, 1 if one else 2, 1) if tma else _tile((64, 32), (64, 32), 8, 1, 0)
     if tma:
         crowded = dim > 64 and (shape.queries % 64 != 0 or (shape.causal and shape.group > 1))
         return _tile((32 if crowded else 64, 64), (64, 64), 4, 2, 1)
@@ -117,7 +118,7 @@ def launcher(shape: Shape, tile: Tile, given: tuple[Any, ...], made: tuple[Any, 
     by_queries = described(q, qq, tma), described(k, qk, tma), described(v, qk, tma), described(upper, qq, tma)
     rows, scale = logsumexp.numel(), shape.dim**-0.5
     how: dict[str, Any] = {"num_warps": tile.warps, "num_stages": tile.stages}
-    of_rows: dict[str, Any] = {"DIM": shape.dim, "BLOCK": ROWS, "num_warps": _warps_of_rows(tile)}
+    of_rows: dict[str, Any] = {"DIM": shape.dim, "BLOCK": ROWS, "num_warps": _warps_of_rows(tile, shape.dim)}
     of_keys, of_queries = _keys_constants(shape, tile), _queries_constants(shape, tile)
     heads, heads_kv = shape.batch * shape.heads, shape.batch * shape.heads_kv
     grids = (
@@ -191,7 +192,7 @@ def compiled(case: Case, tile: Tile) -> Sequence[Compiled]:
             signature={"out": word, "upper": word, "products": "*fp32", "rows": "i32"},
             constants={"DIM": shape.dim, "BLOCK": ROWS},
             divisible=("out", "upper", "products"),
-            warps=_warps_of_rows(tile),
+            warps=_warps_of_rows(tile, shape.dim),
             stages=3,
         ),
         one("keys_gradient", (bq, bk), ("dk", "dv"), "heads_kv", _keys_constants(shape, tile)),

@@ -43,6 +43,8 @@ def _blocks(case: Case, capability: int) -> tuple[int, int, int, int]:
         return (32, 32, 4, 2)
     if capability == 942:
         return (128, 64, 4, 1)
+    if capability < 90 and case.sizes["E"] > 64:  # what a third stage takes of registers would be spilled
+        return (128, 64, 8, 2)
     return (128, 64, 8, 3)
 
 
