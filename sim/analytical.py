@@ -181,8 +181,8 @@ def _turned_over(group: GroupPlan, nests: Nests, number: int) -> Number:
 def _missed(held: Number, turned: Number) -> Number:
     """The part of what a cache holds for another use that is gone by then, where it replaces lines at random.
 
-    held: what is to be kept, over the capacity. Between two uses `turned` times as much comes in or is written, and what
-    was missed comes once more; of C lines each one that comes leaves a given one with 1 - 1/C.
+    held: what is to be kept, over the capacity. Between two uses `turned` times as much comes in or is written, and
+    what was missed comes once more; of C lines each one that comes leaves a given one with 1 - 1/C.
     """
     missed: Number = 0.0
     for _ in range(40):

@@ -7,7 +7,7 @@ of tasks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -277,7 +277,7 @@ def _path(machine: Machine) -> tuple[str, Number]:
 
 def _shared_levels(machine: Machine, demands: Mapping[str, Number], instances: Number) -> list[str]:
     """Levels that all instances share, through a cache to which each has a path of its own. With many instances none of
-    them waits for another one at a level until it is full: it bounds the flow, and the path is what contexts contend for.
+    them waits for another one at a level until it is full: it bounds the flow, and contexts contend for the path.
     """
     if not any(level.cache and level.bandwidth_bytes_per_s is not None for level in machine.levels):
         return []
