@@ -76,7 +76,7 @@ def _kept(
                     {"hold": held, "in": "registers", "copies": "CONTEXTS * 4 / word_bytes", "alias": True},
                 ],
                 "contexts": "CONTEXTS",
-                # sums within a thread are a chain; vectors are read behind them: first from memory, later from the cache
+                # sums within a thread are a chain; vectors are read behind them: first from memory, later from a cache
                 "delay": delay(
                     MEMORY,
                     f"{sums} * ({BLOCK_SUM} + {ADD} * EACH)",
