@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import row_blocks
-from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
+from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work, device_code
 from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, processors, randoms, signature, torch_type
 
 MOST_SEGMENTS = 128
@@ -62,7 +62,7 @@ def prepare(case: Case, tile: Tile, device: str, seed: int) -> Call:
     """Scores and values of normal numbers."""
     import torch
 
-    from .device import aaren_scan as on_device
+    on_device = device_code("aaren_scan")
 
     heads = case.sizes["B"] * case.sizes["H"]
     tokens, wide = case.sizes["N"], case.sizes["E"]

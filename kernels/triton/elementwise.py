@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import row_blocks
-from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
+from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work, device_code
 from .shapes import WORD_BYTES, ceil_div, divisible, processors, randoms, signature, torch_type
 
 OPS = {"gelu": 0, "add": 1, "silu_mul": 2}  # the function's number in the code for the device
@@ -38,7 +38,7 @@ def prepare(case: Case, tile: Tile, device: str, seed: int) -> Call:
     """One or two matrices of normal numbers."""
     import torch
 
-    from .device import elementwise as on_device
+    on_device = device_code("elementwise")
 
     x, z = _inputs(case, device, seed)
     y = torch.empty(x.shape, dtype=torch_type(case.dtype), device=device)
@@ -72,7 +72,7 @@ def compiled(case: Case, tile: Tile) -> Sequence[Compiled]:
     """The one launch."""
     numbers = {"SIZE": case.sizes["R"] * case.sizes["N"]}
     constants = {"OP": OPS[case.options["op"]], **tile.constants}
-    types = signature(case.dtype, "xzy", numbers)
+    types = signature(case.dtype, "xzy", tuple(numbers))
     return [
         Compiled("elementwise", "elementwise", types, constants, divisible("xzy", numbers), tile.warps, tile.stages)
     ]

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -30,6 +31,11 @@ def require(*packages: str) -> None:
         if find_spec(name) is None:
             extra = f"Install it: pip install 'lightbound[{name}]'."
             raise MissingPackage("package", name, "is not installed, and kernels for GPUs need it", extra)
+
+
+def device_code(name: str) -> Any:
+    """The module of device/ of that name, which loads triton. What it holds is typed by Triton's compiler alone."""
+    return import_module(f"{__name__.rpartition('.')[0]}.device.{name}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from . import row_blocks
-from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
+from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work, device_code
 from .shapes import (
     WORD_BYTES,
     alignment,
@@ -71,7 +71,7 @@ def prepare(case: Case, tile: Tile, device: str, seed: int) -> Call:
     """X of normal numbers; scales are near 1."""
     import torch
 
-    from .device import rows as on_device
+    on_device = device_code("rows")
 
     r, n = case.sizes["R"], case.sizes["N"]
     draw = randoms(device, seed, case.dtype)

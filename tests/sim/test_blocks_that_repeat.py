@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import lightbound as lb
@@ -63,7 +65,7 @@ def test_linear_attention_takes_the_same_time_a_token_at_every_length(mapping: s
 
 def test_a_walk_of_few_heads_is_as_long_as_its_chain_and_segments_cut_it() -> None:
     def seconds(heads: int, tokens: int) -> float:
-        sizes = {"B": 1, "H": heads, "D": 128, "E": 128, "N0": 64, "J": 64, "N": tokens}
+        sizes: dict[str, Any] = {"B": 1, "H": heads, "D": 128, "E": 128, "N0": 64, "J": 64, "N": tokens}
         return float(
             lb.simulate(lb.workload("lightning_attention", **sizes), "h200", "walk_tensor").groups[0].compute_s
         )

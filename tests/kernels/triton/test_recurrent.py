@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lightbound.kernels.triton.catalogue import find_kernel
 from lightbound.kernels.triton.check import check
-from lightbound.kernels.triton.kernel import Case, Tile
+from lightbound.kernels.triton.kernel import Case, Tile, device_code
 
 EXACT = ("fp32", "fp16")  # what the interpreter multiplies rightly
 FEW = settings(max_examples=4, deadline=None)
@@ -51,7 +51,7 @@ def test_scores_that_rise_and_fall_by_hundreds_overflow_nothing(segment: int) ->
     """A prefix that ends before the largest score is as exact as one behind it: no exponential is above one."""
     import torch
 
-    from lightbound.kernels.triton.device import aaren_scan as on_device
+    on_device = device_code("aaren_scan")
 
     tokens, wide = 64, 16
     x = torch.linspace(-400, 400, tokens, device=device())[None]
