@@ -152,7 +152,7 @@ def in_torch(case: Case, device: str, seed: int) -> Callable[[], Any]:
         return lambda: torch.softmax(x, -1)
     if case.kernel == "rmsnorm":
         return lambda: rms_norm(x, (n,), vectors[0], EPS)
-    return lambda: layer_norm(x, (n,), *vectors, EPS)
+    return lambda: layer_norm(x, (n,), *vectors, eps=EPS)
 
 
 _SHAPES = {
