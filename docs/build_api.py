@@ -26,6 +26,7 @@ SECTIONS = {
     "workloads": "Workloads: what is computed",
     "archs": "Machines: on what",
     "sim": "Simulation: how, and how fast",
+    "kernels": "Kernels: for real",
     "validate": "Validation: how far off",
     "drawing": "Pictures",
     "base": "Errors",

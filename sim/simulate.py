@@ -191,8 +191,8 @@ def _left_out(machine: Machine, priced: bool, unpriced: tuple[str, ...]) -> list
 
 _READ = re.compile(
     r"clock|sustained_clock|sustained_load\..*|launch_latency|params\..*|instances\..*"
-    r"|levels\.[^.]*\.(capacity|bandwidth|sustained_bandwidth|row|read_energy|write_energy)\b.*"
-    r"|units\.[^.]*\.(shape|cost|energy|drain|registers|also|blocks)\b.*"
+    r"|levels\.[^.]*\.(capacity|bandwidth|sustained(_write|_shared)?_bandwidth|row|read_energy|write_energy)\b.*"
+    r"|units\.[^.]*\.(shape|cost|energy|drain|registers|also|blocks|holds|needs|clock|sustained_clock)\b.*"
 )
 
 

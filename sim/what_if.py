@@ -32,6 +32,7 @@ from .simulate import MappingLike, as_machine, as_workload, resolve_mapping, sim
 
 EVEN = f"{IMBALANCE}=none"
 ENDLESS = 1e12  # times what there is: as good as without limit, and still a number
+_CLOCKS = ("clock", "sustained_clock", "first_clock")  # of a machine, and of units that work at one of their own
 _FACTOR = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*x")
 
 
@@ -155,7 +156,7 @@ def _fields(machine: Machine, name: str, value: str) -> dict[str, Any]:
     if name == "clock":
         new = machine.clock_hz * factor if factor is not None else _clock_hz(machine, value)
         ratio = new / machine.clock_hz
-        return {path: stated[path] * ratio for path in ("clock", "sustained_clock") if path in stated}
+        return {path: stated[path] * ratio for path in stated if path.split(".")[-1] in _CLOCKS}
     if rates:
         if factor is None:
             remedy = "Write a factor, such as 2x, or inf; or name one field of it."
@@ -199,7 +200,7 @@ def _rates(machine: Machine, name: str) -> dict[str, bool]:
     if name in machine.units:
         return dict.fromkeys((path for path in stated if path.startswith(f"units.{name}.cost.")), False)
     if any(level.name == name for level in machine.levels):
-        both = (f"levels.{name}.bandwidth", f"levels.{name}.sustained_bandwidth")
-        return dict.fromkeys((path for path in both if path in stated), True)
+        every = (path for path in stated if path.startswith(f"levels.{name}.") and path.endswith("bandwidth"))
+        return dict.fromkeys(every, True)
     costs = [path for path in stated if path.startswith("units.") and path.split(".")[2] == "cost"]
     return dict.fromkeys((path for path in costs if name in path.split(".", 3)[3].split("+")), False)

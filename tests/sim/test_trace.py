@@ -112,6 +112,9 @@ def test_arrows_lead_from_an_end_to_a_start_and_counters_count_all_bytes(tmp_pat
             (e["ts"], e["args"]["GB/s"]) for e in events if e["ph"] == "C" and e["name"] == f"{name} bandwidth"
         )
         moved = sum((later - at) * rate for (at, rate), (later, _) in pairwise(steps))
-        assert moved * 1e3 == pytest.approx(found.traffic_bytes[name], rel=1e-6)
+        if name == "dram":
+            assert moved * 1e3 == pytest.approx(found.traffic_bytes[name], rel=1e-6)
+        else:  # what comes to a cache from outside takes none of its bandwidth
+            assert 0 < moved * 1e3 <= found.traffic_bytes[name] * (1 + 1e-6)
     workers = [e["args"]["resident"] for e in events if e["ph"] == "C" and e["name"] == "workers"]
     assert min(workers) == 0 and max(workers) == 1

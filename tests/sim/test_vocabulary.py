@@ -66,7 +66,7 @@ def test_fused_attention_on_a_gpu_with_its_blocks_dealt_over_multiprocessors() -
     gpu = machine("h100_sxm")
     found = simulate(cascade, gpu, mapping)
     rounds, block = 4, 128 * 4096
-    cycles = {name: busy * gpu.clock_hz for name, busy in found.busy_s.items()}
+    cycles = {name: busy * found.groups[0].clock_hz for name, busy in found.busy_s.items()}
     assert cycles["tensor"] == pytest.approx(rounds * 2 * block * 128 / 2048)
     assert cycles["sfu"] == pytest.approx(rounds * (block + 128 * 32 + 128 * 128) / 16)
     assert found.bottleneck == "tensor"
