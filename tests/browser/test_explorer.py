@@ -114,7 +114,7 @@ def test_a_choice_of_another_machine_brings_a_mapping_that_runs_there(served: st
 )
 def test_what_is_wrong_is_told_and_nothing_is_read(served: str, open_page: Open, query: str, said: str) -> None:
     opened = open_page(f"{served.split('?')[0]}?{query}")
-    opened.page.wait_for_function("document.querySelector('#problem').textContent")
+    opened.page.wait_for_function("document.querySelector('#problem')?.textContent")
     assert said in opened.page.inner_text("#problem")
     assert opened.errors == []
 
