@@ -171,7 +171,7 @@ def _child(output: Path, until: float, only: Sequence[str], skip: set[str]) -> i
             try:
                 found = task.run(bench)
                 bench.wait()
-            except Exception as error:
+            except Exception as error:  # a figure that fails must not cost the others
                 write(failed=task.name, error=f"{type(error).__name__}: {error}"[:2000])
                 if _is_dead(driver, error, DriverError):
                     return FAULT

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .attention_shapes import Shape, shape_of
+from .fused_mapping import hopper_nest
 from .hopper_waits import Code, Products, block, far_part, iteration, load
 from .kernel import Case, Launch, Tile
 
@@ -99,28 +100,7 @@ def _hopper(shape: Shape, tile: Tile) -> Mapping[str, Any]:
         "groups": [
             {
                 "einsums": every,
-                "nest": [
-                    {"for": "b", "over": "sm"},
-                    {"for": "h", "over": "sm"},
-                    {"for": "p", "tile": "BR", "over": "sm"},
-                    {"hold": ["Q"], "in": "shared"},
-                    {"hold": ["RM", "RD", "RO"], "in": "registers"},
-                    {"for": "m1"},
-                    {"hold": ["K", "V"], "in": "l2"},
-                    {"hold": ["K", "V"], "in": "shared", "copies": tile.stages},
-                    {
-                        "do": ["S"],  # a matrix instruction takes 64 queries, which lie in shared memory
-                        "nest": [
-                            {"for": "p", "tile": "min(BR, 64)"},
-                            {"for": "e", "tile": 16},
-                            {"hold": ["Q", "K"], "in": "registers"},
-                        ],
-                    },
-                    {
-                        "do": ["LO"],  # weights are in registers
-                        "nest": [{"for": "p", "tile": "min(BR, 64)"}, {"hold": ["V"], "in": "registers"}],
-                    },
-                ],
+                "nest": hopper_nest(tile.stages),
                 "contexts": "BLOCKS",
                 "delay": round(delay),
                 "overhead": round(overhead),

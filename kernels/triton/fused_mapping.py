@@ -65,6 +65,34 @@ def resident(registers: int, warps: int, shared_bytes: int) -> int:
     ))  # fmt: skip
 
 
+def hopper_nest(stages: int) -> list[dict[str, Any]]:
+    """Loops and holds of fused attention as Triton compiles it for Hopper: a block of BR queries of one head stays,
+    tiles of keys and values come by in so many stages.
+    """
+    return [
+        {"for": "b", "over": "sm"},
+        {"for": "h", "over": "sm"},
+        {"for": "p", "tile": "BR", "over": "sm"},
+        {"hold": ["Q"], "in": "shared"},
+        {"hold": ["RM", "RD", "RO"], "in": "registers"},
+        {"for": "m1"},
+        {"hold": ["K", "V"], "in": "l2"},
+        {"hold": ["K", "V"], "in": "shared", "copies": stages},
+        {
+            "do": ["S"],  # a matrix instruction takes 64 queries, which lie in shared memory
+            "nest": [
+                {"for": "p", "tile": "min(BR, 64)"},
+                {"for": "e", "tile": 16},
+                {"hold": ["Q", "K"], "in": "registers"},
+            ],
+        },
+        {
+            "do": ["LO"],  # weights are in registers
+            "nest": [{"for": "p", "tile": "min(BR, 64)"}, {"hold": ["V"], "in": "registers"}],
+        },
+    ]
+
+
 def hopper(
     loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int, stages: int, word_bytes: int, source: str = ""
 ) -> dict[str, Any]:
@@ -94,28 +122,7 @@ def hopper(
         "groups": [
             {
                 "einsums": ["S", "LM", "RM", "N", "LD", "LO", "C", "RD", "RO", "O"],
-                "nest": [
-                    {"for": "b", "over": "sm"},
-                    {"for": "h", "over": "sm"},
-                    {"for": "p", "tile": "BR", "over": "sm"},
-                    {"hold": ["Q"], "in": "shared"},
-                    {"hold": ["RM", "RD", "RO"], "in": "registers"},
-                    {"for": "m1"},
-                    {"hold": ["K", "V"], "in": "l2"},
-                    {"hold": ["K", "V"], "in": "shared", "copies": stages},
-                    {
-                        "do": ["S"],  # a matrix instruction takes 64 queries, which lie in shared memory
-                        "nest": [
-                            {"for": "p", "tile": "min(BR, 64)"},
-                            {"for": "e", "tile": 16},
-                            {"hold": ["Q", "K"], "in": "registers"},
-                        ],
-                    },
-                    {
-                        "do": ["LO"],  # weights are in registers
-                        "nest": [{"for": "p", "tile": "min(BR, 64)"}, {"hold": ["V"], "in": "registers"}],
-                    },
-                ],
+                "nest": hopper_nest(stages),
                 "slots": [["S", "LO"], ["LM", "RM"], ["N", "LD", "C", "RD", "RO", "O"]],
                 "contexts": "BLOCKS",
                 "delay": round(waits),

@@ -112,7 +112,7 @@ def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
             return
         try:
             ended = _Ended(work(task))
-        except Exception as error:
+        except Exception as error:  # whatever a kernel or its compiler raises becomes its record
             text = f"{type(error).__name__}: {error}".strip().splitlines()[0][:300]
             ended = _Ended(error=text, lost="CUDA error" in str(error))
         pipe.send(ended)

@@ -88,7 +88,7 @@ def try_all(asked: Sequence[Trial], processes: int) -> Iterator[Tried]:
             try:
                 error, missing = attempt(trial)
                 yield Tried(trial, error, missing=missing)
-            except Exception as error:
+            except Exception as error:  # whatever a kernel or its compiler raises becomes its record
                 yield Tried(trial, failure=f"{type(error).__name__}: {error}".splitlines()[0])
         return
     for number, result, failure in in_processes(attempt, asked, processes):

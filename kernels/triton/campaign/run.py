@@ -183,7 +183,7 @@ class _Run:
                 timing = self.bench.timer.time(inputs.runs, self.asked.goal)
         except MissingPackage:
             self.absent.add((task.case.kernel, task.implementation))
-        except Exception as error:
+        except Exception as error:  # a case that fails must not cost the others
             self._failure(task, f"{type(error).__name__}: {error}".splitlines()[0][:300])
             if "CUDA error" in str(error):
                 remedy = "Run the same command again: it goes on from here."
