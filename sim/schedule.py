@@ -18,6 +18,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, where
 
 from .contention import Port, rounds, stretches
+from .mapping import Group
 from .nests import Nests
 from .plan import GroupPlan
 
@@ -124,30 +125,13 @@ def make_schedule(
         ordered = group.slots is not None
         ports = _ports(machine, plan, einsums, slots, mine, ordered)
         demands = _in_order(slots, ports, mine) if ordered else at_once
-        beside: dict[str, Number] = dict.fromkeys(demands, 0)
-        for level in dict.fromkeys((*group.awaits, *group.settles)):
-            read = read_s.get(level, 0) * clock / mine
-            stored = stored_s.get(level, 0) * clock / mine
-            awaited = read * evaluate(group.awaits.get(level, 0), nests.environment)
-            awaited = awaited + stored * evaluate(group.settles.get(level, 0), nests.environment)
-            demands[level] = awaited
-            beside[level] = read + stored - awaited
         delay = evaluate(group.delay, nests.environment)
         behind = hidden * tasks / epochs
-        wide = _shared_levels(machine, demands, instances) if group.at_once else []
-        flows = [demands[name] + beside[name] for name in wide]
+        read = {level: seconds * clock / mine for level, seconds in read_s.items()}
+        stored = {level: seconds * clock / mine for level, seconds in stored_s.items()}
+        beside, flows = _at_levels(machine, group, nests, demands, read, stored, instances)
         least = maximum(0, *at_once.values(), *flows)
         total = mine * least if ordered else total  # several contexts are in different slots at once
-        if wide:
-            path, rate = _path(machine)
-            over = {name: machine.level(name).shared_rate_bytes_per_s / rate for name in wide}
-            read = {name: read_s.get(name, 0) * clock / mine for name in wide}
-            part = {name: evaluate(group.awaits.get(name, 0), nests.environment) for name in wide}
-            for name in wide:  # what blocks write at their end they write together: each has its share of the level
-                demands[name] = demands[name] - read[name] * part[name]
-                beside[name] = 0 * demands[name]
-            demands[path] = demands.get(path, 0) + sum((over[name] * read[name] * part[name] for name in wide), 0)
-            beside[path] = sum((over[name] * read[name] * (1 - part[name]) for name in wide), 0)
         wanted = [Port(_padded(port.held, demands), _padded(port.needed, demands), ordered) for port in ports]
         turn = partial(
             rounds, list(demands.values()), delay=delay + behind, beside=list(beside.values()), ports=wanted,
@@ -266,6 +250,39 @@ def _ports(
                 by_slot[plan.sites[einsum].slot] += cycles / epochs
         made.append(_Wanted(held, needed, tuple(by_slot)))
     return made
+
+
+def _at_levels(
+    machine: Machine,
+    group: Group,
+    nests: Nests,
+    demands: dict[str, Number],
+    read: Mapping[str, Number],
+    stored: Mapping[str, Number],
+    instances: Number,
+) -> tuple[dict[str, Number], list[Number]]:
+    """What an epoch moves at levels: adds to `demands` what contexts await there, and returns what loads a station
+    beside that, and the flows through levels that bound all instances together. `read`, `stored`: cycles by level.
+    """
+    beside: dict[str, Number] = dict.fromkeys(demands, 0)
+    part = {level: evaluate(share, nests.environment) for level, share in group.awaits.items()}
+    for level in dict.fromkeys((*group.awaits, *group.settles)):
+        reads, stores = read.get(level, 0), stored.get(level, 0)
+        awaited = reads * part.get(level, 0) + stores * evaluate(group.settles.get(level, 0), nests.environment)
+        demands[level] = awaited
+        beside[level] = reads + stores - awaited
+    wide = _shared_levels(machine, demands, instances) if group.at_once else []
+    flows = [demands[name] + beside[name] for name in wide]
+    if not wide:
+        return beside, flows
+    path, rate = _path(machine)
+    asked = {name: read.get(name, 0) * machine.level(name).shared_rate_bytes_per_s / rate for name in wide}
+    for name in wide:  # what blocks write at their end they write together: each has its share of the level
+        demands[name] = demands[name] - read.get(name, 0) * part.get(name, 0)
+        beside[name] = 0 * demands[name]
+    demands[path] = demands.get(path, 0) + sum((asked[name] * part.get(name, 0) for name in wide), 0)
+    beside[path] = sum((asked[name] * (1 - part.get(name, 0)) for name in wide), 0)
+    return beside, flows
 
 
 def _path(machine: Machine) -> tuple[str, Number]:
