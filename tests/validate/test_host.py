@@ -12,6 +12,7 @@ import pytest
 
 import lightbound as lb
 from lightbound.archs.cached import probed_file
+from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.kernels.host import instruction_set
 from lightbound.validate.host.cases import host_cases
@@ -78,6 +79,20 @@ def test_every_case_is_predicted_above_its_bound_and_no_slower_on_more_cores(cas
     one, two = (predict_host(case, host_machine(cores, EXAMPLE)) for cores in (1, 2))
     assert one.latency_s >= one.bound_s > 0
     assert two.latency_s <= one.latency_s * 1.001
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kernel} {case.name}")
+def test_a_smaller_cache_refuses_no_case_and_makes_none_faster(case) -> None:  # type: ignore[no-untyped-def]
+    machine = host_machine(1, EXAMPLE)
+    l1 = machine.level("l1")
+    assert l1.capacity_bytes
+
+    def with_l1(capacity: float) -> Machine:
+        levels = (replace(one, capacity_bytes=capacity) if one is l1 else one for one in machine.levels)
+        return replace(machine, levels=tuple(levels))
+
+    latency = [predict_host(case, with_l1(l1.capacity_bytes / part)).latency_s for part in (1, 2, 4)]
+    assert latency == sorted(latency)
 
 
 def test_the_cases_are_many_and_split() -> None:

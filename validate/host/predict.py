@@ -104,7 +104,10 @@ def _resident(machine: Machine, work: Workload, declared: Declared) -> Machine:
 
 
 def _inside(mapping: Mapping, machine: Machine) -> Mapping:
-    """The mapping without holds in the levels where tensors lie anyway, and in those further out."""
+    """The mapping without holds in the levels where tensors lie anyway, and in those further out.
+
+    What exceeds a cache that is left is fetched on each use: a cache refuses nothing.
+    """
     inner = {level.name for level in machine.levels[1:]}
 
     def kept(nodes: tuple) -> tuple:
@@ -121,6 +124,7 @@ def _inside(mapping: Mapping, machine: Machine) -> Mapping:
             update={
                 "nest": kept(group.nest),
                 "awaits": {level: part for level, part in group.awaits.items() if level in here},
+                "overbook": True,
             }
         )
         for group in mapping.groups
