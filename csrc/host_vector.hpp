@@ -15,7 +15,8 @@ constexpr int LANES = HOST_LANES;
 HOST_INLINE Vec load(const float* from) { return *reinterpret_cast<const VecAt*>(from); }
 HOST_INLINE void store(float* to, Vec value) { *reinterpret_cast<VecAt*>(to) = value; }
 HOST_INLINE VecInt load_int(const std::int32_t* from) { return *reinterpret_cast<const VecIntAt*>(from); }
-HOST_INLINE Vec all(float value) { return Vec{} + value; }
+// Minus zero changes no value, so that a broadcast is all that is left; plus zero would turn -0 into 0, and be done.
+HOST_INLINE Vec all(float value) { return value - Vec{}; }
 HOST_INLINE VecInt bits(Vec value) { return reinterpret_cast<VecInt>(value); }
 HOST_INLINE Vec from_bits(VecInt value) { return reinterpret_cast<Vec>(value); }
 HOST_INLINE Vec select(VecInt mask, Vec yes, Vec no) { return mask ? yes : no; }
