@@ -25,6 +25,7 @@ def walk(launch: Compiled, queries: int, keys: int, vectors: Sequence[int] = ())
             Product(queries, dim, keys, "weights", "v", keeps=True, lanes=exact),
         ),
         streamed=("k", "v"),
+        along=("k",),
         resident=("q",),
         descriptors=launch.descriptors,
         vectors=vectors,
@@ -43,7 +44,9 @@ def boxes(launch: Compiled) -> Block:
     """gna_forward: tiles of a grid of three axes."""
     at = launch.constants
     queries, keys = at["Q0"] * at["Q1"] * at["Q2"], at["K0"] * at["K1"] * at["K2"]
-    return replace(walk(launch, queries, keys), values=queries * keys if at["PTX"] else 0)  # how far they are apart
+    return replace(
+        walk(launch, queries, keys), loops=2, values=queries * keys if at["PTX"] else 0
+    )  # how far they are apart
 
 
 def chosen(launch: Compiled) -> Block:
@@ -51,7 +54,7 @@ def chosen(launch: Compiled) -> Block:
     at = launch.constants
     places = (at["BLOCK_K"],) if at["CAUSAL"] and at["MOVED"] else ()
     apart = at["BLOCK"] * at["BLOCK_K"]
-    return replace(walk(launch, at["BLOCK"], at["BLOCK_K"], places), looked_up=True, values=apart)
+    return replace(walk(launch, at["BLOCK"], at["BLOCK_K"], places), loops=2, looked_up=True, values=apart)
 
 
 def part(launch: Compiled) -> Block:
@@ -86,6 +89,7 @@ def of_keys(launch: Compiled) -> Block:
             Product(keys, dim, queries, "of_scores", "q", keeps=True, lanes=exact),
         ),
         streamed=("q", "upper"),
+        along=("q", "upper"),
         resident=("k", "v"),
         descriptors=launch.descriptors,
         vectors=(queries, queries),
@@ -105,6 +109,7 @@ def of_queries(launch: Compiled) -> Block:
             Product(queries, dim, keys, "of_scores", "k", keeps=True, lanes=exact),
         ),
         streamed=("k", "v"),
+        along=("k", "v"),
         resident=("q", "upper"),
         descriptors=launch.descriptors,
         hidden=bool(launch.constants["CAUSAL"] or launch.constants["RAGGED"]),

@@ -34,11 +34,13 @@ class Block:
     """A block of threads.
 
     products: of one turn of the loop, in order. streamed: operands that are loaded anew in every turn; of these, `read`
-    are computed with too, and `turned` are multiplied from the left along their rows; looked_up: where they lie is
-    loaded a turn before. hidden: scores are hidden within the loop, and lie in another layout before. resident:
+    are computed with too, and `turned` are multiplied from the left along their rows; along: right operands whose rows
+    in memory are what is summed over; looked_up: where they lie is loaded a turn before. loops: one after the other, of
+    the same products; vectors come by in the last. hidden: scores are hidden in a branch of the loop. resident:
     operands loaded once before it. made: computed operands that come from no product and so lie in no product's layout.
     descriptors: loads go through tensor descriptors where the target has them. vectors: lengths of vectors of 32 bits
-    that are streamed beside operands; without products, that rows are reduced to and stored.
+    that are streamed beside operands; without products, that rows are reduced to and stored. spread: length of a vector
+    that is laid along the rows of a computed operand.
 
     values: elements beside the products that live at once as FP32; packed: elements that live as words. reduced: rows
     that are reduced, and columns that lie side by side; 0 columns where every warp has some of each row. aligned: words
@@ -51,12 +53,15 @@ class Block:
     streamed: Sequence[str] = ()
     read: Sequence[str] = ()
     turned: Sequence[str] = ()
+    along: Sequence[str] = ()
     looked_up: bool = False
+    loops: int = 1
     hidden: bool = False
     resident: Sequence[str] = ()
     made: Sequence[str] = ()
     descriptors: bool = False
     vectors: Sequence[int] = ()
+    spread: int = 0
     values: int = 0
     packed: int = 0
     reduced: tuple[int, int] = (0, 0)
@@ -71,4 +76,12 @@ class Block:
                 return product.rows * product.summed
             if operand == product.right:
                 return product.summed * product.columns
+        return 0
+
+    def width(self, operand: str) -> int:
+        """Elements of an operand that lie side by side."""
+        for product in self.products:
+            if operand in (product.left, product.right):
+                along = (operand == product.left and operand not in self.turned) or operand in self.along
+                return product.summed if along else product.rows if operand == product.left else product.columns
         return 0

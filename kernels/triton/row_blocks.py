@@ -11,7 +11,9 @@ def product(launch: Compiled) -> Block:
     rows, columns, step = (launch.constants[name] for name in ("BM", "BN", "BK"))
     exact = bool(launch.constants["EXACT"])
     made = Product(rows, columns, step, "a", "b", keeps=True, lanes=exact)
-    return Block(launch.word_bytes, (made,), streamed=("a", "b"), stored=rows * columns)
+    return Block(
+        launch.word_bytes, (made,), streamed=("a", "b"), aligned=launch.constants["N_ALIGN"], stored=rows * columns
+    )
 
 
 def sum_parts(launch: Compiled) -> Block:
@@ -56,15 +58,12 @@ def prefixes(launch: Compiled) -> Block:
     """A chunk of a scan: a triangle of weights by the values."""
     chunk, width, exact = launch.constants["C"], launch.constants["BE"], bool(launch.constants["EXACT"])
     made = Product(chunk, width, chunk, "weights", "v", lanes=exact)
-    scores = (
-        (chunk,) * 3 if launch.word_bytes == 4 else ()
-    )  # in three layouts; shorter words are not copied by themselves
     return Block(
         4 if exact else launch.word_bytes,
         (made,),
         streamed=("v",),
         made=("weights",),
-        vectors=scores,
+        spread=chunk,
         values=2 * chunk * (chunk + width),  # weights and sums, of this chunk and of all before it
         reduced=(chunk, chunk),
         stored=chunk * width,
@@ -94,6 +93,7 @@ def linear_walk(launch: Compiled) -> Block:
         ),
         streamed=("q", "k", "v"),
         read=("v",),
+        along=("k",),
         turned=("k",),
         made=("faded",),
     )

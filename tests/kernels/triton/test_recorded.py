@@ -27,13 +27,15 @@ def test_default_tiles_of_every_kernel_are_on_record_and_spill_nothing() -> None
     assert not spilling
 
 
-def test_estimates_are_right_for_nine_of_ten_kernels_and_tiles() -> None:
-    known = [one for one in _on_record() if one.estimate is not None and one.resources is not None]
-    if known:
-        exact = [one.estimate.shared_bytes == one.resources.shared_bytes for one in known]  # type: ignore[union-attr]
-        blocks = [one.estimate.blocks == one.blocks for one in known]  # type: ignore[union-attr]
-        assert sum(exact) >= 0.9 * len(known)
-        assert sum(blocks) >= 0.9 * len(known)
+def test_shared_memory_is_estimated_to_the_byte_and_blocks_at_once_for_nine_of_ten_launches() -> None:
+    known = [(one, one.estimate, one.resources) for one in _on_record() if one.estimate and one.resources]
+    wrong = [
+        f"{one.point.kernel} {one.point.tile.name} {one.point.target}: {made.shared_bytes}, not {taken.shared_bytes}"
+        for one, made, taken in known
+        if made.shared_bytes != taken.shared_bytes
+    ]
+    assert not wrong
+    assert sum(made.blocks == one.blocks for one, made, _ in known) >= 0.9 * len(known)
 
 
 def test_kernels_compile_as_recorded() -> None:
