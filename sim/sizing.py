@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import isqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, evaluate, is_array, minimum, where
@@ -123,7 +124,22 @@ def _largest_divisor(whole: Number, cap: Number) -> Number:
     """The largest divisor of `whole` that is at most `cap`."""
     if not is_array(whole) and not is_array(cap):
         return _divisor(int(whole), int(cap))
-    pairs = np.stack(np.broadcast_arrays(whole, cap)).reshape(2, -1)
-    unique, inverse = np.unique(pairs, axis=1, return_inverse=True)
-    found = np.array([_divisor(int(n), int(c)) for n, c in unique.T], dtype=float)
-    return found[inverse.reshape(-1)].reshape(np.broadcast(whole, cap).shape)
+    wholes, caps = (side.reshape(-1) for side in np.broadcast_arrays(whole, cap))
+    order = np.argsort(wholes, kind="stable")
+    edges = np.flatnonzero(np.diff(wholes[order])) + 1
+    found = np.empty(len(wholes))
+    for alike in np.split(order, edges):
+        first = int(alike[0])
+        if len(alike) == 1:
+            found[first] = _divisor(int(wholes[first]), int(caps[first]))
+            continue
+        divisors = _divisors(int(wholes[first]))
+        found[alike] = divisors[np.searchsorted(divisors, caps[alike], side="right") - 1]
+    return found.reshape(np.broadcast(whole, cap).shape)
+
+
+@lru_cache(maxsize=4096)
+def _divisors(whole: int) -> NDArray[np.float64]:
+    small = np.arange(1, isqrt(whole) + 1)
+    small = small[whole % small == 0]
+    return np.unique(np.concatenate((small, whole // small))).astype(float)

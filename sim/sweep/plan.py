@@ -91,7 +91,7 @@ class Plan:
     def plain(self, field: str, positions: Positions) -> list[Any]:
         """The values of a varying field at these points, as plain data."""
         if field in self.spec.follow:
-            return [_whole(value) for value in self.numbers(positions)[field].tolist()]
+            return _whole(self.numbers(positions)[field])
         number = self._axis_of[field]
         values = self.axes[number].values[field].plain
         return [values[at] for at in self._index(number, positions).tolist()]
@@ -130,7 +130,7 @@ class Plan:
                 parts.append(np.broadcast_to(self._digests(field)[0], (len(positions), 16)))
             elif field in follow and field in self.spec.follow:
                 unique, inverse = np.unique(follow[field], return_inverse=True)
-                parts.append(self._digested(field, [_whole(value) for value in unique.tolist()])[inverse])
+                parts.append(self._digested(field, _whole(unique))[inverse])
             else:
                 parts.append(self._digests(field)[self._index(self._axis_of[field], positions)])
         rows = np.ascontiguousarray(np.concatenate(parts, axis=1))
@@ -207,5 +207,9 @@ def _vectors(axis: Axis) -> bool:
     )
 
 
-def _whole(value: float) -> int | float:
-    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+def _whole(values: NDArray[np.float64]) -> list[int | float]:
+    """Numbers as they are written: whole ones without a point."""
+    whole = (np.abs(values) < 2**53) & (np.trunc(values) == values)
+    if whole.all():
+        return values.astype(np.int64).tolist()
+    return [int(value) if one else value for value, one in zip(values.tolist(), whole.tolist(), strict=True)]

@@ -5,7 +5,7 @@ A point that fails is an answer too: its error. The others of its call go on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lightbound.archs.library import field_path
 from lightbound.archs.library import machine as find_machine
@@ -42,11 +43,15 @@ ZERO = ("decomposition_s", "account_s", "energy_by_component")  # tables without
 
 @dataclass(frozen=True)
 class Rows:
-    """Finished points: columns of equal length, keys of 16 bytes each, and the seconds that they took."""
+    """Finished points, their keys of 16 bytes a row, what was kept of them, and the seconds that they took.
 
-    keys: list[bytes]
-    columns: dict[str, list[Any]]
-    errors: list[str | None]
+    kept: columns of numbers, NaN for none, or of objects. errors: why a point has nothing, None where it has.
+    """
+
+    positions: Positions
+    keys: NDArray[np.uint8]
+    kept: Mapping[str, NDArray[Any]]
+    errors: NDArray[np.object_]
     seconds: float
 
 
@@ -61,22 +66,14 @@ def compute(text: str, positions: Positions, version: str = VERSION) -> Rows:
 def answers(plan: Plan, positions: Positions) -> Rows:
     """The answers of these points, in their order."""
     begin = perf_counter()
-    names = (*plan.spec.metrics, *plan.spec.derive)
-    columns: dict[str, list[Any]] = {**plan.rows(positions), **{name: [] for name in names}}
-    errors: list[str | None] = []
-    groups = plan.groups(positions)
-    edges = np.flatnonzero(np.diff(groups)) + 1
-    for part in np.split(positions, edges):
-        found, wrong = _group(plan, part)
-        for name in names:
-            columns[name] += found[name]
-        errors += [plan.files.without_places(one) if one is not None else None for one in wrong]
-    keys = plan.keys(positions)
-    data = keys.tobytes()
-    return Rows([data[at : at + 16] for at in range(0, len(data), 16)], columns, errors, perf_counter() - begin)
+    edges = np.flatnonzero(np.diff(plan.groups(positions))) + 1
+    kept, errors = _joined([_group(plan, part) for part in np.split(positions, edges)])
+    for at in np.flatnonzero(errors != None).tolist():  # noqa: E711 (of every element)
+        errors[at] = plan.files.without_places(errors[at])
+    return Rows(positions, plan.keys(positions), kept, errors, perf_counter() - begin)
 
 
-Answers = tuple[dict[str, list[Any]], list[str | None]]
+Answers = tuple[dict[str, NDArray[Any]], NDArray[np.object_]]
 
 
 def _group(plan: Plan, positions: Positions) -> Answers:
@@ -86,8 +83,8 @@ def _group(plan: Plan, positions: Positions) -> Answers:
         if in_one_call(plan, setting):
             return _many(plan, setting, positions)
     except LightboundError as error:
-        return _failed(plan, [str(error)] * len(positions))
-    return _joined(plan, [_one(plan, setting, positions[at : at + 1]) for at in range(len(positions))])
+        return nothing(plan, [str(error)] * len(positions))
+    return _joined([_one(plan, setting, positions[at : at + 1]) for at in range(len(positions))])
 
 
 def in_one_call(plan: Plan, setting: Mapping[str, Any]) -> bool:
@@ -120,7 +117,7 @@ def _many(plan: Plan, setting: Mapping[str, Any], positions: Positions) -> Answe
         machine = plan.files.place("machine", setting["machine"])
         find_machine(machine)
     except LightboundError as error:
-        return _failed(plan, [str(error)] * len(positions))
+        return nothing(plan, [str(error)] * len(positions))
     fields = {**setting, **vectors}
     foreign = _foreign(plan, base, machine, fields, positions)
     if foreign is not None:
@@ -128,17 +125,17 @@ def _many(plan: Plan, setting: Mapping[str, Any], positions: Positions) -> Answe
     try:
         work = base.with_sizes(**_of("sizes", fields))
         found = simulate(work, find_machine(machine, **_of("machine", fields)), mapping)
-        return _kept(plan, found, plan.named({**_numeric(setting), **vectors}), len(positions)), [None] * len(positions)
+        return _kept(plan, found, plan.named({**_numeric(setting), **vectors}), len(positions))
     except PointsError as error:
         wrong = np.broadcast_to(error.wrong, positions.shape)
         told = [str(error.at(int(at))) if error.wrong.size > 1 else str(error) for at in np.flatnonzero(wrong)]
-        bad = _failed(plan, told)
-        return _merged(bad, wrong, _many(plan, setting, positions[~wrong])) if not wrong.all() else bad
+        bad = nothing(plan, told)
+        return _merged(wrong, bad, _many(plan, setting, positions[~wrong])) if not wrong.all() else bad
     except Exception:
         if len(positions) == 1:
             return _one(plan, setting, positions)
         half = len(positions) // 2
-        return _joined(plan, [_many(plan, setting, positions[:half]), _many(plan, setting, positions[half:])])
+        return _joined([_many(plan, setting, positions[:half]), _many(plan, setting, positions[half:])])
 
 
 def _foreign(
@@ -148,17 +145,15 @@ def _foreign(
     structure = base.cascade.structure
     for symbol in _of("sizes", fields):
         if symbol not in structure.symbols:
-            return _failed(
-                plan, [_refusal(structure, symbol, value) for value in _each(plan, f"sizes.{symbol}", positions)]
-            )
+            values = _each(plan, f"sizes.{symbol}", positions)
+            return nothing(plan, [_refusal(structure, symbol, one) for one in values])
     for name in _of("machine", fields):
         try:
             field_path(machine, name)
         except LightboundError as error:
             values = _each(plan, f"machine.{name}", positions)
-            return _failed(
-                plan, [str(LightboundError(error.field, one, error.problem, error.remedy)) for one in values]
-            )
+            told = [LightboundError(error.field, one, error.problem, error.remedy) for one in values]
+            return nothing(plan, [str(one) for one in told])
     return None
 
 
@@ -191,11 +186,11 @@ def _one(plan: Plan, setting: Mapping[str, Any], position: Positions) -> Answers
             work, chosen = kept(work, machine, mapping, engine)
             mapping = with_values(chosen, values)
         found = simulate(work, machine, mapping, engine, fields.get("seed", 0), fields.get("fill", "counted"))
-        return _kept(plan, found, plan.named(_numeric(fields)), 1), [None]
+        return _kept(plan, found, plan.named(_numeric(fields)), 1)
     except LightboundError as error:
-        return _failed(plan, [str(error)])
+        return nothing(plan, [str(error)])
     except Exception as error:  # a fault of ours at one point must not cost the others
-        return _failed(plan, [f"{type(error).__name__}: {error}"])
+        return nothing(plan, [f"{type(error).__name__}: {error}"])
 
 
 def _workload(plan: Plan, fields: Mapping[str, Any]) -> Workload:
@@ -231,26 +226,30 @@ def _numeric(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in fields.items() if isinstance(value, int | float)}
 
 
-def _kept(plan: Plan, found: Prediction, known: Mapping[str, Any], points: int) -> dict[str, list[Any]]:
+def _kept(plan: Plan, found: Prediction, known: Mapping[str, Any], points: int) -> Answers:
     """What is kept of a prediction, as columns."""
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, NDArray[Any]] = {}
     numbers: dict[str, Any] = dict(known)
     for name, path in plan.spec.metrics.items():
         value = _at(found, path)
         array = np.broadcast_to(np.asarray(np.nan if value is None else value), (points,))
         if array.dtype.kind in "US":
-            columns[name] = array.tolist()
-            continue
-        array = array.astype(np.float64)
-        numbers[name] = array
-        columns[name] = _plain(array)
+            columns[name] = _texts(array)
+        else:
+            columns[name] = numbers[name] = array.astype(np.float64)
     for name, text in plan.spec.derive.items():
         with np.errstate(all="ignore"):
             value = formula(text)(numbers)
-        array = np.broadcast_to(np.asarray(value, dtype=np.float64), (points,))
-        numbers[name] = array
-        columns[name] = _plain(array)
-    return columns
+        columns[name] = numbers[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), (points,))
+    return columns, np.full(points, None, dtype=object)
+
+
+def _texts(array: NDArray[Any]) -> NDArray[np.object_]:
+    """Texts as objects, equal ones as one, so that they are sent to another process once."""
+    known: dict[str, str] = {}
+    found = np.empty(len(array), dtype=object)
+    found[:] = [known.setdefault(one, one) for one in array.tolist()]
+    return found
 
 
 def _at(found: Prediction, path: str) -> Any:
@@ -263,24 +262,22 @@ def _at(found: Prediction, path: str) -> Any:
     return value
 
 
-def _plain(array: Any) -> list[Any]:
-    values = array.tolist()
-    return [None if value != value else value for value in values] if np.isnan(array).any() else values
+def nothing(plan: Plan, errors: Sequence[str]) -> Answers:
+    """The answers of points that have these errors instead."""
+    told = np.empty(len(errors), dtype=object)
+    told[:] = errors
+    return {name: np.full(len(errors), np.nan) for name in (*plan.spec.metrics, *plan.spec.derive)}, told
 
 
-def _failed(plan: Plan, errors: list[str]) -> Answers:
-    return {name: [None] * len(errors) for name in (*plan.spec.metrics, *plan.spec.derive)}, list(errors)
+def _joined(parts: Sequence[Answers]) -> Answers:
+    columns = {name: np.concatenate([found[name] for found, _ in parts]) for name in parts[0][0]}
+    return columns, np.concatenate([errors for _, errors in parts])
 
 
-def _joined(plan: Plan, parts: list[Answers]) -> Answers:
-    names = (*plan.spec.metrics, *plan.spec.derive)
-    columns = {name: [value for found, _ in parts for value in found[name]] for name in names}
-    return columns, [error for _, errors in parts for error in errors]
-
-
-def _merged(bad: Answers, wrong: Any, good: Answers) -> Answers:
+def _merged(wrong: NDArray[np.bool_], bad: Answers, good: Answers) -> Answers:
     """The answers of all points, from those that are wrong and those that are not."""
-    sources = {True: iter(range(len(bad[1]))), False: iter(range(len(good[1])))}
-    order = [(at, next(sources[at])) for at in wrong.tolist()]
-    columns = {name: [(bad if at else good)[0][name][number] for at, number in order] for name in bad[0]}
-    return columns, [(bad if at else good)[1][number] for at, number in order]
+    order = np.empty(len(wrong), dtype=np.int64)
+    order[wrong] = np.arange(len(bad[1]))
+    order[~wrong] = len(bad[1]) + np.arange(len(good[1]))
+    columns, errors = _joined([bad, good])
+    return {name: column[order] for name, column in columns.items()}, errors[order]

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,7 @@ from .plan import Plan, plan_of
 from .spec import Goal, goal
 from .store import ABOUT, POINTS, check_ours, connect
 
+_ASKED = 10_000  # rows of one query
 _READ = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 
 
@@ -102,9 +104,8 @@ class SweepResults:
         self._known("column", name)
         with self._open() as db:
             values = [value for (value,) in db.execute(f"SELECT {_quoted(name)} FROM {POINTS} ORDER BY rowid")]
-        if all(value is None or isinstance(value, int | float) for value in values):
-            return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-        return np.array(values, dtype=object)
+        numbers = set(map(type, values)) <= {int, float, type(None)}
+        return np.array(values, dtype=np.float64 if numbers else object)  # of None a NaN
 
     def best(self, count: int = 10, objective: str | None = None) -> list[dict[str, Any]]:
         """The best points by an objective (``min latency_s``), that of the sweep if none is given."""
@@ -125,11 +126,33 @@ class SweepResults:
         goals = [goal("pareto", text, self.columns) for text in axes] if axes is not None else self.axes
         if len(goals) < 2:
             raise LightboundError("pareto", axes, "is not two goals or more", "Write min latency_s, min energy_j.")
-        costs = np.stack([self.column(one.column) * (-1 if one.maximize else 1) for one in goals], axis=1)
+        ids, costs = self._costs(goals)
         chosen = front(costs)
-        chosen = chosen[np.argsort(costs[chosen, 0], kind="stable")]
-        ids = self.column("rowid").astype(int)[chosen].tolist()
-        return [row for number in ids for row in self.query(f"SELECT * FROM {POINTS} WHERE rowid = ?", (number,))]
+        chosen = ids[chosen[np.argsort(costs[chosen, 0], kind="stable")]]
+        place = {number: at for at, number in enumerate(chosen.tolist())}
+        found = [
+            row
+            for at in range(0, len(chosen), _ASKED)
+            for row in self.query(
+                f"SELECT rowid AS number_of_row, * FROM {POINTS} "
+                f"WHERE rowid IN ({', '.join(map(str, chosen[at : at + _ASKED].tolist()))})"
+            )
+        ]
+        found.sort(key=lambda row: place[row["number_of_row"]])
+        return [{name: value for name, value in row.items() if name != "number_of_row"} for row in found]
+
+    def _costs(self, goals: Sequence[Goal]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The points that have all of these figures: their rows in the file, and the figures, less of each better."""
+        for one in goals:
+            self._known("column", one.column)
+        names = [_quoted(one.column) for one in goals]
+        numbers = " AND ".join(f"typeof({name}) IN ('integer', 'real')" for name in names)
+        with self._open() as db:
+            rows = db.execute(f"SELECT rowid, {', '.join(names)} FROM {POINTS} WHERE {numbers} ORDER BY rowid")
+            flat = np.fromiter(chain.from_iterable(rows), dtype=np.float64)
+        table = flat.reshape(-1, len(goals) + 1)
+        signs = [-1.0 if one.maximize else 1.0 for one in goals]
+        return table[:, 0].astype(np.int64), table[:, 1:] * signs
 
     @property
     def objective(self) -> Goal | None:
@@ -151,15 +174,16 @@ class SweepResults:
     def to_dict(self) -> dict[str, Any]:
         """What a sweep came to, as plain JSON values: counts, the best points and the front that it asks for."""
         return {
-            "file": str(self.file),
-            "points": self.points,
-            "failed": self.failed,
-            "complete": self.complete,
+            **self.counts(),
             "objective": self.objective.text if self.objective else None,
             "best": self.best() if self.objective else [],
             "pareto": self.pareto() if len(self.axes) > 1 else [],
             "errors": self.errors(),
         }
+
+    def counts(self) -> dict[str, Any]:
+        """Which file it is, how many points it has, how many of them failed, and whether all are there."""
+        return {"file": str(self.file), "points": self.points, "failed": self.failed, "complete": self.complete}
 
     def _damaged(self) -> LightboundError:
         return LightboundError("results file", str(self.file), "does not say what it holds", "Run its sweep again.")

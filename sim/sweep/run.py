@@ -25,7 +25,7 @@ from .fields import FILES
 from .files import Files, take
 from .places import Place, cluster, processes
 from .plan import Plan, Positions, carried, plan_of
-from .point import Rows, answers, compute, in_one_call
+from .point import Rows, answers, compute, in_one_call, nothing
 from .results import SweepResults
 from .store import Store, missing
 
@@ -145,10 +145,7 @@ class _Run:
         if len(piece) > 1:
             half = len(piece) // 2
             return [piece[half:], piece[:half]]
-        keys = self.plan.keys(piece)
-        empty: dict[str, list[Any]] = {name: [None] for name in (*self.plan.spec.metrics, *self.plan.spec.derive)}
-        told: list[str | None] = ["the process that computed it died"]
-        self.keep([Rows([keys.tobytes()], {**self.plan.rows(piece), **empty}, told, 0.0)])
+        self.keep([Rows(piece, self.plan.keys(piece), *nothing(self.plan, ["the process that computed it died"]), 0.0)])
         return []
 
     def keep(self, parts: list[Rows]) -> None:

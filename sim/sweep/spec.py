@@ -24,7 +24,7 @@ from .fields import check_field, column_name, may_follow, part_of, read_value
 KEPT = ("latency_s", "bottleneck", "energy_j", "compulsory_bytes")
 MOST_COLUMNS = 500
 LONGEST_FORMULA = 2000
-RESERVED = ("key", "error")
+RESERVED = ("key", "error", "rowid")
 NUMBERS = ("latency_s", "energy_j", "compulsory_bytes", "bottleneck", "mapping", "engine", "word_bytes")
 """What a prediction offers to keep by itself."""
 TABLES = {
@@ -214,7 +214,7 @@ def _columns(where: str, fields: Sequence[str]) -> dict[str, str]:
     plain = [column_name(part_of(field)[1]) for field in fields]
     folded = [name.casefold() for name in plain]
     columns = {
-        field: name if folded.count(name.casefold()) == 1 and name not in RESERVED else column_name(field)
+        field: name if folded.count(name.casefold()) == 1 and name.casefold() not in RESERVED else column_name(field)
         for field, name in zip(fields, plain, strict=True)
     }
     _distinct(where, columns)
@@ -235,7 +235,7 @@ def _metrics(where: str, file: SweepFile, columns: Mapping[str, str]) -> dict[st
     if not metrics:
         raise LightboundError(f"{where}: keep", None, "keeps nothing", f"Name a number: {', '.join(KEPT)}.")
     for name in file.derive:
-        if column_name(name) != name or name in RESERVED:
+        if column_name(name) != name or name.casefold() in RESERVED:
             raise LightboundError(f"{where}: derive", name, "is no name for a column", "Write letters, digits and _.")
     kept, derived = {path: name for name, path in metrics.items()}, {f"derive {name}": name for name in file.derive}
     _distinct(where, {**columns, **kept, **derived})

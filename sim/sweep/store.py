@@ -3,6 +3,9 @@
 Whatever ends a run (Ctrl-C, a kill, a power cut), the file holds the chunks that were finished and nothing else. Once
 all points are there it is written anew in the order of the points' values, so that equal sweeps end in equal files,
 byte for byte, however often they were interrupted.
+
+No index keeps a key from being there twice: with keys in random order it would take three times as long to keep as the
+points themselves. A run adds only what is missing, and looks at what another one has added meanwhile.
 """
 
 from __future__ import annotations
@@ -60,6 +63,8 @@ class Store:
         with suppress(FileNotFoundError):
             self._beside.unlink()  # of a run that was killed as it finished
         self._db = connect(path, writable=True)
+        self._others: set[bytes] = set()  # keys that another run has added meanwhile
+        self._last = 0  # the row behind which all rows are another run's
         try:
             self._open()
         except BaseException:
@@ -83,15 +88,32 @@ class Store:
 
     def done(self) -> Keys:
         """The keys of the points that are there."""
-        found = self._db.execute(f"SELECT key FROM {POINTS}")
+        self._last = self._rows()
+        found = self._db.execute(f"SELECT key FROM {POINTS} WHERE rowid <= ?", (self._last,))
         return Keys(b"".join(key for (key,) in found))
 
     def add(self, parts: Iterable[Rows]) -> None:
         """Keep these points, all of them or, if the process ends meanwhile, none."""
+        places = ", ".join("?" * (len(self.columns) + 2))
         with _transaction(self._db):
+            if self._rows() > self._last:
+                behind = self._db.execute(f"SELECT key FROM {POINTS} WHERE rowid > ?", (self._last,))
+                self._others.update(key for (key,) in behind)
             for rows in parts:
-                columns = (rows.columns[name] for name in self.columns)
-                _insert(self._db, self.columns, zip(rows.keys, *columns, rows.errors, strict=True))
+                self._db.executemany(f"INSERT INTO {POINTS} VALUES ({places})", self._told(rows))
+            self._last = self._rows()
+
+    def _told(self, rows: Rows) -> Iterator[tuple[Any, ...]]:
+        """Points as rows of the table; those that another run has added are left out."""
+        data = rows.keys.tobytes()
+        keys = [data[at : at + 16] for at in range(0, len(data), 16)]
+        found = {**self.plan.rows(rows.positions), **{name: column.tolist() for name, column in rows.kept.items()}}
+        told = zip(keys, *(found[name] for name in self.columns), rows.errors.tolist(), strict=True)
+        return (row for row in told if row[0] not in self._others) if self._others else told
+
+    def _rows(self) -> int:
+        """The number of the last row."""
+        return self._db.execute(f"SELECT coalesce(max(rowid), 0) FROM {POINTS}").fetchone()[0]
 
     def finish(self) -> None:
         """Write the file anew, in order. It takes its place at once or not at all."""
@@ -103,9 +125,11 @@ class Store:
             made.execute("ATTACH ? AS old", (str(self.path),))
             made.execute("BEGIN")
             order = ", ".join((*(_quoted(self.plan.spec.columns[field]) for field in self.plan.spec.varying), "key"))
-            for table in (POINTS, SPARE):
-                made.execute(f"INSERT INTO {table} SELECT * FROM old.{table} ORDER BY {order}")
-            _index(made)
+            for table in (POINTS, SPARE):  # what orders the rows is sorted alone, which is faster than whole rows
+                made.execute(f"CREATE TEMP TABLE ordered AS SELECT rowid AS number FROM old.{table} ORDER BY {order}")
+                rows = f"temp.ordered CROSS JOIN old.{table} AS held ON held.rowid = ordered.number"
+                made.execute(f"INSERT INTO {table} SELECT held.* FROM {rows} ORDER BY ordered.rowid")
+                made.execute("DROP TABLE temp.ordered")
             for name, value in {**self._made, **_version(), "complete": "yes"}.items():
                 made.execute(f"INSERT INTO {ABOUT} VALUES (?, ?)", (name, value))
             made.execute("COMMIT")
@@ -123,7 +147,6 @@ class Store:
         if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
             with _transaction(db):
                 _create(db, self.columns, self.plan)
-                _index(db)
                 for name, value in {**self._made, **_version()}.items():
                     db.execute(f"INSERT INTO {ABOUT} VALUES (?, ?)", (name, value))
             return
@@ -148,7 +171,7 @@ class Store:
                 db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", keys)
             for source, target, where in ((POINTS, SPARE, "NOT IN"), (SPARE, POINTS, "IN")):
                 chosen = f"FROM {source} WHERE key {where} (SELECT key FROM wanted)"
-                db.execute(f"INSERT OR IGNORE INTO {target} SELECT * {chosen}")
+                db.execute(f"INSERT INTO {target} SELECT * {chosen} AND key NOT IN (SELECT key FROM {target})")
                 db.execute(f"DELETE {chosen}")
             db.execute(f"DELETE FROM {ABOUT} WHERE name = 'complete'")
             for name, value in {**self._made, **_version()}.items():
@@ -224,16 +247,6 @@ def _affinity(plan: Plan, name: str) -> str:
     if name not in (*plan.spec.metrics, *plan.spec.derive):
         return ""
     return "TEXT" if plan.spec.metrics.get(name) in ("bottleneck", "mapping", "engine") else "REAL"
-
-
-def _index(db: sqlite3.Connection) -> None:
-    for table in (POINTS, SPARE):
-        db.execute(f"CREATE UNIQUE INDEX {table}_by_key ON {table} (key)")
-
-
-def _insert(db: sqlite3.Connection, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    places = ", ".join("?" * (len(columns) + 2))
-    db.executemany(f"INSERT OR IGNORE INTO {POINTS} VALUES ({places})", rows)
 
 
 def _version() -> dict[str, str]:

@@ -70,7 +70,8 @@ def results_answer(
     if errors:
         blocks.append(_table(errors, "Failures"))
     data = {
-        **found.to_dict(), "objective": goal or None, "best": top, "pareto_axes": goals or None, "pareto": front
+        **found.counts(), "objective": goal or None, "best": top, "pareto_axes": goals or None, "pareto": front,
+        "errors": errors,
     }  # fmt: skip
 
     def pictures() -> Sequence[Picture]:

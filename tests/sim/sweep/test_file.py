@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import lightbound as lb
 from lightbound.base.errors import LightboundError
 from lightbound.sim.sweep import run as module
+from lightbound.sim.sweep.store import Store
 
 SPEC: dict[str, Any] = {
     "fixed": {"workload": "fusemax", "machine": "fusemax", "preset": "bert"},
@@ -210,3 +212,19 @@ def test_two_sweeps_into_one_file_leave_no_point_twice(tmp_path: Path) -> None:
     found = lb.sweep(SPEC, file, progress=tell)
     assert inner and found.points == POINTS
     assert file.read_bytes() == lb.sweep(SPEC, tmp_path / "whole.sqlite").file.read_bytes()
+
+
+@pytest.mark.usefixtures("small_calls")
+def test_what_another_run_added_meanwhile_is_not_added_again(tmp_path: Path) -> None:
+    text = module.read(SPEC)
+    plan = module.plan_of(text)
+    chunks = list(plan.chunks())[:4]
+    file = tmp_path / "found.sqlite"
+    with Store(file, plan, text) as one, Store(file, plan, text) as other:
+        assert not len(one.done()) and not len(other.done())
+        one.add([module.answers(plan, chunks[0])])
+        other.add([module.answers(plan, np.concatenate(chunks[:2]))])
+        one.add([module.answers(plan, np.concatenate(chunks[1:3]))])
+        other.add([module.answers(plan, chunks[2]), module.answers(plan, chunks[3])])
+        assert len(one.done()) == sum(map(len, chunks))
+    assert lb.SweepResults(file).query("SELECT count(DISTINCT key) AS n FROM points") == [{"n": sum(map(len, chunks))}]
