@@ -131,5 +131,4 @@ def sort_segments(launch: Compiled) -> Block:
         packed=copied + copied // 2,
         reduced=(at["PART"], at["SEGMENT"]),
         aligned=1,
-        vectors=(at["SEGMENT"],),
     )

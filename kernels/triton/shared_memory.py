@@ -40,12 +40,10 @@ def shared_bytes(block: Block, target: str, warps: int, stages: int) -> int:
         return allocated(_pipelined(block, target, warps, stages))
     moment = exchanged(block, target, warps)
     size = {name: block.word_bytes * block.elements(name) for name in (*block.streamed, *block.resident)}
-    held = sum(size[name] for name in block.resident)
-    if asynchronous(block, target, warps):
-        held += sum(size[name] for name in block.streamed) + sum(moment.values())
+    from_memory = asynchronous(block, target, warps)
+    held = sum(size[name] for name in block.resident) + _most_at_once(block, size, moment, copied=not from_memory)
+    if from_memory:
         held += MBARRIER * (target == "sm_100" or block.descriptors)  # one at a time
-    else:
-        held += _most_at_once(block, size, moment)
     return max(held + across_warps(block, target, warps), _scratch_of_result(block, target, warps))
 
 
@@ -56,7 +54,7 @@ def _on_amd(block: Block, warps: int, stages: int) -> int:
     if stages == 1:
         return max([*size.values(), *moment.values()], default=0)
     at_once = (sum(moment.get(name, 0) for name in (one.left, one.right)) for one in block.products)
-    return sum(size[name] for name in block.streamed) * _ahead(block, stages) + max(at_once, default=0)
+    return sum(size[name] for name in block.streamed) * (stages - 1) + max(at_once, default=0)
 
 
 def _pipelined(block: Block, target: str, warps: int, stages: int) -> list[Buffer]:
@@ -125,7 +123,7 @@ def _copies(block: Block, target: str, warps: int, stages: int) -> list[tuple[in
 
 def _buffers(block: Block, name: str, target: str, warps: int, stages: int) -> int:
     """Buffers of an operand that comes by: one less than stages, and one more where instructions read it later."""
-    if name in block.turned and target == "sm_80":
+    if name in block.turned and not asynchronous(block, target, warps):
         return 0  # it waits in registers
     ahead = _ahead(block, stages) + _again(block, name, target)
     return ahead + 1 if asynchronous(block, target, warps) and name not in block.read else ahead
@@ -152,28 +150,28 @@ def _momentary(block: Block, target: str, warps: int, start: int) -> list[Buffer
     """What lives within a turn: computed operands from where they are made to their product, and scratch."""
     found = []
     sizes = exchanged(block, target, warps)
+    from_memory = asynchronous(block, target, warps)
     for at, one in enumerate(block.products):
         step = start + 20 * at
-        wgmma = asynchronous(block, target, warps)
         for name in dict.fromkeys((one.left, one.right)):
-            hoisted = target == "sm_100" and wgmma and name in block.made
+            hoisted = target == "sm_100" and from_memory and name in block.made
             if name in sizes and not hoisted:
-                alignment = _alignment(block, name, target, warps) if wgmma else 16
+                alignment = _alignment(block, name, target, warps) if from_memory else 16
                 found.append(Buffer(sizes[name], step + 5, step + 10, alignment))
                 if block.spread and one.lanes:
                     found.append(Buffer(4 * block.spread, step + 6, step + 7, SCRATCH_ALIGNMENT))
-            if name in block.turned and target == "sm_80":
-                found.append(_turned(block, one, name, warps, step))
+            if name in block.turned and not from_memory:
+                found.append(_turned(block, one, name, target, warps, step))
         if target == "sm_100" and instruction(one, target, warps) == "tcgen05" and _at_once(block, one):
             found.append(Buffer(MBARRIER, step + 9, step + 12))
-        if target == "sm_80" and (size := _joined(block, one, warps)):
+        if not from_memory and (size := _joined(block, one, target, warps)):
             found.append(Buffer(size, step + 1, step + 2, SCRATCH_ALIGNMENT))
     if scratch := across_warps(block, target, warps):
         found.append(Buffer(scratch, start + 3, start + 4, SCRATCH_ALIGNMENT))
     return found
 
 
-def _turned(block: Block, product: Product, name: str, warps: int, step: int) -> Buffer:
+def _turned(block: Block, product: Product, name: str, target: str, warps: int, step: int) -> Buffer:
     """A tile in registers that is multiplied along its rows: stored where one product takes it; where several do, it
     passes into the layout of each.
     """
@@ -184,18 +182,21 @@ def _turned(block: Block, product: Product, name: str, warps: int, step: int) ->
     across = product.rows if left else product.summed
     down, wide = warp_grid(block, product, "mma", warps)
     source = blocked(words // across, across, VECTOR_BYTES // block.word_bytes, warps)
-    target = (left_of_turned if left else right_of_turned)(words // across, across, down, wide, block.word_bytes)
-    return Buffer(scratch_bytes(source, target, block.word_bytes, False), step + 1, step + 2, SCRATCH_ALIGNMENT)
+    fragments = (left_of_turned if left else right_of_turned)(words // across, across, down, wide, block.word_bytes)
+    scratch = scratch_bytes(source, fragments, block.word_bytes, target != "sm_80")
+    return Buffer(scratch, step + 1, step + 2, SCRATCH_ALIGNMENT)
 
 
-def _joined(block: Block, product: Product, warps: int) -> int:
+def _joined(block: Block, product: Product, target: str, warps: int) -> int:
     """Scratch of sums of several products that make an operand together, where warps share them out unlike."""
     made_of = makers(block, product) if product.left not in {*block.streamed, *block.resident, *block.made} else []
-    if len(made_of) < 2 or instruction(product, "sm_80", warps) != "mma":
+    if len(made_of) < 2 or instruction(product, target, warps) != "mma":
         return 0
     first, last = (warp_grid(block, one, "mma", warps) for one in (made_of[0], made_of[-1]))
     shape = (product.rows, product.summed)
-    return scratch_bytes(sums(*shape, *first), sums(*shape, *last), 4, False) if first != last else 0
+    if first == last:
+        return 0
+    return scratch_bytes(sums(*shape, *first), sums(*shape, *last), 4, target != "sm_80")
 
 
 def _scratch_of_result(block: Block, target: str, warps: int) -> int:
@@ -222,12 +223,14 @@ def _sums(block: Block, product: Product, target: str, warps: int) -> Layout:
     return sums(rows, columns, *((warps, 1) if how == "wgmma" else warp_grid(block, product, how, warps)))
 
 
-def _most_at_once(block: Block, size: Mapping[str, int], moment: Mapping[str, int]) -> int:
-    """Bytes of operands from the first product that takes them to the last, without a pipeline."""
-    uses: dict[tuple[str, int], list[int]] = {}  # a product along other sums takes a copy in another layout
+def _most_at_once(block: Block, size: Mapping[str, int], moment: Mapping[str, int], copied: bool) -> int:
+    """Bytes of operands from the first product that takes them to the last, without a pipeline. copied: a product along
+    other sums takes a copy in another layout.
+    """
+    uses: dict[tuple[str, int], list[int]] = {}
     for at, one in enumerate(block.products):
         for name in {one.left, one.right} & {*block.streamed}:
-            uses.setdefault((name, one.summed), []).append(at)
+            uses.setdefault((name, one.summed if copied else 0), []).append(at)
     first = {name: min(at[0] for (used, _), at in uses.items() if used == name) for name, _ in uses}
     most = 0
     for at, one in enumerate(block.products):
