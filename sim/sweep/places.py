@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children, connection, get_context, parent_process
+from multiprocessing import active_children, connection, get_all_start_methods, get_context, parent_process
+from multiprocessing.context import BaseContext
 from typing import Any, Protocol
 
 from lightbound.base.errors import LightboundError
 
 CONNECT_S = 30
+LOADED = ["lightbound.sim.sweep.loaded"]  # what every process needs, loaded once for all of them
 
 
 class Place(Protocol):
@@ -47,8 +49,7 @@ class Processes:
     def submit(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
         """Start a task in some process."""
         if self._pool is None:
-            context = get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin)
+            self._pool = ProcessPoolExecutor(self.workers, _context(), _begin, (dict(os.environ),))
         try:
             return self._pool.submit(work, *given)
         except BrokenExecutor:
@@ -141,8 +142,30 @@ def cluster(address: str) -> Iterator[Place]:
         yield Cluster(client, address)
 
 
-def _begin() -> None:
+def prepare() -> None:
+    """Begin to load, beside the caller, what processes will need; at once, and for nothing where they have to do that
+    each for itself."""
+    context = _context()
+    if context.get_start_method() == "forkserver":
+        from multiprocessing import forkserver  # which not every system has
+
+        forkserver.ensure_running()
+
+
+def _context() -> BaseContext:
+    """How processes are begun: as copies of one that has loaded what they need and does nothing else, where the system
+    can do that. Copies of this one would inherit whatever its threads held."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(LOADED)
+    return context
+
+
+def _begin(environment: Mapping[str, str]) -> None:
     """In a new process: Ctrl-C is for the one that started it, and without that one it ends."""
+    os.environ.clear()
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is None:

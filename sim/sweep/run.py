@@ -23,7 +23,7 @@ from lightbound.base.version import VERSION
 from .checks import check
 from .fields import FILES
 from .files import Files, take
-from .places import Place, cluster, processes
+from .places import Place, cluster, prepare, processes
 from .plan import Plan, Positions, carried, plan_of
 from .point import Rows, answers, compute, in_one_call, nothing
 from .results import SweepResults
@@ -32,6 +32,7 @@ from .store import Store, missing
 TASK_S = 0.5  # how long a task should take: long against the milliseconds of sending it
 ALONE_S = 2.0  # a sweep that takes no longer is not worth other processes
 PROBE_S = 0.2  # how long to look before asking for them
+TOGETHER_S, SINGLE_S = 5e-6, 5e-3  # of a point on a fast machine, in one call with others and by itself
 Tell = Callable[[int, int], None]  # points done, of how many
 
 
@@ -104,6 +105,10 @@ class _Run:
             piece = self._piece(self._points(TASK_S) if number else 1)
             if not piece.size:
                 break
+            if not number and scheduler is None and workers != 1:
+                least = TOGETHER_S if len(piece) > 1 else SINGLE_S
+                if (self.total - self.done) * least > ALONE_S:  # they will be wanted
+                    prepare()
             rows = answers(self.plan, piece)
             self.keep([rows])
             if number < 2:  # the first one also loads what all need
