@@ -356,20 +356,23 @@ def _memory_time(
 
     alike: how many instances at once read the same words of a tensor.
     """
-    times: dict[str, Number] = {}
-    for number, level in enumerate(plan.machine.levels):
-        words = traffic.words if level.scope is None else traffic.busiest
-        alone, together = level.rate_bytes_per_s, level.shared_rate_bytes_per_s
-        moved: list[Number] = []
-        for (at, action, tensor), count in words.items():
-            rate = level.write_rate_bytes_per_s
-            if action == WRITE and level.cache:
-                count = count - traffic.fills.get((at, tensor), 0)
-            if action == READ:
-                shared = level.scope is None and tensor in alike and together is not None and alone is not None
-                rate = where(alike[tensor] > 1, together, alone) if shared else alone
-            if at == number and action in actions and rate is not None:
-                moved.append(count * word_bytes / rate)
-        if moved:
-            times[level.name] = sum(moved)
-    return times
+    levels = plan.machine.levels
+    moved: list[Number] = [None] * len(levels)
+    for key, count in traffic.words.items():
+        number, action, tensor = key
+        level = levels[number]
+        if action not in actions:
+            continue
+        if level.scope is not None:
+            count = traffic.busiest[key]
+        if action == WRITE and level.cache:
+            count = count - traffic.fills.get((number, tensor), 0)
+        rate = level.write_rate_bytes_per_s
+        if action == READ:
+            alone, together = level.rate_bytes_per_s, level.shared_rate_bytes_per_s
+            shared = level.scope is None and tensor in alike and together is not None and alone is not None
+            rate = where(alike[tensor] > 1, together, alone) if shared else alone
+        if rate is not None:
+            seconds = count * word_bytes / rate
+            moved[number] = seconds if moved[number] is None else moved[number] + seconds
+    return {level.name: seconds for level, seconds in zip(levels, moved, strict=True) if seconds is not None}

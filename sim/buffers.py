@@ -20,8 +20,9 @@ from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.registry import Workload
 
 from .mapping import Mapping
-from .search import FREE_TILES, Objective, Tried, best_mapping, explore, segments, sized, steps_of
+from .search import FREE_TILES, best_mapping, segments, sized, steps_of
 from .simulate import MappingLike, as_machine, as_workload, compulsory, predict, resolve_mapping
+from .tries import Objective, Tried, explore
 
 CAPACITIES = 256  # of a frontier, before those that gain nothing are dropped
 ROUNDING = 1e-9

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import permutations
 from math import prod
 from typing import Any
@@ -37,23 +38,8 @@ def tile_name(rank: str) -> str:
     return f"T_{rank}"
 
 
-def candidates(cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> Iterator[Candidate]:
-    """All candidates of a segment: Einsums that are next to each other in the order of the cascade. There are none
-    where one reads what another makes through a window (``X[t+k]``) and nothing ties them together: no tile of one is
-    enough for a tile of the other, so they run one after the other.
-    """
-    shape = _Shape(cascade, machine, segment)
-    if shape.has_windows and not shape.carried:
-        return
-    for bind in shape.binds():
-        for order in shape.orders():
-            for depth in shape.outer_depths(order):
-                for spilled in shape.spills():
-                    yield shape.candidate(order, depth, bind, spilled)
-
-
-class _Shape:
-    """What the structure of a segment allows."""
+class Shape:
+    """What the structure of a segment allows: Einsums that are next to each other in the order of the cascade."""
 
     def __init__(self, cascade: Cascade, machine: Machine, segment: tuple[str, ...]) -> None:
         self.cascade = cascade
@@ -77,6 +63,21 @@ class _Shape:
         # Candidates that differ in binds alone share their group, and binds of an Einsum that are alike are one.
         self._groups: dict[Any, tuple[dict[str, Any], tuple[str, ...], frozenset[str]]] = {}
         self._bound: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is a candidate. There is none where one Einsum reads what another makes through a window
+        (``X[t+k]``) and nothing ties them together: no tile of one is enough for a tile of the other, so they run one
+        after the other.
+        """
+        return not self.has_windows or bool(self.carried)
+
+    def candidates(self, bind: tuple[dict[str, Any], ...]) -> Iterator[Candidate]:
+        """Every candidate with these binds, one of `binds`."""
+        for order in self.orders():
+            for depth in self.outer_depths(order):
+                for spilled in self.spills():
+                    yield self.candidate(order, depth, bind, spilled)
 
     def _ranks(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(rank for einsum in self.einsums for rank in einsum.ranks))
@@ -146,6 +147,11 @@ class _Shape:
         if self.carried and self.kept:
             yield frozenset(self.kept)
 
+    @cached_property
+    def dealt(self) -> frozenset[str]:
+        """The ranks that loops deal over instances."""
+        return frozenset(rank for rank in (*self.batch, *self.shared) if self.scope is not None and self.parallel(rank))
+
     def parallel(self, rank: str) -> bool:
         return (
             rank not in self.carried
@@ -194,7 +200,7 @@ class _Shape:
         return group, tuple(dict.fromkeys((*tiled, *private))), frozenset(private) - set(tiled)
 
     def _loop(self, rank: str, tile: int | str) -> dict[str, Any]:
-        dealt = {"over": self.scope} if self.scope is not None and self.parallel(rank) else {}
+        dealt = {"over": self.scope} if rank in self.dealt else {}
         return {"for": rank, "tile": tile, "if_split": True, **dealt}
 
     def _home_depth(self, tensor: str, loops: list[dict[str, Any]]) -> int:

@@ -174,10 +174,13 @@ def _pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
 
 
 class Loops:
-    """Loops from outermost to innermost, each run of them made once: those of several nests that are equal are one."""
+    """Loops from outermost to innermost, each run of them made once: those of several nests of a cascade that are equal
+    are one. And so are the `accesses` of some of its Einsums to a tensor: those that read, and those that write.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, For], tuple[For, ...]] = {}
+        self.accesses: dict[tuple[str, frozenset[str]], tuple[tuple[Access, ...], tuple[Access, ...]]] = {}
 
     def below(self, loops: tuple[For, ...], inner: For) -> tuple[For, ...]:
         """These loops and one more inside them."""
@@ -268,9 +271,13 @@ class _Walk:
 
     def accesses(self, tensor: str, users: frozenset[str]) -> tuple[tuple[Access, ...], tuple[Access, ...]]:
         """How these Einsums read a tensor and how they write it, each way once."""
-        einsums = [self.cascade.einsum(name) for name in sorted(users)]
-        reads = dict.fromkeys(a for einsum in einsums for a in einsum.reads if a.tensor == tensor)
-        return tuple(reads), tuple(einsum.output for einsum in einsums if einsum.name == tensor)
+        key = tensor, users
+        if key not in self.known.accesses:
+            einsums = [self.cascade.einsum(name) for name in sorted(users)]
+            reads = dict.fromkeys(a for einsum in einsums for a in einsum.reads if a.tensor == tensor)
+            written = tuple(einsum.output for einsum in einsums if einsum.name == tensor)
+            self.known.accesses[key] = tuple(reads), written
+        return self.known.accesses[key]
 
 
 def _touched(einsum: Einsum) -> tuple[Access, ...]:

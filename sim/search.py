@@ -1,9 +1,10 @@
 """A sound mapping for any cascade on any machine: `default_mapping`.
 
 The cascade is cut into groups in several ways that follow from its structure (all apart, all together, at passes,
-around matrix products), and for every piece each candidate of candidates.py is evaluated by the engine at a grid of
-tile sizes in one vectorised call. The best cut of the order of Einsums into such pieces is found by dynamic
-programming: times, bytes and joules of groups add.
+around matrix products), and for a piece each candidate of candidates.py is evaluated by the engine at a grid of tile
+sizes in one vectorised call. The best cut of the order of Einsums into such pieces is a shortest path, since times,
+bytes and joules of groups add. Every piece has a floor under its value, and none is evaluated before the best cut needs
+it: what is skipped cannot be better.
 
 The choice is the best of what is tried, not of all mappings there are. What is tried does not depend on capacities or
 bandwidths, so that more of either never makes the answer worse; and tiles may be ragged, so that a longer rank is never
@@ -13,57 +14,31 @@ faster. Ties go to less traffic, and of equal traffic to less time.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Literal, TypeVar, get_args
+from math import inf
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
-from lightbound.base.formula import Number, evaluate, is_array
-from lightbound.base.schema import check
+from lightbound.base.formula import evaluate, is_array
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.passes import pass_of
 from lightbound.workloads.registry import Workload
 
-from .analytical import GroupResult, run_group
-from .binding import bindings
-from .candidates import Candidate, candidates, tile_name
-from .energy import energy
 from .kernel_choice import fastest_kernel
-from .mapping import Bind, Group, Mapping
-from .nests import Nests
-from .plan import Frame, Loops, Plan
+from .mapping import Mapping
+from .segment import Segment, renamed, segment_of
+from .tries import Objective, Tried, Tries, explore, tries
 
-Objective = Literal["latency", "traffic", "energy"]
 LONGEST = 16  # Einsums in one group at most
-# Octaves between the tile sizes that are tried, for each rank from the outermost loop, where 1, 2, 3... are tiled.
-COARSE = ((1 / 4,), (1 / 2, 1 / 2), (1, 1, 1), (2, 2, 2, 2), (3,), (4,), (6,), (12,))
-FINE = ((1 / 16,), (1 / 12, 1 / 12), (1 / 12, 1 / 12, 2), (1, 1, 1, 2), (2,))  # for sizing buffers, one Einsum
-FINE_FUSED = ((1 / 8,), (1 / 4, 1 / 4), (1 / 2, 1 / 2, 2), (1, 1, 2, 2), (2,))  # and several in one group
-ALONE = 3.0  # for ranks that one of several Einsums walks alone
-MOST_ALONE = 3  # of those, whose tiles are tried in every combination; more of them are as long as each other
 FREE_TILES = (64, 128, 256)  # for a tile that the cascade itself leaves open
 TIE = 1e-12  # two times that agree this far are one
 Option = TypeVar("Option", bound=tuple[Any, ...])
-
-
-@dataclass(frozen=True, eq=False)
-class Tried:
-    """One candidate at all its tile sizes: arrays over the grid."""
-
-    candidate: Candidate
-    tiles: dict[str, np.ndarray]
-    latency_s: np.ndarray
-    traffic_bytes: np.ndarray
-    energy_j: np.ndarray
-    need_bytes: dict[str, np.ndarray]  # by level
-
-    def objective(self, name: Objective) -> np.ndarray:
-        """What the objective asks to be small, at every point of the grid."""
-        return {"latency": self.latency_s, "traffic": self.traffic_bytes, "energy": self.energy_j}[name]
+Run = tuple[int, int]  # of steps, from one to before another
+Piece = tuple[dict[str, Any], list[dict[str, Any]], dict[str, int]]  # a group, its binds, and the tiles in it
+_Choice = tuple[float, float, Tried, int]  # value, tie, candidate, and the point of its tiles
 
 
 def default_mapping(work: Workload, machine: Machine, objective: Objective = "latency") -> Mapping:
@@ -94,7 +69,8 @@ def best_mapping(
         )
     found = []
     for cascade, free in sized(work.cascade):
-        cut = _best_cut(cascade, machine, room, work.word_bytes, objective, fine, longest)
+        below = min((one[0] for one in found), default=inf)
+        cut = _best_cut(cascade, machine, room, work.word_bytes, objective, fine, longest, below)
         if cut is not None:
             found.append((*cut[:2], cascade, cut[2], free))
     best = _least(found)
@@ -182,162 +158,103 @@ def _best_cut(
     objective: Objective,
     fine: bool,
     longest: int = LONGEST,
-) -> tuple[float, float, list[tuple[Tried, int]]] | None:
+    below: float = inf,
+) -> tuple[float, float, list[Piece]] | None:
+    """The best cut with its value and its tie, found like a shortest path: runs of steps that only floors rule in are
+    evaluated until the best cut has none left that is not. None where its value is not `below` a known one.
+    """
     steps = steps_of(cascade)
-    runs = segments(cascade, steps, longest)
-    best: list[tuple[float, float, list[tuple[Tried, int]]] | None] = [(0.0, 0.0, [])]
-    for end in range(1, len(steps) + 1):
+    here: dict[Run, Segment] = {}
+    offered: dict[Run, Tries] = {}
+    for run in sorted(segments(cascade, steps, longest)):
+        here[run] = segment_of(cascade, tuple(name for step in steps[slice(*run)] for name in step))
+        offered[run] = tries(here[run], machine, word_bytes, fine, objective == "energy")
+    known: dict[Run, _Choice | None] = {}
+    values = {run: _floor(one.floor, objective) for run, one in offered.items()}
+    while True:
+        cut = _cheapest(len(steps), values)
+        if cut is None or cut[0] > below * (1 + TIE):
+            return None
+        value, tie, path = cut
+        unknown = [run for run in path if run not in known]
+        if not unknown:
+            return value, tie, [_named(known[run], offered[run].segment, here[run]) for run in path]
+        for run in unknown:
+            choice = known[run] = _best_point(offered[run], room, objective)
+            values[run] = (inf, inf) if choice is None else choice[:2]
+
+
+def _named(choice: _Choice | None, found: Segment, here: Segment) -> Piece:
+    """A choice in the names of a segment, found for one that is the same."""
+    assert choice is not None
+    _, _, tried, point = choice
+    candidate, tensors = tried.candidate, found.renaming(here)
+    tiles = {name: int(values[point]) for name, values in tried.tiles.items()}
+    return renamed(candidate.group, tensors), [renamed(bind, tensors) for bind in candidate.bind], tiles
+
+
+def _cheapest(count: int, values: dict[Run, tuple[float, float]]) -> tuple[float, float, tuple[Run, ...]] | None:
+    """The cut of so many steps into runs whose values add to the least; None where all are infinite."""
+    best: list[tuple[float, float, tuple[Run, ...]] | None] = [(0.0, 0.0, ())]
+    ending: dict[int, list[Run]] = {}
+    for run in values:
+        ending.setdefault(run[1], []).append(run)
+    for end in range(1, count + 1):
         options = []
-        for start in range(end):
-            before = best[start]
-            if before is None or (start, end) not in runs:
-                continue
-            names = tuple(name for step in steps[start:end] for name in step)
-            choice = _best_point(explore(cascade, machine, names, word_bytes, fine), room, objective)
-            if choice is not None:
-                value, tie, tried, point = choice
-                options.append((before[0] + value, before[1] + tie, [*before[2], (tried, point)]))
+        for run in ending.get(end, ()):
+            before, (value, tie) = best[run[0]], values[run]
+            if before is not None and value < inf:
+                options.append((before[0] + value, before[1] + tie, (*before[2], run)))
         best.append(_least(options))
     return best[-1]
 
 
-def _best_point(
-    tried: tuple[Tried, ...], machine: Machine, objective: Objective
-) -> tuple[float, float, Tried, int] | None:
-    found: list[tuple[float, float, Tried, int]] = []
-    for one in tried:
-        fits = np.ones(one.latency_s.shape, dtype=bool)
-        for name, need in one.need_bytes.items():
-            capacity = machine.level(name).capacity_bytes
-            if capacity is not None:
-                fits &= need <= capacity
-        if not fits.any():
-            continue
-        value = np.where(fits, one.objective(objective), np.inf)
-        close = np.flatnonzero(value <= value.min() * (1 + TIE))
-        tie = one.objective("latency" if objective == "traffic" else "traffic")
-        point = int(close[np.argmin(tie[close])])
-        found.append((float(value[point]), float(tie[point]), one, point))
-    return _least(found)
+def _floor(floor: tuple[float, float], objective: Objective) -> tuple[float, float]:
+    """What an objective's value and its tie are at least, where seconds and bytes are at least these."""
+    seconds, moved = floor
+    by = {"latency": (seconds, moved), "traffic": (moved, seconds), "energy": (0.0 if moved < inf else inf, moved)}
+    return by[objective]
 
 
-# ---- evaluating ---------------------------------------------------------------------------------------------------
+def _best_point(tried: Tries, machine: Machine, objective: Objective) -> _Choice | None:
+    best: _Choice | None = None
+    for number, floor in tried.floors():
+        if best is not None:
+            value, tie = _floor(floor, objective)
+            if value > best[0] * (1 + TIE) or (best[0] <= value * (1 + TIE) and best[1] <= tie * (1 + TIE)):
+                continue
+        choice = _best_of(tried[number], machine, objective)
+        if choice is not None:
+            best = choice if best is None else _least([best, choice])
+    tried.release()
+    return best
 
 
-def explore(
-    cascade: Cascade, machine: Machine, segment: tuple[str, ...], word_bytes: int, fine: bool = False
-) -> tuple[Tried, ...]:
-    """Every candidate of a segment at all tile sizes of the grid, whether it fits the machine or not."""
-    return _explore(cascade, machine, segment, word_bytes, fine)
-
-
-@lru_cache(maxsize=128)
-def _explore(
-    cascade: Cascade, machine: Machine, segment: tuple[str, ...], word_bytes: int, fine: bool
-) -> tuple[Tried, ...]:
-    sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
-    group_of = {einsum.name: 0 if einsum.name in segment else 1 for einsum in cascade.einsums}
-    loops = Loops()
-    frames: dict[int, Frame] = {}  # by group, which candidates that differ in binds alone share
-    known: dict[tuple[str, ...], Nests] = {}  # by what is tiled
-    binds: dict[int, Bind] = {}
-    made = []
-    for candidate in candidates(cascade, machine, segment):
-        tiled = (*candidate.tiled, *sorted(candidate.coarse))
-        if tiled not in known:
-            names = {**machine.quantities, **sizes, "word_bytes": word_bytes, **_grid(cascade, candidate, fine)}
-            known[tiled] = Nests(sizes, names)
-        nests = known[tiled]
-        if id(candidate.group) not in frames:
-            group = check(Group, candidate.group, "group")
-            frames[id(candidate.group)] = Frame("group", cascade, machine, group, 0, group_of, loops)
-        frame = frames[id(candidate.group)]
-        for one in candidate.bind:
-            if id(one) not in binds:
-                binds[id(one)] = check(Bind, one, "bind")
-        bind = tuple(binds[id(one)] for one in candidate.bind)
-        bound = frame.bound(bindings("search", cascade, bind, machine, segment), {})
-        plan = Plan(cascade, Mapping(bind=bind, groups=(frame.group,)), machine, (bound,), group_of)
-        result = run_group(plan, bound, nests, word_bytes, strict=False)
-        made.append(_tried(plan, candidate, nests, result, word_bytes))
-    return tuple(made)
-
-
-def _tried(plan: Plan, candidate: Candidate, nests: Nests, result: GroupResult, word_bytes: int) -> Tried:
-    names = dict(nests.environment)
-    tiles = {name: np.asarray(names[name]) for name in map(tile_name, candidate.tiled)}
-    points = np.broadcast_shapes(*(values.shape for values in tiles.values())) or (1,)
-    words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
-    parts, _ = energy(plan, names, names, (result,), word_bytes)
-
-    def spread(value: Number) -> np.ndarray:
-        return np.broadcast_to(np.asarray(value, dtype=float), points).reshape(-1)
-
-    return Tried(
-        candidate,
-        {name: spread(values) for name, values in tiles.items()},
-        spread(result.latency_s),
-        spread(words * word_bytes),
-        spread(sum(parts.values())),
-        {name: spread(taken) for name, taken in result.occupancy_bytes.items()},
-    )
-
-
-def _grid(cascade: Cascade, candidate: Candidate, fine: bool) -> dict[str, np.ndarray]:
-    """Tile sizes in every combination, as float arrays along an axis each: what depends on one rank alone is then
-    computed once for each of its tiles, not for each combination. How dense they are depends on how many ranks are
-    tiled.
-    """
-    ranks = candidate.tiled
-    if not ranks:
-        return {}
-    main = [rank for rank in ranks if rank not in candidate.coarse]
-    dense = FINE_FUSED if len(candidate.group["einsums"]) > 1 else FINE
-    table = dense if fine else COARSE
-    spacing = table[min(len(main), len(table)) - 1]
-    octaves = dict.fromkeys(candidate.coarse, ALONE) | dict(
-        zip(main, (*spacing, *[spacing[-1]] * len(main)), strict=False)
-    )
-    alone = [rank for rank in ranks if rank in candidate.coarse]
-    together = alone if len(alone) > MOST_ALONE else []
-    axes = []
-    for rank in ranks:
-        if rank not in together:
-            axes.append(({rank: int(cascade.size(rank))}, octaves[rank]))
-    if together:
-        axes.append(({rank: int(cascade.size(rank)) for rank in together}, ALONE))
-    grid: dict[str, np.ndarray] = {}
-    for number, (sizes, spacing) in enumerate(axes):
-        tiles = _tiles(max(sizes.values()), spacing)
-        shape = [-1 if number == other else 1 for other in range(len(axes))]
-        for rank, size in sizes.items():
-            own = np.minimum(tiles, size)
-            if fine:  # the least tile of every trip count takes the least room
-                own = np.ceil(size / np.ceil(size / own))
-                own = np.unique(own) if len(sizes) == 1 else own
-            grid[tile_name(rank)] = own.reshape(shape)
-    return {tile_name(rank): grid[tile_name(rank)] for rank in ranks}
-
-
-def _tiles(size: int, octaves: float) -> np.ndarray:
-    """Whole numbers `octaves` apart from 1 to the size, the size among them. A longer rank only adds to them."""
-    steps = np.arange(0, 64, octaves)
-    tiles = np.unique(np.floor(2.0**steps))
-    return np.append(tiles[tiles < size], size).astype(float)
+def _best_of(one: Tried, machine: Machine, objective: Objective) -> _Choice | None:
+    """The best tiles of a candidate that fit the machine."""
+    fits = np.ones(one.latency_s.shape, dtype=bool)
+    for name, need in one.need_bytes.items():
+        capacity = machine.level(name).capacity_bytes
+        if capacity is not None:
+            fits &= need <= capacity
+    if not fits.any():
+        return None
+    value = np.where(fits, one.objective(objective), inf)
+    close = np.flatnonzero(value <= value.min() * (1 + TIE))
+    tie = one.objective("latency" if objective == "traffic" else "traffic")
+    point = int(close[np.argmin(tie[close])])
+    return float(value[point]), float(tie[point]), one, point
 
 
 # ---- assembling ---------------------------------------------------------------------------------------------------
 
 
-def _assemble(cascade: Cascade, chosen: list[tuple[Tried, int]], free: dict[str, int]) -> Mapping:
+def _assemble(cascade: Cascade, chosen: list[Piece], free: dict[str, int]) -> Mapping:
     """The chosen pieces as one mapping: every tile a number, and no loop that makes a single trip."""
-    groups = []
-    bind: list[dict[str, Any]] = []
-    for tried, point in chosen:
-        tiles = {name: int(values[point]) for name, values in tried.tiles.items()}
-        names = {**cascade.sizes, **tiles}
-        groups.append({**tried.candidate.group, "nest": _with_tiles(cascade, tried.candidate.group["nest"], names)})
-        bind += tried.candidate.bind
+    groups = [
+        {**group, "nest": _with_tiles(cascade, group["nest"], {**cascade.sizes, **tiles})} for group, _, tiles in chosen
+    ]
+    bind = [one for _, binds, _ in chosen for one in binds]
     return Mapping.from_data({"name": "default", "sizes": dict(free), "bind": bind, "groups": groups})
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lightbound.base.formula import Number, ceil_div, divide, evaluate, maximum, minimum, where
+from lightbound.base.formula import Number, ceil_div, divide, evaluate, is_array, maximum, minimum, where
 from lightbound.workloads.expression import Access, Affine
 
 from .nests import Nests
@@ -365,9 +365,15 @@ def _side_by_side(
 
     Iterations are dealt in loop order, so that the innermost loops fill the instances first.
     """
-    found: dict[int, tuple[Number, Number]] = {}
     if isinstance(instances, int) and instances == 1:
-        return found
+        return {}
+    if is_array(instances):
+        return _dealt(instances, site, ranks, nests)
+    return nests.once(("dealt", id(site.loops), instances, ranks), lambda: _dealt(instances, site, ranks, nests))
+
+
+def _dealt(instances: Number, site: Site, ranks: frozenset[str], nests: Nests) -> dict[int, tuple[Number, Number]]:
+    found: dict[int, tuple[Number, Number]] = {}
     nest = nests.below(site.loops)
     free = instances
     for position in reversed(range(len(site.loops))):

@@ -1,0 +1,228 @@
+"""The candidates of a run of Einsums at all tile sizes of a grid, each evaluated in one vectorised call when asked for.
+
+No evaluation is made that cannot matter: a floor under time and traffic, which follows from the binds and from what
+goes in and out, tells which candidates a search need not look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import inf
+from typing import Any, Literal
+
+import numpy as np
+
+from lightbound.archs.machine import Machine
+from lightbound.base.formula import Number
+from lightbound.base.schema import check
+from lightbound.workloads.cascade import Cascade
+
+from .analytical import GroupResult, run_group
+from .binding import bindings
+from .candidates import Candidate, Shape, tile_name
+from .energy import energy
+from .floors import compute_floor_s, transfer_floor_s, words_floor
+from .mapping import Bind, Group, Mapping
+from .nests import Nests
+from .plan import Frame, Loops, Plan
+from .segment import Segment, segment_of
+
+Objective = Literal["latency", "traffic", "energy"]
+# Octaves between the tile sizes that are tried, for each rank from the outermost loop, where 1, 2, 3... are tiled.
+COARSE = ((1 / 4,), (1 / 2, 1 / 2), (1, 1, 1), (2, 2, 2, 2), (3,), (4,), (6,), (12,))
+FINE = ((1 / 16,), (1 / 12, 1 / 12), (1 / 12, 1 / 12, 2), (1, 1, 1, 2), (2,))  # for sizing buffers, one Einsum
+FINE_FUSED = ((1 / 8,), (1 / 4, 1 / 4), (1 / 2, 1 / 2, 2), (1, 1, 2, 2), (2,))  # and several in one group
+ALONE = 3.0  # for ranks that one of several Einsums walks alone
+MOST_ALONE = 3  # of those, whose tiles are tried in every combination; more of them are as long as each other
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """One candidate at all its tile sizes: arrays over the grid."""
+
+    candidate: Candidate
+    tiles: dict[str, np.ndarray]
+    latency_s: np.ndarray
+    traffic_bytes: np.ndarray
+    energy_j: np.ndarray | None  # where it was asked for
+    need_bytes: dict[str, np.ndarray]  # by level
+
+    def objective(self, name: Objective) -> np.ndarray:
+        """What the objective asks to be small, at every point of the grid."""
+        if name == "energy":
+            assert self.energy_j is not None
+            return self.energy_j
+        return self.latency_s if name == "latency" else self.traffic_bytes
+
+
+@lru_cache(maxsize=256)
+def tries(segment: Segment, machine: Machine, word_bytes: int, fine: bool = False, priced: bool = False) -> Tries:
+    """The candidates of a segment, in the names of the first one that was the same; with `fine`, at more tile sizes;
+    `priced`: with what they take in energy.
+    """
+    return Tries(segment, machine, word_bytes, fine, priced)
+
+
+class Tries:
+    """The candidates of a segment, those with the lowest floor first. Each is evaluated once."""
+
+    def __init__(self, segment: Segment, machine: Machine, word_bytes: int, fine: bool, priced: bool) -> None:
+        self.segment, self.machine = segment, machine
+        self.word_bytes, self.fine, self.priced = word_bytes, fine, priced
+        cascade, names = segment.cascade, segment.names
+        shape = self._shape = Shape(cascade, machine, names)
+        checked: dict[int, Bind] = {}
+        self._binds: list[tuple[tuple[dict[str, Any], ...], tuple[Bind, ...]]] = []
+        for bind in shape.binds() if shape.is_possible else ():
+            self._binds.append((bind, tuple(checked.setdefault(id(one), check(Bind, one, "bind")) for one in bind)))
+        self._compute_s = [compute_floor_s(cascade, machine, names, bind, shape.dealt) for _, bind in self._binds]
+        self._floors = {spilled: self._floor(spilled) for spilled in shape.spills()}
+        self._tried: dict[int, Tried] = {}
+        self._work: _Work | None = None
+
+    def _floor(self, spilled: frozenset[str]) -> tuple[float, float]:
+        """Seconds and bytes that what passes the outermost level takes at least, with these tensors there."""
+        read, written = words_floor(self.segment.cascade, self.segment.names, spilled)
+        seconds = transfer_floor_s(self.machine, read, written, self.word_bytes, self._shape.dealt)
+        return seconds, (sum(read.values()) + written) * self.word_bytes
+
+    @cached_property
+    def floor(self) -> tuple[float, float]:
+        """Seconds and bytes below which no candidate gets; infinite where there is none."""
+        if not self._binds:
+            return inf, inf
+        seconds = max(min(self._compute_s), min(transfer for transfer, _ in self._floors.values()))
+        return self.machine.launch_latency_s + seconds, min(moved for _, moved in self._floors.values())
+
+    @cached_property
+    def _all(self) -> list[tuple[Candidate, tuple[Bind, ...], tuple[float, float]]]:
+        found = []
+        for (plain, bind), compute_s in zip(self._binds, self._compute_s, strict=True):
+            for candidate in self._shape.candidates(plain):
+                transfer_s, moved = self._floors[frozenset(candidate.group.get("spill", ()))]
+                floor = self.machine.launch_latency_s + max(compute_s, transfer_s), moved
+                found.append((candidate, bind, floor))
+        return sorted(found, key=lambda one: one[2])
+
+    def floors(self) -> Iterator[tuple[int, tuple[float, float]]]:
+        """The number of every candidate, with seconds and bytes below which it cannot get."""
+        return enumerate(floor for _, _, floor in self._all)
+
+    def __getitem__(self, number: int) -> Tried:
+        if number not in self._tried:
+            if self._work is None:
+                self._work = _Work(self)
+            candidate, bind, _ = self._all[number]
+            self._tried[number] = self._work.evaluated(candidate, bind)
+        return self._tried[number]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def release(self) -> None:
+        """Forget what evaluations share, which is large; results are kept."""
+        self._work = None
+
+
+def explore(
+    cascade: Cascade, machine: Machine, segment: tuple[str, ...], word_bytes: int, fine: bool = False
+) -> tuple[Tried, ...]:
+    """Every candidate of a segment at all tile sizes of the grid, whether it fits the machine or not."""
+    every = tries(segment_of(cascade, segment), machine, word_bytes, fine)
+    found = tuple(every[number] for number in range(len(every)))
+    every.release()
+    return found
+
+
+class _Work:
+    """What the evaluations of a segment's candidates share."""
+
+    def __init__(self, of: Tries) -> None:
+        self.of = of
+        cascade = of.segment.cascade
+        self.sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
+        self.group_of = {einsum.name: 0 if einsum.name in of.segment.names else 1 for einsum in cascade.einsums}
+        self.loops = Loops()
+        self.frames: dict[int, Frame] = {}  # by group, which candidates that differ in binds alone share
+        self.nests: dict[tuple[str, ...], Nests] = {}  # by what is tiled
+
+    def evaluated(self, candidate: Candidate, bind: tuple[Bind, ...]) -> Tried:
+        cascade, machine, word_bytes = self.of.segment.cascade, self.of.machine, self.of.word_bytes
+        tiled = (*candidate.tiled, *sorted(candidate.coarse))
+        if tiled not in self.nests:
+            grid = _grid(cascade, candidate, self.of.fine)
+            names = {**machine.quantities, **self.sizes, "word_bytes": word_bytes, **grid}
+            self.nests[tiled] = Nests(self.sizes, names)
+        nests = self.nests[tiled]
+        if id(candidate.group) not in self.frames:
+            group = check(Group, candidate.group, "group")
+            self.frames[id(candidate.group)] = Frame("group", cascade, machine, group, 0, self.group_of, self.loops)
+        frame = self.frames[id(candidate.group)]
+        bound = frame.bound(bindings("search", cascade, bind, machine, self.of.segment.names), {})
+        plan = Plan(cascade, Mapping(bind=bind, groups=(frame.group,)), machine, (bound,), self.group_of)
+        result = run_group(plan, bound, nests, word_bytes, strict=False)
+        return _tried(plan, candidate, nests, result, word_bytes, self.of.priced)
+
+
+def _tried(plan: Plan, candidate: Candidate, nests: Nests, result: GroupResult, word_bytes: int, priced: bool) -> Tried:
+    names = dict(nests.environment)
+    tiles = {name: np.asarray(names[name]) for name in map(tile_name, candidate.tiled)}
+    points = np.broadcast_shapes(*(values.shape for values in tiles.values())) or (1,)
+    words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
+
+    def spread(value: Number) -> np.ndarray:
+        return np.broadcast_to(np.asarray(value, dtype=float), points).reshape(-1)
+
+    return Tried(
+        candidate,
+        {name: spread(values) for name, values in tiles.items()},
+        spread(result.latency_s),
+        spread(words * word_bytes),
+        spread(sum(energy(plan, names, names, (result,), word_bytes)[0].values())) if priced else None,
+        {name: spread(taken) for name, taken in result.occupancy_bytes.items()},
+    )
+
+
+def _grid(cascade: Cascade, candidate: Candidate, fine: bool) -> dict[str, np.ndarray]:
+    """Tile sizes in every combination, as float arrays along an axis each: what depends on one rank alone is then
+    computed once for each of its tiles, not for each combination. How dense they are depends on how many ranks are
+    tiled.
+    """
+    ranks = candidate.tiled
+    if not ranks:
+        return {}
+    main = [rank for rank in ranks if rank not in candidate.coarse]
+    dense = FINE_FUSED if len(candidate.group["einsums"]) > 1 else FINE
+    table = dense if fine else COARSE
+    spacing = table[min(len(main), len(table)) - 1]
+    octaves = dict.fromkeys(candidate.coarse, ALONE) | dict(
+        zip(main, (*spacing, *[spacing[-1]] * len(main)), strict=False)
+    )
+    alone = [rank for rank in ranks if rank in candidate.coarse]
+    together = alone if len(alone) > MOST_ALONE else []
+    axes = []
+    for rank in ranks:
+        if rank not in together:
+            axes.append(({rank: int(cascade.size(rank))}, octaves[rank]))
+    if together:
+        axes.append(({rank: int(cascade.size(rank)) for rank in together}, ALONE))
+    grid: dict[str, np.ndarray] = {}
+    for number, (sizes, spacing) in enumerate(axes):
+        tiles = _tiles(max(sizes.values()), spacing)
+        shape = [-1 if number == other else 1 for other in range(len(axes))]
+        for rank, size in sizes.items():
+            own = np.minimum(tiles, size)
+            if fine:  # the least tile of every trip count takes the least room
+                own = np.ceil(size / np.ceil(size / own))
+                own = np.unique(own) if len(sizes) == 1 else own
+            grid[tile_name(rank)] = own.reshape(shape)
+    return {tile_name(rank): grid[tile_name(rank)] for rank in ranks}
+
+
+def _tiles(size: int, octaves: float) -> np.ndarray:
+    """Whole numbers `octaves` apart from 1 to the size, the size among them. A longer rank only adds to them."""
+    steps = np.arange(0, 64, octaves)
+    tiles = np.unique(np.floor(2.0**steps))
+    return np.append(tiles[tiles < size], size).astype(float)
