@@ -20,10 +20,11 @@ from lightbound.base.points import Pick, refuse
 
 from .binding import Piece
 from .clock import clock_hz
+from .flow import Site
 from .loading import loaded_from, with_loading
 from .mapping import For
 from .nests import Nests
-from .plan import GroupPlan, Plan, Site
+from .plan import GroupPlan, Plan
 from .reuse import Nest, Sizes, tiles
 from .schedule import EinsumTime, Schedule, make_schedule
 from .sizing import environment

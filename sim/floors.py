@@ -85,8 +85,13 @@ def words_floor(
 
 
 def _elements(cascade: Cascade, tensor: str) -> float:
-    """Elements of a tensor, those of all iterates."""
-    return float(reduce(mul, cascade.shape(tensor), 1))
+    """Elements of a tensor, those of all iterates but the first value."""
+    writer, stepped = cascade.writer(tensor), cascade.iterative.get(tensor, frozenset())
+    count = 1.0
+    for place, length in enumerate(cascade.shape(tensor)):
+        iterates = writer is not None and stepped.intersection(writer.output.indices[place].ranks)
+        count *= float(length) - bool(iterates)
+    return count
 
 
 def transfer_floor_s(

@@ -11,8 +11,8 @@ from __future__ import annotations
 from lightbound.archs.machine import Machine
 from lightbound.base.formula import Number, ceil_div, evaluate, maximum
 
+from .flow import Held, Site
 from .nests import Nests
-from .plan import Held, Site
 
 
 def loaded_from(machine: Machine, site: Site) -> str:

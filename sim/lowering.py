@@ -28,8 +28,9 @@ from lightbound.base.formula import evaluate
 from .analytical import GroupResult
 from .coalescing import Chain, Stage, coalesced, einsums_of, gathered, inside
 from .epochs import Epochs, epochs_of
+from .flow import Site
 from .nests import Nests
-from .plan import GroupPlan, Plan, Site
+from .plan import GroupPlan, Plan
 from .program import Program, Resource, System, Task, When, Worker
 from .transfers import Transfer, transfers
 

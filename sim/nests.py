@@ -13,8 +13,8 @@ import numpy as np
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, evaluate, maximum, minimum
 
+from .flow import Site
 from .mapping import For
-from .plan import Site
 from .reuse import Nest, Sizes, Step
 
 Result = TypeVar("Result")

@@ -179,9 +179,9 @@ def _best_cut(
         unknown = [run for run in path if run not in known]
         if not unknown:
             return value, tie, [_named(known[run], offered[run].segment, here[run]) for run in path]
-        for run in unknown:
-            choice = known[run] = _best_point(offered[run], room, objective)
-            values[run] = (inf, inf) if choice is None else choice[:2]
+        run = max(unknown, key=lambda run: values[run][0])  # the one that may change the cut most
+        choice = known[run] = _best_point(offered[run], room, objective)
+        values[run] = (inf, inf) if choice is None else choice[:2]
 
 
 def _named(choice: _Choice | None, found: Segment, here: Segment) -> Piece:

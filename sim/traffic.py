@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from lightbound.base.formula import Number, ceil_div, divide, evaluate, is_array, maximum, minimum, where
 from lightbound.workloads.expression import Access, Affine
 
+from .flow import Flow, Held, Site, Walk
 from .nests import Nests
-from .plan import Flow, GroupPlan, Held, Site
+from .plan import GroupPlan
 from .reuse import Nest, together, windows
 
 READ, WRITE = "read", "write"
@@ -88,21 +89,10 @@ def _rounds(site: Site, nests: Nests) -> Number:
     return ceil_div(tasks, site.instances)
 
 
-def _walks(flow: Flow, nests: Nests, free_with: Site | None) -> list[tuple[tuple[Site, ...], Number]]:
-    """One read of the tensor for each (branch, unit, pass) that needs it, with the words that the unit takes."""
-    walks: dict[tuple[object, ...], list[tuple[Site, Access]]] = {}
-    for site, access in flow.readers:
-        if free_with is None or not site.together_with(free_with):
-            key = (site.loops, site.holds.get(flow.tensor), site.unit.name, site.passes)
-            walks.setdefault(key, []).append((site, access))
-    return [(tuple(site for site, _ in reads), _taken(reads, nests)) for reads in walks.values()]
-
-
-def _taken(reads: list[tuple[Site, Access]], nests: Nests) -> Number:
+def _taken(walk: Walk, nests: Nests) -> Number:
     """Words that Einsums of one walk take of a tensor: what several of them read alike is read once."""
     words: Number = 0
-    for window in windows(tuple(dict.fromkeys(access for _, access in reads))):
-        taking = {id(site): site for site, access in reads if access in window}.values()
+    for window, taking in walk[1]:
         words = words + maximum(*(_at_unit(site, window[0], nests, window[1:]) for site in taking))
     return words
 
@@ -143,7 +133,7 @@ def _at_hold(
 
 
 def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traffic: Traffic) -> None:
-    walks = _walks(flow, nests, None)
+    walks = [(walk[0], _taken(walk, nests)) for walk in flow.walks]
     filled: dict[int, None] = {}
     for sites, unit_words in walks:
         level = 0
@@ -151,8 +141,8 @@ def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], 
             if id(held) not in filled:
                 filled[id(held)] = None
                 moved = _filled(flow, held, nests)
-                missing = 0 if _used_by_all(held, sites[0]) else spilled.get(held.level, 0)
-                if level == 0 and _present(missing):
+                missing = spilled.get(held.level, 0)
+                if level == 0 and _present(missing) and not _used_by_all(held, sites[0]):
                     wanted = _wanted(flow, held, walks)
                     moved = (1 - missing) * moved + missing * wanted
                 traffic.add(level, READ, flow.tensor, moved)
@@ -178,13 +168,12 @@ def _wanted(flow: Flow, held: Held, walks: list[tuple[tuple[Site, ...], Number]]
 
 def _filled(flow: Flow, held: Held, nests: Nests) -> Number:
     """Words brought into a hold: by the loops that run for any reader below it, for all that they read."""
-    below = [(site, access) for site, access in flow.readers if site.einsum.name in held.users]
-    sites = tuple(dict.fromkeys(id(site.loops) for site, _ in below))
-    key = ("filled", flow.tensor, held.users, id(held.loops), held.level, sites)
+    below = flow.below[id(held)]
+    key = ("filled", flow.tensor, held.users, id(held.loops), held.level, tuple(id(site.loops) for site, _ in below))
     return nests.once(key, lambda: _brought(flow, held, nests, below))
 
 
-def _brought(flow: Flow, held: Held, nests: Nests, below: list[tuple[Site, Access]]) -> Number:
+def _brought(flow: Flow, held: Held, nests: Nests, below: tuple[tuple[Site, Access], ...]) -> Number:
     ranks = frozenset().union(*(site.ranks for site, _ in below))
     nest = nests.below(held.loops)
     depth = len(held.loops)
@@ -212,11 +201,11 @@ def _read_at_home(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traff
     if flow.running:
         writes, reads = _running(flow, nests)
     else:
-        walks = _walks(flow, nests, flow.writer)
+        walks = flow.walks_apart
         if not walks and not flow.leaves:
             return
         writes = _at_unit(flow.writer, flow.writer.einsum.output, nests)
-        reads = sum(words for _, words in walks) + (writes - _once(flow, nests))
+        reads = sum(_taken(walk, nests) for walk in walks) + (writes - _once(flow, nests))
     traffic.add(home, WRITE, flow.tensor, writes)
     traffic.add(home, READ, flow.tensor, reads)
     missing = spilled.get(home, 0)

@@ -16,9 +16,10 @@ from lightbound.base.formula import evaluate
 
 from .analytical import GroupResult
 from .epochs import Epochs
+from .flow import Flow, Held
 from .mapping import Do, Hold
 from .nests import Nests
-from .plan import Flow, GroupPlan, Held
+from .plan import GroupPlan
 from .traffic import READ, WRITE
 
 Purpose = Literal["fill", "drain", "post", "operand"]

@@ -1,0 +1,86 @@
+"""The search for a mapping: floors that nothing beats, segments that are alike, and the best of all that is tried."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import lightbound as lb
+from lightbound.sim.search import best_mapping, segments, sized, steps_of
+from lightbound.sim.segment import segment_of
+from lightbound.sim.simulate import as_workload, predict
+from lightbound.sim.tries import Tried, tries
+
+WORKLOADS = [("attention", "bert_base"), ("aaren", "stream"), ("gman", "pems_paper"), ("eca_net", None)]
+MACHINES = ["fusemax", "tpu_v4i", "h200", "mi300x"]
+BIRNN = """
+XF[t,u]   = sum(X[t,e] * WF[e,u], e)
+HF[0,u]   = 0
+HF[t+1,u] = tanh(XF[t,u] + sum(HF[t,v] * RF[v,u], v))
+XG[t,u]   = sum(X[t,e] * WG[e,u], e)
+HG[0,u]   = 0
+HG[t+1,u] = tanh(XG[t,u] + sum(HG[t,v] * RG[v,u], v))
+Y[t,u]    = HF[t+1,u] + HG[t+1,u]
+"""
+
+
+@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda one: one[0])
+def test_no_candidate_gets_below_its_floor(workload: tuple[str, str | None], name: str) -> None:
+    work, machine = lb.workload(*workload), lb.machine(name)
+    cascade, _ = next(sized(work.cascade))
+    steps = steps_of(cascade)
+    for start, end in sorted(segments(cascade, steps)):
+        segment = segment_of(cascade, tuple(name for step in steps[start:end] for name in step))
+        every = tries(segment, machine, work.word_bytes)
+        for number, (seconds, moved) in every.floors():
+            tried = every[number]
+            assert tried.latency_s.min() >= seconds * (1 - 1e-9), segment.names
+            assert tried.traffic_bytes.min() >= moved * (1 - 1e-9), segment.names
+            assert (seconds, moved) >= every.floor
+        every.release()
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_best_cut_is_that_of_an_exhaustive_search(name: str) -> None:
+    work, machine = lb.workload("aaren", "stream"), lb.machine(name)
+    cascade, _ = next(sized(work.cascade))
+    steps = steps_of(cascade)
+    best = [0.0] + [np.inf] * len(steps)
+    for start, end in sorted(segments(cascade, steps), key=lambda run: run[1]):
+        every = tries(segment_of(cascade, tuple(name for step in steps[start:end] for name in step)), machine, 2)
+        least = min((_least(every[number], machine) for number, _ in every.floors()), default=np.inf)
+        best[end] = min(best[end], best[start] + least)
+        every.release()
+    assert work.word_bytes == 2
+    found = predict(work, machine, best_mapping(work, machine, machine))
+    assert float(found.latency_s) == pytest.approx(best[-1], rel=1e-9)
+
+
+def _least(tried: Tried, machine: lb.Machine) -> float:
+    fits = np.ones(tried.latency_s.shape, dtype=bool)
+    for level, need in tried.need_bytes.items():
+        capacity = machine.level(level).capacity_bytes
+        fits &= True if capacity is None else need <= capacity
+    return float(np.where(fits, tried.latency_s, np.inf).min())
+
+
+def test_segments_that_differ_in_names_alone_are_one() -> None:
+    cascade = lb.Cascade.parse(BIRNN, {"T": 64, "U": 32, "V": 32, "E": 48})
+    one, other = segment_of(cascade, ("XF", "HF")), segment_of(cascade, ("XG", "HG"))
+    assert one == other and one.names != other.names
+    assert one.renaming(other) == {"XF": "XG", "X": "X", "WF": "WG", "HF": "HG", "RF": "RG"}
+    assert segment_of(cascade, ("XF",)) != segment_of(cascade, ("HF",))
+    machine = lb.machine("tpu_v4i")
+    assert tries(one, machine, 2) is tries(other, machine, 2)
+    mapping = best_mapping(as_workload(cascade), machine, machine)
+    assert {name for group in mapping.groups for name in group.einsums} == {"XF", "HF", "XG", "HG", "Y"}
+
+
+def test_a_segment_depends_on_sizes_and_on_who_reads_it() -> None:
+    cascade = lb.Cascade.parse(BIRNN, {"T": 64, "U": 32, "V": 32, "E": 48})
+    longer = cascade.with_sizes(T=65)
+    names = ("XF", "HF")
+    assert segment_of(cascade, names) != segment_of(longer, names)
+    alone = lb.Cascade.parse("\n".join(BIRNN.strip().splitlines()[:3]), {"T": 64, "U": 32, "V": 32, "E": 48})
+    assert segment_of(alone, names) != segment_of(cascade, names)  # nobody reads HF there: it is an output
