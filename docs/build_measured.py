@@ -32,7 +32,11 @@ figures.
 
 Every case is timed in CUDA graphs, back to back over inputs that exceed the L2 cache, and predicted as it was run: the
 tile, the length of the run, and what a launch takes there, which a kernel that does nothing says. A third of the cases,
-chosen by a hash of their names, is held out: nobody looks at them while models are made.
+chosen by a hash of their names, is held out: models are made with the others in view.
+"""
+SEEN = """The held-out cases were timed and scored once, after the first changes below: their mean error was 7.7 % then,
+and the largest 59.7 %. Changes that are marked came later. They rest on calibration cases, machine code and the probe,
+but the held-out errors had been seen by then: **what the held-out cases score now is no blind result.**
 """
 
 ERRORS = """Errors against the time that a case takes; the bands are 5 % and 15 %:
@@ -43,7 +47,8 @@ ERRORS = """Errors against the time that a case takes; the bands are 5 % and 15 
 
 def page(found: Measured, changes: Sequence[dict[str, Any]]) -> str:
     """The page of what was measured; drawings are named after their kernels."""
-    parts = [INTRODUCTION, f"Measured on: {found.where}.\n", "## In short\n", _checks(found)]
+    seen = [SEEN] if any(one.get("seen") for one in changes) else []
+    parts = [INTRODUCTION, *seen, f"Measured on: {found.where}.\n", "## In short\n", _checks(found)]
     parts += ["![Predicted and measured times of all cases](measured/times.svg)\n"]
     parts += ["## By kernel\n", _by_kernel(found.scored), ERRORS]
     parts += ["## By regime\n", _regimes(found)]
@@ -52,8 +57,8 @@ def page(found: Measured, changes: Sequence[dict[str, Any]]) -> str:
     if any(one.peers for one in found.scored):
         parts += ["## Beside others\n", _peers(found.scored)]
     parts += [
-        f"## The {WORST} furthest off, and what they are predicted to spend their time on\n",
-        _worst(found.scored),
+        f"## The {WORST} calibration cases furthest off, and what they are predicted to spend their time on\n",
+        _worst([one for one in found.scored if not one.held_out]),
     ]
     if changes:
         parts += ["## Which change of a model moved what\n", _changes(changes)]
@@ -130,7 +135,6 @@ def _worst(scored: Sequence[Scored]) -> str:
         (
             one.kernel,
             one.case,
-            one.split,
             seconds(one.measured_s),
             seconds(one.predicted.latency_s),
             f"{one.error:+.1%}",
@@ -139,16 +143,23 @@ def _worst(scored: Sequence[Scored]) -> str:
         )
         for one in worst
     ]
-    return _table(("kernel", "case", "", "measured", "predicted", "error", "waits for", "time by"), rows)
+    return _table(("kernel", "case", "measured", "predicted", "error", "waits for", "time by"), rows)
 
 
 def _changes(changes: Sequence[dict[str, Any]]) -> str:
     rows = [
-        (one["change"], one["why"], moved["cases"], f"{moved['before']:.1%}", f"{moved['after']:.1%}")
+        (
+            one["change"],
+            one["why"],
+            "later" if one.get("seen") else "",
+            moved["cases"],
+            f"{moved['before']:.1%}",
+            f"{moved['after']:.1%}",
+        )
         for one in changes
         for moved in one["moved"]
     ]
-    return _table(("change", "why", "cases", "mean error before", "after"), rows)
+    return _table(("change", "why", "", "cases", "mean error before", "after"), rows)
 
 
 def _clocks(scored: Iterable[Scored]) -> str:

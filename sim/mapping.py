@@ -173,12 +173,13 @@ class Masked(_Document):
     `order`: it starts its blocks as they are numbered (``launch``) or the one with most visits first (``longest``).
     `tiles`: pairs of both tiles that are worth a try where nobody says which.
     `tested`: it tests scores in the visits that the kernels of that mask test (``mask``), or in those that are not full
-    (``partial``).
+    (``partial``). `early`: what a tested visit takes besides and asks for no score, so that it goes on elsewhere.
     """
 
     q_tile: str
     kv_tile: str
     tests: Bind
+    early: Bind | None = None
     blocks: Literal["queries", "keys"] = "queries"
     order: Literal["launch", "longest"] = "launch"
     tiles: tuple[tuple[int, int], ...] = ()

@@ -17,7 +17,7 @@ from lightbound.workloads.masks.mask import Mask
 from lightbound.workloads.registry import Workload
 from lightbound.workloads.registry import workload as find_workload
 
-from .mapping import Mapping
+from .mapping import Bind, Mapping
 from .overrides import with_values
 
 ATTENTION = "attention"  # the workload of a mask that comes alone
@@ -116,6 +116,9 @@ def masked_mapping(mapping: Mapping, q_tile: int, kv_tile: int, test: Dictionary
         raise LightboundError(
             "mapping", mapping.name, "does not say how its kernel skips tiles", "Give it `masked` (docs/mapping.md)."
         )
-    tests = (how.tests.model_copy(update={"implied": {**how.tests.implied, **test}}),) if test else ()
+    tests: tuple[Bind, ...] = ()
+    if test:
+        tests = (how.tests.model_copy(update={"implied": {**how.tests.implied, **test}}),)
+        tests += () if how.early is None else (how.early,)
     tiled = with_values(mapping, {how.q_tile: q_tile, how.kv_tile: kv_tile})
     return tiled.model_copy(update={"bind": (*mapping.bind, *tests)})

@@ -83,12 +83,29 @@ def _products() -> Mapping[str, Any]:
     }
 
 
-def _bind(shape: Shape, products: Mapping[str, list[str]], casts: list[str]) -> list[dict[str, Any]]:
+def _from_memory(rows: int, columns: int, dim: int, warps: int) -> float:
+    """Cycles of the matrix instructions of 64 rows by n columns by 16 that make scores.
+
+    They read both operands from shared memory, 128 bytes a cycle: no faster than (64 + n) / 4 cycles, at n = 64 as long
+    as the n / 2 that they multiply (probe, wgmma.fp16.n64.ss.1: at its full rate). Where there are more warp groups
+    than rows for them, Triton narrows the instructions to the columns of each, and then has every group make them all.
+    """
+    groups = max(1, warps // 4)
+    sharing = max(1, groups // max(1, rows // 64))
+    wide = max(8, columns // sharing)
+    count = columns / wide * max(1.0, rows / (64 * groups)) * dim / 16
+    return groups * count * max(wide / 2, (64 + wide) / 4)
+
+
+def _bind(shape: Shape, products: Mapping[str, list[str]], casts: list[str], longer: float) -> list[dict[str, Any]]:
+    """`longer`: how many times the products that make scores take what their multiplications do."""
     unit = "alu" if shape.dtype == "fp32" else "tensor"
     made = [{"einsums": [name], "unit": unit, "space": {"lanes": ranks}} for name, ranks in products.items()]
     others = {"add": "OTHERS * LANES / (BR * BC)"}
+    waste = {"implied": {"mac": 0.0 if unit == "alu" else longer - 1}}
     return [
         *({**bind, "ops": ["mac"]} for bind in made),
+        *({**bind, **waste} for bind in made if bind["einsums"][0] in ("S", "DA")),
         {"einsums": [*products, "A", "DS"], "unit": "alu", "space": {"lanes": ["p", "m", "e", "f"]}},
         {"einsums": ["A"], "unit": "sfu", "space": _SCORES, "ops": ["mul", "sub", "exp"]},
         {"einsums": casts, "unit": "alu", "space": _SCORES, "implied": {"cast": int(shape.dtype != "fp32")}},
@@ -103,12 +120,15 @@ def _of_keys(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]:
     count = shape.blocks(shape.keys, bk, shape.heads_kv)
     sharing = -(-shape.keys // bk)
     delay, overhead = _waits(shape, code, tile, (bk, bq), (2, 2), (count, blocks, sharing))
+    longer = _from_memory(bk, bq, shape.dim, tile.warps) / (bk * bq * shape.dim / 2048)
     half = {"for": "m", "tile": "min(BC, 64)"}  # a matrix instruction takes 64 keys
     return {
         "source": "kernels/triton/device/attention_backward.py",
         "params": {"BR": bq, "BC": bk, "BLOCKS": blocks, "OTHERS": code.others, "LANES": 32 * tile.warps},
         "widths": {"DL": 4, "L": 4},
-        "bind": _bind(shape, {"S": ["p", "m"], "DA": ["p", "m"], "DV": ["m", "f"], "DK": ["m", "e"]}, ["A", "DS"]),
+        "bind": _bind(
+            shape, {"S": ["p", "m"], "DA": ["p", "m"], "DV": ["m", "f"], "DK": ["m", "e"]}, ["A", "DS"], longer
+        ),
         "groups": [
             {
                 "einsums": ["S", "A", "DA", "DS", "DV", "DK"],
@@ -144,12 +164,13 @@ def _of_queries(shape: Shape, bq: int, bk: int, tile: Tile) -> Mapping[str, Any]
     count = shape.blocks(shape.queries, bq, shape.heads)
     sharing = -(-shape.queries // bq) * shape.group
     delay, overhead = _waits(shape, code, tile, (bq, bk), (2, 1), (count, blocks, sharing))
+    longer = _from_memory(bq, bk, shape.dim, tile.warps) / (bq * bk * shape.dim / 2048)
     half = {"for": "p", "tile": "min(BR, 64)"}
     return {
         "source": "kernels/triton/device/attention_backward.py",
         "params": {"BR": bq, "BC": bk, "BLOCKS": blocks, "OTHERS": code.others, "LANES": 32 * tile.warps},
         "widths": {"DL": 4, "L": 4},
-        "bind": _bind(shape, {"S": ["p", "m"], "DA": ["p", "m"], "DQ": ["p", "e"]}, ["DS"]),
+        "bind": _bind(shape, {"S": ["p", "m"], "DA": ["p", "m"], "DQ": ["p", "e"]}, ["DS"], longer),
         "groups": [
             {
                 "einsums": ["S", "A", "DA", "DS", "DQ"],
@@ -201,7 +222,7 @@ def _waits(
     # multiply-add, addition, multiplication, and a conversion for each product from registers
     work = (3 + behind + 8) * scores + code.others * groups
     one = kept * walked * shape.dim / 2048
-    made = Products((one,) * awaited, (one,) * behind, shape.dim)
+    made = Products((_from_memory(kept, walked, shape.dim, tile.warps),) * awaited, (one,) * behind, shape.dim)
     pairs = shape.pairs * shape.group if products == (2, 2) else shape.pairs
     visits = max(1.0, pairs / (shape.keys if products == (2, 2) else shape.queries) / walked)
     far = far_part(*crowd, visits, code.chain + made.cycles)

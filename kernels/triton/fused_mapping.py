@@ -42,15 +42,16 @@ TOP = 25  # instructions of a loop before its first matrix instruction
 @dataclass(frozen=True)
 class Loop:
     """What the code of a kernel says about its loop: registers of a thread; instructions of a thread before and after
-    the loop (`straight`), and of a tested visit beside the tests of scores (`test`); whether ptxas waits for each
-    matrix instruction before the next (`serial`), and whether the memory engine brings tiles (`engine`). Of the
-    stages of its pipeline, `ahead` hold no tiles but where these are. Before the first keys, a block awaits `tables`
-    loads one after the other.
+    the loop (`straight`), and of a tested visit beside the tests of scores: those that wait for scores (`test`), and
+    those that it issues while products are on their way (`early`); whether ptxas waits for each matrix instruction
+    before the next (`serial`), and whether the memory engine brings tiles (`engine`). Of the stages of its pipeline,
+    `ahead` hold no tiles but where these are. Before the first keys, a block awaits `tables` loads one after the other.
     """
 
     registers: int
     straight: int = 1000
     test: int = 90
+    early: int = 0
     serial: bool = False
     engine: bool = False
     ahead: int = 0
@@ -139,8 +140,14 @@ def hopper(
                 "space": SCORES,
                 "implied": {"iadd": loop.test * 32 * warps / (q_tile * kv_tile)},
             },
+            **_early(loop, q_tile, kv_tile, dim, warps),
         },
     }
+
+
+def _early(loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int) -> dict[str, Any]:
+    each = loop.early * 32 * warps / (q_tile * kv_tile * dim)
+    return {"early": {"einsums": ["S"], "unit": "alu", "space": SCORES, "implied": {"iadd": each}}} if each else {}
 
 
 def _visit(loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int, stages: int, word_bytes: int) -> float:

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain, repeat
 from math import prod
 from typing import Any
 
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.kernels.triton.catalogue import find_kernel
-from lightbound.kernels.triton.kernel import Case, Launch, Tile, Work
+from lightbound.kernels.triton.kernel import Case, Launch, Tile, TritonKernel, Work
+from lightbound.kernels.triton.table import points_of, recorded
+from lightbound.kernels.triton.targets import TARGETS
+from lightbound.kernels.triton.targets import capability as target_number
 from lightbound.sim.bound import fastest
 from lightbound.sim.mapping import Mapping as LoopMapping
 from lightbound.sim.masked_prediction import predict_masked
@@ -86,6 +90,7 @@ def predict_case(
     work: Work | None = None,
     run_s: float | None = None,
     launch_s: float | None = None,
+    registers: Sequence[int | None] = (),
 ) -> GpuPrediction:
     """The prediction of launches that follow each other on a machine.
 
@@ -93,10 +98,12 @@ def predict_case(
     run_s: how long the machine does this and nothing else, kernels back to back in a graph; None: each kernel is a run
         of its own.
     launch_s: from the end of one kernel to the start of the next, where it is known better than from the machine.
+    registers: of a thread of each launch, where its code is known, instead of what its mapping expects.
     Raises LightboundError where a launch does not fit its workload or the machine.
     """
     seen = _in_conditions(machine, run_s, launch_s)
-    found = [_launch(launch, seen) for launch in launches]
+    known = chain(registers, repeat(None))
+    found = [_launch(launch, seen, count) for launch, count in zip(launches, known, strict=False)]
     if not found:
         raise LightboundError("launches", None, "are none: no mapping is stated for this kernel", "State its launches.")
     each = float(seen.launch_latency_s)
@@ -121,8 +128,21 @@ def predict_kernel(
     """The prediction of a case of a kernel of the catalogue: at a tile, the kernel's default one if none is given."""
     kernel = find_kernel(case.kernel)
     capability = int(machine.params.get("compute_capability", 0))
-    launches = kernel.launches(case, tile or kernel.tile(case, capability), capability)
-    return predict_case(launches, machine, kernel.work(case), run_s, launch_s)
+    chosen = tile or kernel.tile(case, capability)
+    launches = kernel.launches(case, chosen, capability)
+    registers = known_registers(kernel, case, chosen, capability, len(launches))
+    return predict_case(launches, machine, kernel.work(case), run_s, launch_s, registers)
+
+
+def known_registers(
+    kernel: TritonKernel, case: Case, tile: Tile, capability: int, launches: int
+) -> tuple[int | None, ...]:
+    """Registers of a thread of each launch of a case, as it was compiled; None where that is not on record."""
+    target = next((name for name in TARGETS if target_number(name) == capability), None)
+    if target is None:
+        return ()
+    compiled = [recorded(point) for point in points_of(kernel, case, tile, target)]
+    return tuple(one.registers if one is not None else None for one in compiled[:launches])
 
 
 def roofline(work: Work, machine: Machine) -> dict[str, float]:
@@ -157,13 +177,14 @@ def _changed(machine: Machine, before: float | None, launch_s: float | None) -> 
     return seen if launch_s is None else replace(seen, launch_latency_s=launch_s)
 
 
-def _launch(launch: Launch, machine: Machine) -> Prediction:
+def _launch(launch: Launch, machine: Machine, registers: int | None = None) -> Prediction:
     work = _workload(launch)
     stated: Any = launch.mapping
     if not isinstance(stated, str):
         stated = LoopMapping.from_data({"name": work.name, **stated})
     work, mapping = resolve_mapping(work, machine, stated)
-    mapping = in_order(with_values(mapping, launch.set), launch.order)
+    known = {"REGISTERS": registers} if registers is not None and "REGISTERS" in mapping.params else {}
+    mapping = in_order(with_values(mapping, {**launch.set, **known}), launch.order)
     if mapping.masked is None:
         if launch.mask is not None:
             remedy = "Give the mapping `masked` (docs/mapping.md), or leave the mask out where every pair is computed."
