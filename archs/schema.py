@@ -34,7 +34,7 @@ _FUNCTIONS = (
 )  # fmt: skip
 _ARITHMETIC = (
     "mac", "add", "sub", "mul", "div", "pow", "abs", "max", "min", "select", "compare", "cast", "iadd", "imad",
-    "shuffle", "load", "store",
+    "shuffle", "load", "store", "wait",
 )  # fmt: skip
 OPERATIONS = frozenset((*_ARITHMETIC, *_FUNCTIONS))
 """Operations that a unit may state a cost and an energy of, alone or fused with ``+``."""

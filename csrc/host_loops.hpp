@@ -18,6 +18,32 @@ HOST_INLINE void chains(std::int64_t rounds, V start, Step step) {
     }
 }
 
+// Multiply-adds beside loads, or loads and stores: WORK of them for each vector, in chains enough to hide their latency.
+// What this takes longer than in the nearest cache is what a core waits for, with work at hand.
+template <int WORK, bool STORES>
+HOST_INLINE double beside(float* data, std::int64_t count, std::int64_t rounds) {
+    constexpr int CHAINS = 8;
+    const std::int64_t part = STORES ? count / 2 / (8 * LANES) * (8 * LANES) : count;
+    const Vec near = all(0.999f);
+    Vec sum[CHAINS];
+#pragma GCC unroll 8
+    for (int i = 0; i < CHAINS; ++i) sum[i] = near;
+    for (std::int64_t round = 0; round < rounds; ++round) {
+        for (std::int64_t i = 0; i < part; i += 8 * LANES)
+#pragma GCC unroll 8
+            for (int u = 0; u < 8; ++u) {
+                const Vec x = load(data + i + u * LANES);
+#pragma GCC unroll 16
+                for (int w = 0; w < WORK; ++w) sum[(u * WORK + w) % CHAINS] = fma(sum[(u * WORK + w) % CHAINS], near, x);
+                if (STORES) store(data + part + i + u * LANES, x);
+            }
+        asm volatile("" ::: "memory");
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < CHAINS; ++i) HOST_KEEP(sum[i]);
+    return static_cast<double>(part) * sizeof(float);
+}
+
 // Operations of a round: multiply-adds count once, elements of exp, bytes of load, store and copy (read).
 static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rounds) {
     float* data = static_cast<float*>(buffer);
@@ -84,6 +110,10 @@ static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rou
             }
             return static_cast<double>(part) * sizeof(float);
         }
+        case Loop::load_beside_4: return beside<4, false>(data, count, rounds);
+        case Loop::load_beside_12: return beside<12, false>(data, count, rounds);
+        case Loop::copy_beside_4: return beside<4, true>(data, count, rounds);
+        case Loop::copy_beside_12: return beside<12, true>(data, count, rounds);
     }
     return 0.0;
 }

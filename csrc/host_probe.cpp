@@ -19,7 +19,9 @@ namespace {
 Loop loop_named(const std::string& name) {
     static const std::pair<const char*, Loop> names[] = {
         {"fma32", Loop::fma32}, {"fma64", Loop::fma64}, {"fma_chain", Loop::fma_chain}, {"add", Loop::add},     {"max", Loop::max},  {"mul", Loop::mul},
-        {"exp", Loop::exp},     {"load", Loop::load},   {"store", Loop::store}, {"copy", Loop::copy}};
+        {"exp", Loop::exp},     {"load", Loop::load},   {"store", Loop::store}, {"copy", Loop::copy},
+        {"load_beside_4", Loop::load_beside_4}, {"load_beside_12", Loop::load_beside_12},
+        {"copy_beside_4", Loop::copy_beside_4}, {"copy_beside_12", Loop::copy_beside_12}};
     for (const auto& [known, loop] : names)
         if (name == known) return loop;
     throw std::invalid_argument("there is no such loop");
@@ -104,6 +106,17 @@ double latency_seconds(std::size_t bytes, std::int64_t steps) {
     return seconds / static_cast<double>(steps);
 }
 
+// Wall seconds of an instruction that needs nothing but to be issued: what the front end of a core gives this thread. A
+// few microseconds are enough, so that it can be asked between two samples of something else.
+double issue_seconds(std::int64_t count) {
+#define FOUR(x) x x x x
+    const auto start = std::chrono::steady_clock::now();
+    std::int64_t done = 0;
+    for (; done < count; done += 64) asm volatile(FOUR(FOUR(FOUR("nop\n"))));
+#undef FOUR
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / static_cast<double>(done);
+}
+
 // Seconds that a branch costs which is guessed wrongly: random branches against ones that repeat, half of them wrong.
 double misprediction_seconds(std::int64_t count) {
     constexpr std::size_t SIZE = 1 << 16;
@@ -149,6 +162,8 @@ void register_host_probe(py::module_& module) {
     "Operations of a round on one thread, processor seconds of each thread, and wall seconds.");
     module.def("probe_additions", &addition_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),
                "Seconds of a chain of dependent additions.");
+    module.def("probe_issue", &issue_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),
+               "Seconds of an instruction that needs nothing but to be issued.");
     module.def("probe_thread_start", &thread_start_seconds, py::call_guard<py::gil_scoped_release>(),
                "Seconds in which a thread is started and joined.");
     module.def("probe_latency", &latency_seconds, "bytes"_a, "steps"_a, py::call_guard<py::gil_scoped_release>(),

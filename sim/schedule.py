@@ -158,6 +158,8 @@ def make_schedule(
         spent["waiting"] = rest * where(delay + behind > 0, delay / maximum(delay + behind, 1e-30), 1)
         spent["overhead"] = rest - spent["waiting"]
     else:
+        for name, cycles in _passing(machine, plan, einsums, slots, mine).items():
+            waits[name] = spent[name] = cycles
         for level, part in group.awaits.items():
             if level in read_s:
                 reads = read_s[level] * clock * evaluate(part, nests.environment)
@@ -210,6 +212,29 @@ def _in_order(slots: tuple[dict[str, Number], ...], ports: Sequence[_Wanted], ep
     return found
 
 
+def _passing(
+    machine: Machine,
+    plan: GroupPlan,
+    einsums: dict[str, EinsumTime],
+    slots: tuple[dict[str, Number], ...],
+    mine: Number,
+) -> dict[str, Number]:
+    """Cycles by port for which slots last longer than their longest unit, since that is what all instructions of one
+    context take to pass the port.
+    """
+    longest = [maximum(0, *slot.values()) for slot in slots]
+    found: dict[str, Number] = {}
+    for name, port in zip(_port_names(machine), _ports(machine, plan, einsums, slots, mine, True), strict=True):
+        beyond = sum((maximum(0, mine * need - most) for need, most in zip(port.by_slot, longest, strict=True)), 0)
+        if np.any(np.asarray(beyond) > 0):
+            found[name] = beyond
+    return found
+
+
+def _port_names(machine: Machine) -> list[str]:
+    return list(dict.fromkeys(port for unit in machine.units.values() for port in (*unit.holds, *unit.needs)))
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """What an epoch wants of a port, by unit; and its needs by slot."""
@@ -227,12 +252,12 @@ def _ports(
     epochs: Number,
     ordered: bool,
 ) -> list[_Wanted]:
-    """What an epoch wants of every port that units of the machine hold. Where slots follow each other, as `ordered`
-    says, all that a slot wants counts for its longest unit.
+    """What an epoch wants of every port that units of the machine hold or need. Where slots follow each other, as
+    `ordered` says, all that a slot wants counts for its longest unit.
     """
     made: list[_Wanted] = []
     longest = [_longest(slot) for slot in slots]
-    for name in dict.fromkeys(port for unit in machine.units.values() for port in unit.holds):
+    for name in _port_names(machine):
         held: dict[str, Number] = dict.fromkeys(machine.units, 0)
         needed: dict[str, Number] = dict.fromkeys(machine.units, 0)
         by_slot: list[Number] = [0] * len(slots)
@@ -247,7 +272,8 @@ def _ports(
         for einsum, time in einsums.items():
             for unit, cycles in time.needs.get(name, {}).items():
                 put(needed, plan.sites[einsum].slot, unit, cycles)
-                by_slot[plan.sites[einsum].slot] += cycles / epochs
+                slot = plan.sites[einsum].slot
+                by_slot[slot] = by_slot[slot] + cycles / epochs
         made.append(_Wanted(held, needed, tuple(by_slot)))
     return made
 

@@ -14,7 +14,10 @@ from typing import Any
 Mapping = dict[str, Any]
 
 QUERIES, KEYS, PANEL, DEPTH, ROWS, COLUMNS = 64, 64, 64, 256, 192, 256  # as in csrc
-AWAITED = ["l3"]  # its lines are too far off for a core to have asked for them in time; those of nearer caches are not
+# Rows of a tile are too short, and come too seldom, for a core to ask for their lines in time where these are as far
+# off as the third cache; of long streams it waits for the part that was probed.
+AWAITED = ["l3", "dram"]
+STREAMED = {"l3": "l3_awaited", "dram": "dram_awaited"}
 
 # Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles: the loop's last
 # branch, guessed wrongly, the first operands, the last result.
@@ -25,6 +28,7 @@ TILE = {
     "REFILL": "WAIT * vector_lanes",
     "REDUCE": "2 * fma_latency * log2(simd)",  # of a vector to one number: a shuffle and an operation a halving
     "SLOT": "simd",  # elements of a slot of a port
+    "STEP": "3 / TILE",  # of a step along the depth: two pointers, and a comparison that branches
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import AWAITED, COLUMNS, DEPTH, PANEL, ROWS, TILE, Declared, on
+from .declared import AWAITED, COLUMNS, DEPTH, PANEL, ROWS, STREAMED, TILE, Declared, on
 
 GEMM = Declared(
     name="gemm",
@@ -14,8 +14,9 @@ GEMM = Declared(
         "params": {**TILE, "KB": f"min(K, {DEPTH})", "MB": f"min(M, {ROWS})", "NB": f"min(N, {COLUMNS})"},
         "bind": [
             on("vector", ["Z"], ["m", "n"]),
-            on("vector", ["Z"], ["m", "n"], mac="REFILL / (TILE * KB)"),
+            on("vector", ["Z"], ["m", "n"], wait="REFILL / (TILE * KB)"),
             on("load", ["Z"], ["m", "n"], load="LOADS + 1 / KB + 1 / MB + 1 / NB"),
+            on("scalar", ["Z"], [], iadd="STEP"),
             on("store", ["Z"], ["m", "n"], store="1 / KB + 1 / MB + 1 / NB"),
         ],
         "groups": [
@@ -51,14 +52,14 @@ Y[r,n]  = NU[r,n] / D[r]
         "params": {**TILE},
         "bind": [
             on("vector", ["G"], ["n"]),
-            on("vector", ["G"], ["n"], mac="(WAIT + REDUCE) * vector_lanes / N"),
+            on("vector", ["G"], ["n"], wait="(WAIT + REDUCE) * vector_lanes / N"),
             on("load", ["G"], ["n"], load=1),
             on("vector", ["NU"], ["n"]),
             on("vector", ["NU"], ["n"], mul=1),
             on("load", ["NU"], ["n"], load=1),
             on("store", ["NU"], ["n"], store=1),
             on("vector", ["D"], ["n"]),
-            on("vector", ["D"], ["n"], mac="(WAIT + REDUCE) * vector_lanes / N"),
+            on("vector", ["D"], ["n"], wait="(WAIT + REDUCE) * vector_lanes / N"),
             on("vector", ["Y"], ["n"]),
             on("load", ["Y"], ["n"], load=1),
             on("store", ["Y"], ["n"], store=1),
@@ -91,7 +92,7 @@ EXP = Declared(
             on("store", ["Y"], ["n"], store=1),
         ],
         "groups": [
-            {"einsums": ["Y"], "nest": [{"for": "n", "tile": "min(N, 16384)", "over": "core"}]},
+            {"einsums": ["Y"], "nest": [{"for": "n", "tile": "min(N, 16384)", "over": "core"}], "awaits": STREAMED},
         ],
     },
 )
@@ -125,24 +126,26 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
             on("load", ["KS"], ["m"], load="SLOT / 4 * ceil_div(P, MB)"),
             on("store", ["KS"], ["m"], store="SLOT / 4 * ceil_div(P, MB)"),
             on("vector", ["S"], ["p", "m"]),
-            on("vector", ["S"], ["p", "m"], mac="REFILL / (TILE * EB)"),
+            on("vector", ["S"], ["p", "m"], wait="REFILL / (TILE * EB)"),
             on("load", ["S"], ["p", "m"], load="LOADS + (ceil_div(E, EB) - 1) / E + 1 / NB"),
+            on("scalar", ["S"], [], iadd="STEP"),
             on("store", ["S"], ["p", "m"], store="1 / EB + 1 / NB"),
             on("vector", ["G"], ["m"]),
-            on("vector", ["G"], ["m"], mac="(WAIT + REDUCE) * vector_lanes / M"),
+            on("vector", ["G"], ["m"], wait="(WAIT + REDUCE) * vector_lanes / M"),
             on("load", ["G"], ["m"], load=1),
             on("vector", ["NU"], ["m"]),
             on("vector", ["NU"], ["m"], mul=1),
             on("load", ["NU"], ["m"], load=1),
             on("store", ["NU"], ["m"], store=1),
             on("vector", ["D"], ["m"]),
-            on("vector", ["D"], ["m"], mac="(WAIT + REDUCE) * vector_lanes / M"),
+            on("vector", ["D"], ["m"], wait="(WAIT + REDUCE) * vector_lanes / M"),
             on("vector", ["A"], ["m"]),
             on("load", ["A"], ["m"], load=1),
             on("store", ["A"], ["m"], store=1),
             on("vector", ["O"], ["p", "f"]),
-            on("vector", ["O"], ["p", "f"], mac="REFILL / (TILE * KB)"),
+            on("vector", ["O"], ["p", "f"], wait="REFILL / (TILE * KB)"),
             on("load", ["O"], ["p", "f"], load="LOADS + 1 / KB + 1 / MB + 1 / FB"),
+            on("scalar", ["O"], [], iadd="STEP"),
             on("store", ["O"], ["p", "f"], store="1 / KB + 1 / MB + 1 / FB"),
         ],
         "groups": [

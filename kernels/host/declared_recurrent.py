@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import AWAITED, TILE, Declared, Mapping, on
+from .declared import AWAITED, STREAMED, TILE, Declared, Mapping, on
 
 _PREFIX_STATE = """
 RM[h,0]      = -inf
@@ -28,27 +28,27 @@ def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
     last = ["O"] if output else []
     return [
         on("vector", [rm], []),
-        on("vector", [rm], [], mac="CHAIN"),
+        on("vector", [rm], [], wait="CHAIN"),
         on("vector", [pa, fr], ["t"]),
         on("vector", [pa, fr], ["t"], mul=1),
         on("load", [pa, fr], ["t"], load=2),
         on("store", [pa, fr], ["t"], store=1),
         on("vector", [ru], []),
-        on("vector", [ru], [], mac="SUMS"),
+        on("vector", [ru], [], wait="SUMS"),
         on("vector", [vf, rw, *last], ["f"]),
         on("load", [vf], ["f"], load=f"1 + {3 if output else 2} / 4"),
         *([on("store", ["O"], ["f"], store=1)] if output else []),
     ]
 
 
-def _prefix_group(suffix: str, output: bool, loops: list[Mapping]) -> Mapping:
-    names = [name + suffix for name in ("RM", "PA", "FR", "RU", "VF", "RW")]
+def _prefix_groups(suffix: str, output: bool, loops: list[Mapping]) -> list[Mapping]:
+    """Coefficients of a stretch of tokens, then its values: no value is asked for while coefficients are made."""
+    rm, pa, fr, ru, vf, rw = (name + suffix for name in ("RM", "PA", "FR", "RU", "VF", "RW"))
     last = ["O"] if output else []
-    return {
-        "einsums": [*names, *last],
-        "nest": loops,
-        "slots": [[names[0]], [names[1], names[2]], [names[3]], [names[4], names[5], *last]],
-    }
+    return [
+        {"einsums": [rm, pa, fr, ru], "nest": loops, "slots": [[rm], [pa, fr], [ru]]},
+        {"einsums": [vf, rw, *last], "nest": loops, "awaits": STREAMED},
+    ]
 
 
 def _lanes_only(bind: list[Mapping]) -> list[Mapping]:
@@ -64,7 +64,7 @@ PREFIX = Declared(
         "source": "csrc/host_rows.hpp, scan: 64 tokens at a time, four vectors of features side by side",
         "params": _PREFIX_PARAMS,
         "bind": _lanes_only(_prefix_bind("", True)),
-        "groups": [_prefix_group("", True, _BY_HEAD)],
+        "groups": _prefix_groups("", True, _BY_HEAD),
     },
 )
 
@@ -78,9 +78,9 @@ PREFIX_PARALLEL = Declared(
         "params": _PREFIX_PARAMS,
         "bind": _lanes_only([*_prefix_bind("B", False), on("vector", ["W"], ["f"]), *_prefix_bind("", True)]),
         "groups": [
-            {**_prefix_group("B", False, _BY_HEAD)},
+            *_prefix_groups("B", False, _BY_HEAD),
             {"einsums": ["W"], "nest": _BY_HEAD},
-            _prefix_group("", True, _BY_HEAD),
+            *_prefix_groups("", True, _BY_HEAD),
         ],
     },
 )
@@ -117,8 +117,9 @@ H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
                 )
                 for piece in (
                     on("vector", [einsum], lanes),
-                    on("vector", [einsum], lanes, mac=f"REFILL / (TILE * {deep})"),
+                    on("vector", [einsum], lanes, wait=f"REFILL / (TILE * {deep})"),
                     on("load", [einsum], lanes, load="LOADS"),
+                    on("scalar", [einsum], [], iadd="STEP"),
                 )
             ),
             on("vector", ["O"], ["t0", "f"], shuffle="SLOT / 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from lightbound.validate.host.cases import host_cases
 from lightbound.validate.host.compare import compare
 from lightbound.validate.host.machine_file import write_machine
 from lightbound.validate.host.measure import measure
-from lightbound.validate.host.predict import host_machine, predict_host
+from lightbound.validate.host.predict import host_machine, predict_host, predict_shared
 from lightbound.validate.host.probe import Figure, Probe
 from lightbound.validate.host.sparsity import climb
 from lightbound.validate.suites.host import report
@@ -39,10 +40,12 @@ def probe() -> Probe:
     levels = {"l1": at(400e9), "l2": at(200e9), "l3": at(100e9), "dram": at(30e9)}
     return Probe(
         cpu="a processor", day="2026-11-27", cores=2, isa=on["name"], lanes=on["lanes"], tile_rows=on["rows"],
-        tile_vectors=on["vectors"], clock_hz=at(4e9), fma_per_s={on["name"]: {"fp32": at(rate), "fp64": at(rate / 2)}},
+        tile_vectors=on["vectors"], clock_hz=at(4e9), issue_per_s=at(24e9), alone=1.0,
+        fma_per_s={on["name"]: {"fp32": at(rate), "fp64": at(rate / 2)}},
         rates_per_s={op: at(rate) for op in ("add", "mul", "max")} | {"exp": at(rate / 8)}, fma_latency_s=at(1e-9),
         misprediction_s=at(5e-9), cache_bytes={"l1": 32768, "l2": 2**20, "l3": 2**25}, load=levels, store=levels,
-        copy=levels, latency_s={name: at(1e-9) for name in levels}, dram_load={1: at(30e9), 2: at(50e9)},
+        copy=levels, latency_s={name: at(1e-9) for name in levels},
+        awaited={"l3": at(0.1), "dram": at(0.3)}, dram_load={1: at(30e9), 2: at(50e9)},
         dram_copy={1: at(30e9), 2: at(50e9)}, l3_copy=at(180e9), thread_start_s=at(2e-5), scaling=2.0,
         notes=("Nothing is known.",),
     )  # fmt: skip
@@ -122,6 +125,40 @@ def test_samples_in_which_the_processor_was_taken_away_are_put_aside() -> None:
     quiet, disturbed = measure([_call(0.01), _call(0.001, 0.004)], repeats=8, budget_s=0.2)
     assert not quiet.noisy and quiet.median_s == 0.01 and quiet.interval_s == (0.01, 0.01)
     assert disturbed.noisy and disturbed.put_aside == len(disturbed.samples) and disturbed.wall_over_cpu > 2
+
+
+def _front_end(monkeypatch: pytest.MonkeyPatch, answers: list[float]) -> None:
+    """A front end whose answers, as parts of the probed rate, come round."""
+    turn = itertools.cycle(answers)
+    monkeypatch.setattr("lightbound.validate.host.measure.issued_per_s", lambda: next(turn))
+
+
+def test_samples_during_which_another_thread_took_slots_are_put_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    _front_end(monkeypatch, [1.0, 0.98, 0.55, 1.02, 1.01])  # of four samples of a turn the first and the last are alone
+    (found,) = measure([_call(0.01)], repeats=8, budget_s=5, whole_per_s=1.0)
+    assert (len(found.samples), found.put_aside, found.share, found.noisy) == (8, 8, 1.0, False)
+
+
+def test_where_another_thread_is_always_there_all_samples_count_at_the_share_that_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _front_end(monkeypatch, [0.5, 0.6, 0.7, 0.6, 0.5])
+    (found,) = measure([_call(0.01)], repeats=8, budget_s=0.05, whole_per_s=1.0)
+    assert found.share == pytest.approx(0.6) and not found.noisy and found.put_aside == 0
+
+
+@pytest.mark.parametrize("case", host_cases(["attention", "gemm", "exp"])[::5], ids=lambda case: case.kernel)
+def test_a_smaller_share_of_the_front_end_makes_no_case_faster(case) -> None:  # type: ignore[no-untyped-def]
+    latency = [predict_shared(case, 1, share, EXAMPLE).latency_s for share in (1.0, 0.9, 0.7, 0.5, 0.3)]
+    assert all(after >= before * (1 - 1e-9) for before, after in itertools.pairwise(latency))
+    assert latency[-2] == latency[-1]
+    assert latency[0] == pytest.approx(predict_host(case, host_machine(1, EXAMPLE)).latency_s)
+
+
+def test_a_core_that_issues_little_is_bound_by_it() -> None:
+    case = host_cases(["gemm"])[0]
+    found = [predict_host(case, host_machine(1, EXAMPLE, share)).latency_s for share in (1.0, 0.25, 0.125)]
+    assert found[1] > found[0] and found[2] > 1.8 * found[1]
 
 
 def test_a_comparison_has_both_figures_of_every_case(probed: Path) -> None:

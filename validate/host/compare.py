@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from lightbound.archs.machine import Machine
+import numpy as np
+
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.kernels.host import instruction_set
 
 from ..statistics import ErrorStatistics, error_statistics
 from .cases import HostCase, host_cases
+from .front_end import WHOLE
 from .measure import Measurement, measure
-from .predict import HostPrediction, host_machine, predict_host
+from .predict import HostPrediction, host_machine, issued_per_s, predict_host, predict_shared
 
 DEVICES = ("host",)
 
@@ -64,6 +66,7 @@ class Compared:
             "samples": len(self.measured.samples),
             "put_aside": self.measured.put_aside,
             "wall_over_cpu": self.measured.wall_over_cpu,
+            "front_end": self.measured.share,
             "noisy": self.measured.noisy,
         }
 
@@ -97,6 +100,23 @@ class Comparison:
             "every sample. Their medians are shown and not scored. Stop other programs, and run it again."
         )
 
+    @property
+    def sharing(self) -> str:
+        """How much of the cores' front end was ours, as a loop told between samples, and what was made of it."""
+        shares = np.array([share for one in self.cases for share in one.measured.shares])
+        some = [one.measured.share for one in self.judged if one.measured.share != 1]
+        alone = float(np.mean(shares >= WHOLE)) if len(shares) else 1.0
+        if alone > 0.99 and not some:
+            return ""
+        told = f"Around {alone:.0%} of all samples the front end of the core was ours alone, as when it was probed"
+        if not some:
+            return f"{told}; only these count. Around the others another thread had a part of it."
+        return (
+            f"{told}. In {len(some)} of {len(self.judged)} cases these were too few: there all count, and the "
+            f"prediction is for a core that another thread shares ({np.median(some):.0%} of the front end were left, "
+            "in the middle)."
+        )
+
     def errors(self, cases: Sequence[Compared] | None = None) -> tuple[ErrorStatistics, ...]:
         """Statistics of the judged cases by kernel, and over all."""
         chosen = self.judged if cases is None else cases
@@ -122,6 +142,7 @@ class Comparison:
             "peak_flops": self.peak_flops,
             "bandwidth_bytes_per_s": self.bandwidth_bytes_per_s,
             "noise": self.noise,
+            "sharing": self.sharing,
             "errors": [vars(one) for one in self.errors()],
             "rows": [one.to_dict() for one in self.cases],
         }
@@ -143,24 +164,28 @@ def compare(
     if device not in DEVICES:
         raise LightboundError("device", device, "has no kernels to compare", choose_from(DEVICES, device))
     names = [kernel] if isinstance(kernel, str) else list(kernel or ())
-    return compare_cases(host_cases(names), host_machine(threads), threads, repeats, budget_s, step)
+    return compare_cases(host_cases(names), threads, repeats, budget_s, step)
 
 
 def compare_cases(
     cases: Sequence[HostCase],
-    machine: Machine,
     threads: int = 1,
     repeats: int = 20,
     budget_s: float = 60.0,
     step: Callable[[int], None] | None = None,
 ) -> Comparison:
-    """The comparison of given cases with a machine of `host_machine`."""
-    predicted = [predict_host(case, machine) for case in cases]
-    measured = measure([case.call(threads) for case in cases], repeats, budget_s, step)
+    """The comparison of given cases."""
+    machine = host_machine(threads)
     isa = str(instruction_set()["name"])
     if isa not in machine.title.split(", "):
         remedy = f"Probe again with LIGHTBOUND_ISA={isa}, or unset it: lightbound probe host."
         raise LightboundError("machine", machine.title, f"was not probed with {isa}, which the kernels use", remedy)
+    predicted = [predict_host(case, machine) for case in cases]  # what cannot be predicted is said first
+    whole = issued_per_s(machine)
+    measured = measure([case.call(threads) for case in cases], repeats, budget_s, step, whole)
+    for number, one in enumerate(measured):
+        if one.share != 1:
+            predicted[number] = predict_shared(cases[number], threads, one.share)
     memory = machine.levels[0]
     return Comparison(
         device="host",

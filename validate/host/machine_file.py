@@ -16,6 +16,7 @@ from .probe import Figure, Probe
 
 FUSED = ("mac", "mul+add", "mul+sub", "sub+mul")
 LIKE_ADD = ("add", "sub", "compare", "iadd", "abs")  # one instruction of the adders, each
+EXP_INSTRUCTIONS = 12  # of exp2 in csrc/host_vector.hpp: eleven, and a copy of what the first product overwrites
 
 
 def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
@@ -41,6 +42,7 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
         "min": (costs["max"], "As a maximum"),
         "shuffle": (costs["max"], "One instruction, as a maximum"),
         "div": (costs["mul"], "A multiplication by a reciprocal that is made once"),
+        "wait": (1, "A cycle in which the unit stands still"),
     }
     for op, (value, source) in derived.items():
         cost[op] = {"value": value, "source": source, "kind": "derived"}
@@ -58,6 +60,8 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
             "tile_vectors": probe.tile_vectors,
             "fma_latency": number(_rounded(probe.fma_latency_s.value * clock), probe.fma_latency_s),
             "load_latency": number(_rounded(probe.latency_s["l1"].value * clock), probe.latency_s["l1"]),
+            "issue_width": number(_rounded(probe.issue_per_s.value / clock), probe.issue_per_s),
+            **{f"{level}_awaited": number(_rounded(part.value), part) for level, part in probe.awaited.items()},
             "misprediction": number(_rounded(probe.misprediction_s.value * clock), probe.misprediction_s),
         },
         "instances": {
@@ -70,6 +74,16 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
                 "scope": "core",
                 "shape": {"lanes": number(lanes, peak)},
                 "cost": cost,
+                "needs": _needs({**dict.fromkeys(cost, 1), "exp": EXP_INSTRUCTIONS, "wait": 0}),
+            },
+            "scalar": {
+                "title": "Addresses, counts and branches of a core: as many as it issues",
+                "scope": "core",
+                "source": "A slot each",
+                "kind": "derived",
+                "shape": {"lanes": 1},
+                "cost": {"iadd": "1 / issue_width"},
+                "needs": {"issue": {"iadd": "1 / issue_width"}},
             },
             "load": _port("Loads of a core, elements", "load", probe.load["l1"], clock, probe.lanes, number),
             "store": _port("Stores of a core, elements", "store", probe.store["l1"], clock, probe.lanes, number),
@@ -141,7 +155,16 @@ def _port(title: str, op: str, figure: Figure, clock: float, vector: int, number
     per_cycle = figure.value / 4 / clock
     lanes = _lanes(per_cycle, vector)
     cost = number(_rounded(lanes / per_cycle), figure)
-    return {"title": title, "scope": "core", "shape": {"lanes": number(lanes, figure)}, "cost": {op: cost}}
+    shape = {"lanes": number(lanes, figure)}
+    return {"title": title, "scope": "core", "shape": shape, "cost": {op: cost}, "needs": _needs({op: 1})}
+
+
+def _needs(instructions: dict[str, int]) -> dict[str, Any]:
+    """What operations need of the slots in which a core issues: one for each instruction of a vector; in a cycle of
+    waiting all pass unused.
+    """
+    table = {op: f"{count} * lanes / simd / issue_width" if count else 1 for op, count in instructions.items()}
+    return {"issue": {"source": "Instructions of csrc/host_vector.hpp, a slot each", "kind": "derived", **table}}
 
 
 def _lanes(per_cycle: float, vector: int) -> int:

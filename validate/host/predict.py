@@ -41,9 +41,17 @@ class HostPrediction:
     home: str
 
 
-def host_machine(threads: int, name: str = "host") -> Machine:
-    """The probed machine with so many cores; threads are taken to run already."""
-    return replace(find_machine(name, core=threads), launch_latency_s=0.0)
+def host_machine(threads: int, name: str = "host", share: float = 1.0) -> Machine:
+    """The probed machine with so many cores, and a share of the front end of each; threads are taken to run already."""
+    machine = find_machine(name, core=threads)
+    if share != 1.0:
+        machine = find_machine(name, core=threads, issue_width=share * float(machine.params["issue_width"]))
+    return replace(machine, launch_latency_s=0.0)
+
+
+def issued_per_s(machine: Machine) -> float:
+    """Instructions a second that a core of a probed machine issues for one thread that has it for itself."""
+    return float(machine.params["issue_width"]) * float(machine.clock_hz)
 
 
 def predict_host(case: HostCase, machine: Machine) -> HostPrediction:
@@ -76,6 +84,18 @@ def predict_host(case: HostCase, machine: Machine) -> HostPrediction:
     memory = moved / fastest
     bound = max(arithmetic / seen.clock_hz, memory)
     return HostPrediction(latency, bound, 2 * macs, moved, bottleneck, outermost.name)
+
+
+def predict_shared(case: HostCase, threads: int, share: float, name: str = "host") -> HostPrediction:
+    """The prediction where another thread of the core leaves us this share of the front end, on average.
+
+    A core deals its slots in turn while both threads have something to issue, and leaves all to one that is alone: a
+    share between a half and all is the part of the time in which the other was awake.
+    """
+    alone, halved = (predict_host(case, host_machine(threads, name, part)) for part in (1.0, 0.5))
+    awake = min(max(2 * (1 - share), 0.0), 1.0)
+    latency = 1 / ((1 - awake) / alone.latency_s + awake / halved.latency_s)
+    return replace(halved if awake > 0.5 else alone, latency_s=latency)
 
 
 def _workload(declared: Declared, sizes: dict[str, int], mask: Mask | None) -> Workload:

@@ -1,7 +1,8 @@
 """Microbenchmarks of this computer: what its cores do a cycle, what its caches and memory deliver.
 
 Every figure is a median over repeats with its spread, in processor time of the thread that did the work, so that other
-programs disturb it little. What cannot be measured from inside is said in `notes`. The loops are C++
+programs disturb it little. Repeats during which another thread of the core took slots of its front end are put aside,
+as long as enough are left (front_end.py). What cannot be measured from inside is said in `notes`. The loops are C++
 (csrc/host_loops.hpp).
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -21,8 +23,12 @@ import numpy as np
 from lightbound._core import host
 from lightbound.kernels.host import instruction_set, instruction_sets
 
-REPEATS = 9
-SLICE_S = 0.012  # of one repeat
+from .front_end import WHOLE, issued_per_s, issued_whole_per_s
+
+REPEATS = 9  # that nobody disturbed
+LEAST = 3  # of these, where the time is up
+LONGEST_S = 0.5  # of all repeats of a figure, if there are REPEATS of them
+SLICE_S = 0.004  # of one repeat
 SYSFS = Path("/sys/devices/system/cpu")
 CACHES = ("l1", "l2", "l3")
 
@@ -51,6 +57,8 @@ class Probe:
     tile_rows: int
     tile_vectors: int
     clock_hz: Figure
+    issue_per_s: Figure  # instructions that need nothing but to be issued
+    alone: float  # part of the repeats during which the whole front end was ours
     fma_per_s: dict[str, dict[str, Figure]]  # by instruction set and type
     rates_per_s: dict[str, Figure]  # elements of add, mul, max, exp
     fma_latency_s: Figure
@@ -60,6 +68,7 @@ class Probe:
     store: dict[str, Figure]
     copy: dict[str, Figure]  # bytes read and written
     latency_s: dict[str, Figure]
+    awaited: dict[str, Figure]  # part of a stream's time that work beside it does not hide, by level
     dram_load: dict[int, Figure]  # of all threads together
     dram_copy: dict[int, Figure]
     l3_copy: Figure  # of all cores together
@@ -82,44 +91,55 @@ def probe_host(step: Step = lambda what: None) -> Probe:
     on = instruction_set()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     caches, notes = _caches()
+    step("front end")
+    issue = _figure(issued_whole_per_s(), "instructions that need nothing but a slot, the quickest of many questions")
+    repeats = _Repeats(issue.value)
     step("clock")
-    additions = 4_000_000
-    clock = _figure([additions / host.probe_additions(additions) for _ in range(REPEATS)], "a chain of additions")
+    additions = 400_000
+    clock = repeats.figure(lambda: additions / host.probe_additions(additions), "a chain of additions")
     step("multiply-adds")
     widths = [name for name in instruction_sets() if name != "scalar"] or ["scalar"]
     fma = {
-        name: {"fp32": _rate(name, "fma32"), "fp64": _rate(name, "fma64")}
+        name: {"fp32": repeats.rate(name, "fma32"), "fp64": repeats.rate(name, "fma64")}
         for name in dict.fromkeys((on["name"], *widths))
     }
     step("arithmetic")
-    rates = {name: _rate(on["name"], name) for name in ("add", "mul", "max", "exp")}
-    chain = _rate(on["name"], "fma_chain")
+    rates = {name: repeats.rate(on["name"], name) for name in ("add", "mul", "max", "exp")}
+    chain = repeats.rate(on["name"], "fma_chain")
     latency_of_fma = Figure(1 / chain.value, chain.spread, "a chain of multiply-adds")
-    wrong = _figure([host.probe_misprediction(400_000) for _ in range(REPEATS)], "random branches against regular ones")
+    wrong = repeats.figure(lambda: host.probe_misprediction(400_000), "random branches against regular ones")
     load, store, copy, latency = {}, {}, {}, {}
     for level in CACHES:
         if level not in caches:
             continue
         step(f"{level} cache")
         size = caches[level] // 2 // (2 if level == "l3" else 1)
-        load[level], store[level], copy[level] = (_rate(on["name"], loop, size) for loop in ("load", "store", "copy"))
-        copy[level] = _twice(copy[level])
-        latency[level] = _latency(size)
+        load[level], store[level], copied = (repeats.rate(on["name"], loop, size) for loop in ("load", "store", "copy"))
+        copy[level] = _twice(copied)
+        latency[level] = repeats.latency(size)
     big = _beyond_caches(caches)
     dram_load, dram_copy = {}, {}
     for threads in sorted({1, 2, cores // 2, cores} - {0}):
         if threads <= cores:
             step(f"memory, {threads} thread{'s' if threads > 1 else ''}")
-            dram_load[threads] = _rate(on["name"], "load", big // min(threads, 4), threads)
-            dram_copy[threads] = _twice(_rate(on["name"], "copy", big // min(threads, 4), threads))
+            dram_load[threads] = repeats.rate(on["name"], "load", big // min(threads, 4), threads)
+            dram_copy[threads] = _twice(repeats.rate(on["name"], "copy", big // min(threads, 4), threads))
     load["dram"], copy["dram"] = dram_load[1], dram_copy[1]
     step("latency of memory")
-    latency["dram"] = _latency(big)
+    latency["dram"] = repeats.latency(big)
+    step("streams beside work")
+    near = caches["l1"] // 2
+    awaited = {
+        level: repeats.awaited(on["name"], size, near, copy[level].value, 12 if level == "dram" else 4)
+        for level, size in (("l3", caches.get("l3", 0) // 4), ("dram", big))
+        if level in copy
+    }
     outer = "l3" if "l3" in caches else "l2"
-    together = _twice(_rate(on["name"], "copy", max(caches.get(outer, 1 << 20) // 4 // cores, 1 << 16), cores))
+    together = _twice(repeats.rate(on["name"], "copy", max(caches.get(outer, 1 << 20) // 4 // cores, 1 << 16), cores))
     step("threads")
     starts = _figure([host.probe_thread_start() for _ in range(200)], "starting and joining a thread")
-    scaling = _rate(on["name"], "fma32", threads=cores).value / fma[on["name"]]["fp32"].value
+    scaling = repeats.rate(on["name"], "fma32", threads=cores).value / fma[on["name"]]["fp32"].value
+    alone = repeats.alone / repeats.taken
     return Probe(
         cpu=_model(),
         day=date.today().isoformat(),
@@ -129,6 +149,8 @@ def probe_host(step: Step = lambda what: None) -> Probe:
         tile_rows=on["rows"],
         tile_vectors=on["vectors"],
         clock_hz=clock,
+        issue_per_s=issue,
+        alone=alone,
         fma_per_s=fma,
         rates_per_s=rates,
         fma_latency_s=latency_of_fma,
@@ -138,12 +160,13 @@ def probe_host(step: Step = lambda what: None) -> Probe:
         store=store,
         copy=copy,
         latency_s=latency,
+        awaited=awaited,
         dram_load=dram_load,
         dram_copy=dram_copy,
         l3_copy=together,
         thread_start_s=starts,
         scaling=scaling,
-        notes=(*notes, *_unmeasured(cores, scaling)),
+        notes=(*notes, *_unmeasured(cores, scaling, alone)),
     )
 
 
@@ -152,30 +175,64 @@ def _figure(values: list[float], what: str) -> Figure:
     return Figure(float(middle), float((high - low) / 2 / middle), what, float(max(values)))
 
 
-def _rate(isa: str, loop: str, size: int = 0, threads: int = 1) -> Figure:
-    """Operations (or bytes) a second, over all threads."""
-    rounds = 1
-    while True:
-        done, seconds, _ = host.probe_loop(isa, loop, size, rounds, threads)
-        if max(seconds) > SLICE_S / 4 or rounds > 1 << 40:
-            break
-        rounds *= 4
-    rounds = max(1, int(rounds * SLICE_S / max(max(seconds), 1e-9)))
-    values = []
-    for _ in range(REPEATS):
-        done, seconds, _ = host.probe_loop(isa, loop, size, rounds, threads)
-        values.append(sum(done * rounds / one for one in seconds))
-    where = f"{size / 1024:,.0f} KiB" if size else "registers"
-    return _figure(values, f"{loop} of {isa}, {where}{f', {threads} threads' if threads > 1 else ''}")
+@dataclass
+class _Repeats:
+    """Takes samples until enough are undisturbed, or the time is up: then the median of all has to do."""
+
+    whole_per_s: float
+    taken: int = 0
+    alone: int = 0
+
+    def figure(self, sample: Callable[[], float], what: str) -> Figure:
+        """The median of samples during which the front end was ours."""
+        quiet: list[float] = []
+        every: list[float] = []
+        end = time.perf_counter() + LONGEST_S
+        before = issued_per_s()
+        while len(quiet) < REPEATS and (len(every) < REPEATS or time.perf_counter() < end):
+            every.append(sample())
+            after = issued_per_s()
+            if min(before, after) >= WHOLE * self.whole_per_s:
+                quiet.append(every[-1])
+            before = after
+        self.taken += len(every)
+        self.alone += len(quiet)
+        return _figure(quiet if len(quiet) >= LEAST else every, what)
+
+    def rate(self, isa: str, loop: str, size: int = 0, threads: int = 1) -> Figure:
+        """Operations (or bytes) a second of a loop, over all threads."""
+        rounds = 1
+        while True:
+            _, seconds, _ = host.probe_loop(isa, loop, size, rounds, threads)
+            if max(seconds) > SLICE_S / 4 or rounds > 1 << 40:
+                break
+            rounds *= 4
+        rounds = max(1, int(rounds * SLICE_S / max(max(seconds), 1e-9)))
+
+        def sample() -> float:
+            done, seconds, _ = host.probe_loop(isa, loop, size, rounds, threads)
+            return sum(done * rounds / one for one in seconds)
+
+        where = f"{size / 1024:,.0f} KiB" if size else "registers"
+        return self.figure(sample, f"{loop} of {isa}, {where}{f', {threads} threads' if threads > 1 else ''}")
+
+    def awaited(self, isa: str, size: int, near: int, bytes_per_s: float, work: int) -> Figure:
+        """Of the time that a level takes to deliver a stream, the part for which so many multiply-adds a vector, which
+        take about as long, are held up: 0 where all of it is hidden.
+        """
+        here, there = (self.rate(isa, f"load_beside_{work}", one) for one in (size, near))
+        part = (1 / here.value - 1 / there.value) * bytes_per_s
+        what = f"{here.what}, against {near / 1024:,.0f} KiB"
+        return Figure(min(max(part, 0.0), 1.0), here.spread + there.spread, what)
+
+    def latency(self, size: int) -> Figure:
+        """Seconds of a load out of a buffer of this size."""
+        return self.figure(lambda: host.probe_latency(size, 40_000), f"a chain of loads, {size / 1024:,.0f} KiB")
 
 
 def _twice(figure: Figure) -> Figure:
     """A copy reads and writes: bytes of both."""
     return Figure(2 * figure.value, figure.spread, figure.what, 2 * figure.most)
-
-
-def _latency(size: int) -> Figure:
-    return _figure([host.probe_latency(size, 40_000) for _ in range(5)], f"a chain of loads, {size / 1024:,.0f} KiB")
 
 
 def _caches() -> tuple[dict[str, int], tuple[str, ...]]:
@@ -219,7 +276,7 @@ def _model() -> str:
     return match[1] if match else platform.processor() or platform.machine()
 
 
-def _unmeasured(cores: int, scaling: float) -> tuple[str, ...]:
+def _unmeasured(cores: int, scaling: float, alone: float) -> tuple[str, ...]:
     notes = ["The clock is that of a chain of additions, one a cycle; it may differ under load of other kinds."]
     try:
         virtual = " hypervisor " in Path("/proc/cpuinfo").read_text().replace("\n", " ")
@@ -230,6 +287,9 @@ def _unmeasured(cores: int, scaling: float) -> tuple[str, ...]:
             "This is a virtual machine: cycle counters are not used, caches and memory may be shared with others, and "
             "whether two cores are two threads of one is only seen by how rates scale."
         )
+    notes.append(
+        f"In {alone:.0%} of all repeats the front end was ours alone: figures are of these, if there are enough."
+    )
     if cores > 1:
         notes.append(f"All {cores} cores together do {scaling:.2f} times the multiply-adds of one.")
     siblings = SYSFS / "cpu0" / "topology" / "thread_siblings_list"

@@ -8,11 +8,15 @@ that others use at the same time; benchmarks/host.py reports the figures against
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 
 from lightbound.archs.cached import probed_file
+from lightbound.base.errors import LightboundError
 
 from ..host.compare import Compared, Comparison, compare
+from ..host.front_end import WHOLE, issued_whole_per_s
 from ..host.machine_file import write_machine
+from ..host.predict import host_machine, issued_per_s
 from ..host.probe import probe_host
 from ..suite import Check, Score, Suite, SuiteReport
 
@@ -24,10 +28,26 @@ BUDGET_S, REPEATS = 60.0, 12
 def run() -> SuiteReport:
     """Compare all kernels at all shapes, after a probe where this machine has none."""
     notes: tuple[str, ...] = ()
-    if not Path(probed_file("host")).is_file():
+    why = _unprobed()
+    if why:
         path = write_machine(probe_host())
-        notes = (f"This machine was probed first: {path}",)
+        notes = (f"This machine was probed first, since {why}: {path}",)
     return report(compare(repeats=REPEATS, budget_s=BUDGET_S), notes)
+
+
+def _unprobed() -> str:
+    """Why a probe is due: there is none, none of this version, or cores now issue more than they did in it."""
+    if not Path(probed_file("host")).is_file():
+        return "it had not been"
+    try:
+        machine = host_machine(1)
+        probed = issued_per_s(machine)
+    except (LightboundError, KeyError):
+        return "its file is of another version"
+    now = median(issued_whole_per_s(most_s=1.0))
+    if now * WHOLE > probed:
+        return f"a core issued {probed / 1e9:.1f} thousand million instructions a second then, and {now / 1e9:.1f} now"
+    return ""
 
 
 def report(found: Comparison, notes: tuple[str, ...] = (), bars: dict[str, float] | None = None) -> SuiteReport:
@@ -52,7 +72,8 @@ def report(found: Comparison, notes: tuple[str, ...] = (), bars: dict[str, float
         Check("cases faster than their bound, beyond the interval", 0, sum(one.violates for one in found.cases)),
     ]
     quiet = f"{len(judged)} of {len(found.cases)} cases were undisturbed and are judged. {found.noise}".strip()
-    return SUITE.report(checks, [_score(one) for one in judged], (*notes, f"{found.machine}.", quiet))
+    told = (*notes, f"{found.machine}.", quiet, *((found.sharing,) if found.sharing else ()))
+    return SUITE.report(checks, [_score(one) for one in judged], told)
 
 
 def _mean(cases: list[Compared] | tuple[Compared, ...]) -> float:

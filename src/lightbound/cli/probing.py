@@ -12,7 +12,7 @@ from .answer import Answer, Block, Table, Text
 from .probing_cuda import answer_cuda
 from .progress import progress
 
-STEPS = 11
+STEPS = 13
 
 
 def answer(
@@ -42,6 +42,7 @@ def _blocks(probe: Probe) -> list[Block]:
         rows.append((name, value, f"{figure.spread:.1%}"))
 
     add("clock", probe.clock_hz, f"{probe.clock_hz.value / 1e9:.2f} GHz")
+    add("instructions issued a second", probe.issue_per_s, f"{probe.issue_per_s.value / 1e9:.1f} G/s")
     for isa, types in probe.fma_per_s.items():
         for dtype, figure in types.items():
             add(f"peak of a core, {isa}, {dtype}", figure, f"{2 * figure.value / 1e9:.1f} GFLOP/s")
@@ -55,6 +56,8 @@ def _blocks(probe: Probe) -> list[Block]:
             add(f"{level}, store", probe.store[level], f"{probe.store[level].value / 1e9:.1f} GB/s")
         add(f"{level}, copy (read and written)", probe.copy[level], f"{probe.copy[level].value / 1e9:.1f} GB/s")
         add(f"{level}, latency", probe.latency_s[level], f"{probe.latency_s[level].value * 1e9:.1f} ns")
+    for level, figure in probe.awaited.items():
+        add(f"{level}, awaited of a stream beside work", figure, f"{figure.value:.0%}")
     for threads, figure in probe.dram_load.items():
         add(f"dram, load, {threads} threads", figure, f"{figure.value / 1e9:.1f} GB/s")
         add(
