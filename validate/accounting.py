@@ -15,8 +15,8 @@ from lightbound.archs.machine import Level
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, evaluate, is_array
 from lightbound.sim.analytical import GroupResult
-from lightbound.sim.nests import Nests
 from lightbound.sim.flow import Flow, Held
+from lightbound.sim.nests import Nests
 from lightbound.sim.plan import GroupPlan, Plan
 from lightbound.sim.prediction import Prediction
 from lightbound.sim.traffic import READ, WRITE

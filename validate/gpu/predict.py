@@ -97,7 +97,8 @@ def predict_case(
     work: the least that the case takes, for the bound; without it, what each launch reads, writes and computes.
     run_s: how long the machine does this and nothing else, kernels back to back in a graph; None: each kernel is a run
         of its own.
-    launch_s: from the end of one kernel to the start of the next, where it is known better than from the machine.
+    launch_s: from the end of one kernel to the end of the next if that does nothing, where it is known better than from
+        the machine.
     registers: of a thread of each launch, where its code is known, instead of what its mapping expects.
     Raises LightboundError where a launch does not fit its workload or the machine.
     """
@@ -165,7 +166,14 @@ def _in_conditions(machine: Machine, run_s: float | None, launch_s: float | None
     before = None if seen.sustained_load is None else seen.sustained_load.before
     if launch_s is None and run_s is not None:  # kernels back to back, replayed as a graph
         launch_s = machine.graph_launch_latency_s
-    return _changed(machine, before, launch_s)
+    return _changed(machine, before, None if launch_s is None else _between(machine, launch_s))
+
+
+def _between(machine: Machine, launch_s: float) -> float:
+    """A launch without the start of a block: launches are timed by kernels that do nothing, which start one, and
+    mappings count it in every block.
+    """
+    return max(0.0, launch_s - float(machine.params.get("block_gap", 0)) / float(machine.clock_hz))
 
 
 @lru_cache(maxsize=64)

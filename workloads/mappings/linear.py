@@ -26,6 +26,9 @@ _EVERY = ["QK", *_DECAYS, "P", "KD", "KV", "OI", "OX", "O"]
 
 _WAY = 72  # bytes a cycle from L2 to an SM, of blocks that load at once (probe, bulk.32KiB.l2.all)
 _BARRIER, _SHARED, _WGMMA = 21, 29, 72  # cycles
+# Threads issue their copies behind the last product of a chunk: shared memory takes 128 bytes a cycle (probe,
+# shared.store.16).
+_COPIED = "word_bytes * N0 * ({} * D + BE) / 128"
 _BLOCK = f"412 + {MEMORY} + {CACHE}"  # a block's start, its first operands, its last stores
 
 
@@ -123,7 +126,7 @@ def _walk(unit: str) -> dict[str, Any]:
                     _operands("OX", ["Q"], rows),
                 ],
                 "contexts": "CTAS",
-                "delay": f"{_LATE} * {MEMORY} + {7 * _BARRIER + 4 * _WGMMA + 6 * _SHARED}",
+                "delay": f"{_LATE} * {MEMORY} + {7 * _BARRIER + 4 * _WGMMA + 6 * _SHARED} + {_COPIED.format(2)}",
                 # the last segment reads the states of all others, one after the other
                 "overhead": f"{_BLOCK} + (SEGMENTS - 1) * ({CACHE} + 4 * D * BE / {_WAY})",
                 "resident": "CTAS",
@@ -162,7 +165,7 @@ def _states(unit: str) -> dict[str, Any]:
                     {"hold": ["K", "V"], "in": "shared", "copies": "STAGES"},
                 ],
                 "contexts": "CTAS",
-                "delay": f"{_LATE} * {MEMORY} + {3 * _BARRIER + _WGMMA + 3 * _SHARED}",
+                "delay": f"{_LATE} * {MEMORY} + {3 * _BARRIER + _WGMMA + 3 * _SHARED} + {_COPIED.format(1)}",
                 "overhead": _BLOCK,
                 "resident": "CTAS",
                 "awaits": {"dram": _LATE, "l2": _LATE},

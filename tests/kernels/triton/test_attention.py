@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightbound.archs.library import machine
+from lightbound.kernels.triton.attention_backward_mapping import _from_memory
 from lightbound.kernels.triton.attention_shapes import Shape, backward_work, case_of, forward_work, shape_of
 from lightbound.kernels.triton.catalogue import find_kernel
 from lightbound.kernels.triton.check import check
@@ -111,3 +112,14 @@ def _error(case: Case) -> float:
     import torch
 
     return check(find_kernel(case.kernel), case, device="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_scores_by_narrow_matrix_instructions_wait_for_shared_memory() -> None:
+    """64 x 64 x 16 at its full rate; 64 x 32 x 16 takes 24 cycles instead of 16; eight warps on 64 rows repeat the work
+    of four, by instructions of half the columns.
+    """
+    full = 64 * 64 * 128 / 2048
+    assert _from_memory(64, 64, 128, 4) == full
+    assert _from_memory(64, 32, 128, 4) == 1.5 * full / 2
+    assert _from_memory(128, 64, 128, 8) == 2 * full
+    assert _from_memory(64, 32, 256, 8) == 2 * 2 * 16 * 20
