@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dash import dcc, html
 
 from lightbound.cli.answer import Block, Table
 from lightbound.cli.charts.chart import Picture
-from lightbound.cli.charts.figure import figure
+from lightbound.cli.charts.figure import Figure, figure
 
+PLOT, SAYS = "plot", "says"
 PLAIN: Any = {"displaylogo": False, "displayModeBar": False, "responsive": True}
 
 
@@ -41,13 +45,42 @@ def table(one: Table, name: str) -> Any:
     return html.Div(made, className="wide", role="region", tabIndex="0", **aria(label=name))
 
 
-def picture(one: Picture, place: str) -> Any:
+@dataclass(frozen=True)
+class Plot:
+    """A picture, drawn: its title, the figure that Plotly draws, and its caption."""
+
+    title: str
+    figure: Figure
+    says: str
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.figure["layout"]["height"]
+
+    def fits(self, other: Plot) -> bool:
+        """Whether it can be drawn in the place of another."""
+        return (self.title, self.height) == (other.title, other.height)
+
+
+def plot(one: Picture) -> Plot:
+    """A picture as the page draws it."""
+    return Plot(one.title, figure(one), one.says)
+
+
+def picture(one: Plot, number: int) -> Any:
     """A plot with its caption, which tells it to who does not see it."""
-    drawn = figure(one)
-    height = {"height": f"{drawn['layout']['height']}px"}
-    graph = dcc.Graph(id=place, figure=drawn, config=PLAIN, responsive=True, style=height)
-    caption = html.Figcaption(one.says, id=f"{place}-says")
-    return html.Figure([html.H3(one.title), graph, caption], **aria(describedby=f"{place}-says"))
+    says = {"type": SAYS, "number": number}
+    place = {"type": PLOT, "number": number}
+    style = {"height": f"{one.height}px"}
+    graph = dcc.Graph(id=place, figure=one.figure, config=PLAIN, responsive=True, style=style)
+    caption = html.Figcaption(one.says, id=says)
+    return html.Figure([html.H3(one.title), graph, caption], **aria(describedby=html_id(says)))
+
+
+def html_id(place: Mapping[str, Any]) -> str:
+    """How Dash writes an id that is a dictionary."""
+    return json.dumps(place, separators=(",", ":"), sort_keys=True)
 
 
 def card(name: str, value: str, place: str) -> Any:

@@ -10,6 +10,7 @@ from dash import dcc, html
 from lightbound.archs.library import machine_names
 from lightbound.workloads.registry import Workload, method, workload_names
 
+from .components import html_id
 from .state import MASK, State
 
 FOUND = "found"  # the choice of a mapping that is searched
@@ -58,18 +59,13 @@ def mask(state: State, work: Workload | None) -> list[Any]:
     for name, value in work.options.items():
         place = {"type": "mask", "name": name}
         made += [
-            html.Label(name, htmlFor=_html_id(place)),
+            html.Label(name, htmlFor=html_id(place)),
             dcc.Input(
                 id=place, type="text", debounce=True, value=given.get(name, ""), placeholder=_written(value),
                 className="text",
             ),
         ]  # fmt: skip
     return made
-
-
-def _html_id(place: dict[str, str]) -> str:
-    """How Dash writes an id that is a dictionary."""
-    return "{" + ",".join(f'"{key}":"{place[key]}"' for key in sorted(place)) + "}"
 
 
 def _written(value: Any) -> str:

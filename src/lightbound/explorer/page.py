@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, ctx, dcc, html, no_update
@@ -16,11 +17,12 @@ from lightbound.sim.explain import seconds, size
 from lightbound.workloads.registry import Workload, workload_names
 
 from . import controls
-from .components import aria, block, card, picture
+from .components import PLOT, SAYS, Plot, aria, block, card, picture, plot
 from .looking import Looker, Seen, chosen, with_named_mapping
 from .state import State
 
 POLL_MS = 500
+SHOWN = 64  # states whose plots are kept
 NAMES = (*controls.CHOSEN, "causal", *controls.TYPED)
 
 
@@ -42,6 +44,7 @@ def _layout(first: State) -> Any:
             dcc.Location(id="address", refresh="callback-nav"),
             dcc.Store(id="state"),
             dcc.Store(id="shown"),
+            dcc.Store(id="drawn"),
             dcc.Interval(id="again", interval=POLL_MS, disabled=True),
             html.Header([html.H1("lightbound"), html.P(f"How fast can it run? What stops it? Version {__version__}")]),
             html.Form(
@@ -114,7 +117,7 @@ def _follow_controls(app: Dash, first: State) -> None:
 
 
 def _show_answers(app: Dash, looker: Looker) -> None:
-    """What the state comes to: figures and reasons first, plots and tables then. Asked again while a mapping is
+    """What the state comes to: figures and reasons first, then plots, then tables. Asked again while a mapping is
     searched.
     """
 
@@ -143,20 +146,41 @@ def _show_answers(app: Dash, looker: Looker) -> None:
         words = [_status(state, seen), [], _figures(seen.prediction, seen.ladder), _told(seen), _export(state, seen)]
         return [*words, [query, stage], not seen.searching]
 
+    @lru_cache(SHOWN)
+    def answers(query: str, stage: str) -> list[Answer]:
+        seen = Seen() if stage == "problem" else looker.look(State("", "").reads(query))
+        return [one for one in (seen.prediction, seen.ladder) if one is not None]
+
+    @lru_cache(SHOWN)
+    def plots(query: str, stage: str) -> list[Plot]:
+        return [plot(drawn) for one in answers(query, stage) for drawn in one.pictures()]
+
     @app.callback(
-        Output("plots", "children"), Output("tables", "children"), Input("shown", "data"), prevent_initial_call=True
+        Output("plots", "children"),
+        Output({"type": PLOT, "number": ALL}, "figure"),
+        Output({"type": SAYS, "number": ALL}, "children"),
+        Output("drawn", "data"),
+        Input("shown", "data"),
+        Kept("drawn", "data"),
+        prevent_initial_call=True,
     )
-    def show(shown: list[str]) -> Any:
-        seen = Seen() if shown[1] == "problem" else looker.look(State("", "").reads(shown[0]))
-        answers = [one for one in (seen.prediction, seen.ladder) if one is not None]
-        if not answers:
-            return [[], []]
-        pictures = [drawn for one in answers for drawn in one.pictures()]
-        tables = [one for answer in answers for one in answer.blocks if not (isinstance(one, Text) and one.leads)]
-        return [
-            [html.H2("Plots"), *(picture(drawn, f"plot-{number}") for number, drawn in enumerate(pictures))],
-            [html.H2("Tables"), *(block(one, f"Table {number}") for number, one in enumerate(tables))],
+    def draw(shown: list[str], before: list[str] | None) -> Any:
+        """Only what has changed is sent and drawn, in the places that are there, if it fits into those."""
+        there = len(ctx.outputs_list[1])
+        old, new = plots(*before) if before else [], plots(*shown)
+        if there == len(old) == len(new) and all(map(Plot.fits, new, old)):
+            figures = [no_update if one.figure == was.figure else one.figure for one, was in zip(new, old, strict=True)]
+            return [no_update, figures, [one.says for one in new], shown]
+        made = [html.H2("Plots"), *(picture(one, number) for number, one in enumerate(new))] if new else []
+        return [made, [no_update] * there, [no_update] * there, shown]
+
+    @app.callback(Output("tables", "children"), Input("drawn", "data"), prevent_initial_call=True)
+    def tell_all(drawn: list[str]) -> Any:
+        blocks = [
+            one for answer in answers(*drawn) for one in answer.blocks if not (isinstance(one, Text) and one.leads)
         ]
+        shown = [block(one, f"Table {number}") for number, one in enumerate(blocks)]
+        return [html.H2("Tables"), *shown] if shown else []
 
 
 def _refused(state: State) -> Seen | None:
