@@ -51,7 +51,8 @@ class Level:
     is None where the machine has one. Energies are per access of `row_bytes`. `bandwidth_bytes_per_s` is the most that
     the hardware could ever move, for bounds; `sustained_bandwidth_bytes_per_s` what long streams are measured to reach,
     `sustained_write_bandwidth_bytes_per_s` those that only write, where that is another number, and
-    `sustained_shared_bandwidth_bytes_per_s` what several instances get that read the same words. The bandwidth of a
+    `sustained_shared_bandwidth_bytes_per_s` what several instances get that read the same words, and
+    `sustained_copy_bandwidth_bytes_per_s` what many get that each copy a part of their own. The bandwidth of a
     `cache` is that of the way to those who read it: what comes from the level outside takes none of it.
     """
 
@@ -64,6 +65,7 @@ class Level:
     sustained_bandwidth_bytes_per_s: Number | None = None
     sustained_write_bandwidth_bytes_per_s: Number | None = None
     sustained_shared_bandwidth_bytes_per_s: Number | None = None
+    sustained_copy_bandwidth_bytes_per_s: Number | None = None
     latency_s: Number = 0.0
     row_bytes: Number | None = None
     read_energy_j: Number | None = None
@@ -94,6 +96,16 @@ class Level:
         if self.sustained_shared_bandwidth_bytes_per_s is not None:
             return self.sustained_shared_bandwidth_bytes_per_s
         return self.rate_bytes_per_s
+
+    @property
+    def apart(self) -> Number:
+        """The part of the rates of reads and writes that is left to copies of parts that lie far from each other."""
+        reads, writes, copies = (
+            self.rate_bytes_per_s, self.write_rate_bytes_per_s, self.sustained_copy_bandwidth_bytes_per_s,
+        )  # fmt: skip
+        if reads is None or writes is None or copies is None:
+            return 1
+        return copies * (1 / reads + 1 / writes) / 2
 
 
 @dataclass(frozen=True, eq=False)

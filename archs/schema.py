@@ -68,6 +68,7 @@ _LEVEL_FIELDS = (
     "sustained_bandwidth",
     "sustained_write_bandwidth",
     "sustained_shared_bandwidth",
+    "sustained_copy_bandwidth",
     "latency",
     "depth",
     "read_energy",
@@ -133,6 +134,7 @@ class LevelBlock(Block):
     sustained_bandwidth: Bandwidth | None = None
     sustained_write_bandwidth: Bandwidth | None = None
     sustained_shared_bandwidth: Bandwidth | None = None
+    sustained_copy_bandwidth: Bandwidth | None = None
     latency: Time | None = None
     read_energy: Energy | None = None
     write_energy: Energy | None = None

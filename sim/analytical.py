@@ -99,7 +99,7 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
             dict.fromkeys(tensor for _, _, tensor in traffic.words) if _tells_shared_reads_apart(machine.levels) else ()
         )
     }
-    times = partial(_memory_time, plan, traffic, word_bytes, alike)
+    times = partial(_memory_time, plan, traffic, word_bytes, alike, group.group.apart)
     memory_s = times()
     contended = bool(group.group.awaits or group.group.settles)
     read_s = times((READ,)) if contended else {}
@@ -351,11 +351,13 @@ def _memory_time(
     traffic: Traffic,
     word_bytes: int,
     alike: Mapping[str, Number],
+    apart: bool,
     actions: tuple[str, ...] = (READ, WRITE),
 ) -> dict[str, Number]:
     """Seconds that each level's port is busy; of a level that every instance owns, the port of the busiest one.
 
-    alike: how many instances at once read the same words of a tensor.
+    alike: how many instances at once read the same words of a tensor. apart: whether they copy parts that lie far from
+    each other.
     """
     levels = plan.machine.levels
     moved: list[Number] = [None] * len(levels)
@@ -374,6 +376,6 @@ def _memory_time(
             shared = level.scope is None and tensor in alike and together is not None and alone is not None
             rate = where(alike[tensor] > 1, together, alone) if shared else alone
         if rate is not None:
-            seconds = count * word_bytes / rate
+            seconds = count * word_bytes / (rate * level.apart if apart else rate)
             moved[number] = seconds if moved[number] is None else moved[number] + seconds
     return {level.name: seconds for level, seconds in zip(levels, moved, strict=True) if seconds is not None}

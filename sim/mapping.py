@@ -139,6 +139,7 @@ class Group(_Document):
     at_once: all that a context awaits to read is under way at once, as far as the path of its instance to a cache takes
         it: a level that instances share then bounds the flow, and is no unit of one of them. Without it, a context
         reads one thing after the other, at the share of its instance.
+    apart: instances at work copy parts that lie far from each other, which memory does more slowly.
     """
 
     einsums: Names
@@ -154,6 +155,7 @@ class Group(_Document):
     awaits: Parts = {}
     settles: Parts = {}
     at_once: bool = False
+    apart: bool = False
 
     @model_validator(mode="after")
     def _check_slots(self) -> Group:

@@ -11,12 +11,21 @@ CASCADE = "Y[r,n] = X[r,n]\n"
 
 
 def copied(
-    rows: int, columns: int, of_block: int, warps: int, word_bytes: int, integers: float, registers: int, loads: int = 1
+    rows: int,
+    columns: int,
+    of_block: int,
+    warps: int,
+    word_bytes: int,
+    integers: float,
+    registers: int,
+    loads: int = 1,
+    apart: bool = False,
 ) -> Launch:
     """A launch that copies rows of so many words, `of_block` of them a block of threads.
 
     integers: instructions on whole numbers for each word that is moved (places, comparisons). registers: of a thread.
-    loads: how many a thread awaits one after the other.
+    loads: how many a thread awaits one after the other. apart: whether blocks that follow each other copy rows that do
+    not.
     """
     room = f"floor(registers_bytes / 4 / (8 * ceil_div({registers}, 8) * 32 * {warps}))"
     mapping: dict[str, Any] = {
@@ -39,6 +48,7 @@ def copied(
                 "delay": f"500 + 900 + {loads} * dram_latency",
                 "awaits": ["dram", "l2"],
                 "at_once": True,
+                "apart": apart,
             }
         ],
     }

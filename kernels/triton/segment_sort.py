@@ -83,13 +83,14 @@ def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
     """A copy of keys and values, and in every row its comparisons with the segment.
 
     Counted in the code for sm_90: 6.5 instructions for a pair of a row and one of its segment; at a head dimension of
-    64 two threads do each. A thread awaits importance, then keys, then values.
+    64 two threads do each. A thread awaits importance, then keys, then values. Blocks that follow each other take parts
+    of different segments.
     """
     dim, segment = case.sizes["E"], case.options["segment"]
     rows = 2 * case.sizes["B"] * case.sizes["H"] * case.sizes["N"]
     part = at.constants["PART"]
     integers = 6.5 * segment / (2 * dim) * (2 if dim <= 64 else 1)
-    return [copied(rows, dim, 2 * part, at.warps, WORD_BYTES[case.dtype], integers, 128, loads=3)]
+    return [copied(rows, dim, 2 * part, at.warps, WORD_BYTES[case.dtype], integers, 128, 3, apart=True)]
 
 
 def _case(heads: int, tokens: int, segment: int = 256, dtype: str = "bf16", dim: int = 128) -> Case:

@@ -12,6 +12,7 @@ import pytest
 import lightbound as lb
 from lightbound.base.errors import LightboundError
 from lightbound.kernels.triton.catalogue import find_kernel
+from lightbound.kernels.triton.copy_mapping import copied
 from lightbound.kernels.triton.kernel import Case, Launch, Tile, TritonKernel, Work
 from lightbound.validate.gpu import records
 from lightbound.validate.gpu.masks import mask_of
@@ -246,3 +247,14 @@ def test_a_kernel_that_tests_less_is_predicted_faster() -> None:
     assert cheap < every and few < every
     with pytest.raises(LightboundError, match="32 tiles"):
         predict_case((launch(4096, mask={**gna, "tested": [1]}),), machine)
+
+
+def test_copies_of_parts_that_lie_apart_are_as_slow_as_measured() -> None:
+    machine = lb.machine("h200")
+    dram = machine.levels[0]
+    near, far = (
+        predict_case((copied(1 << 20, 128, 128, 4, 2, 1.0, 64, apart=apart),), machine, run_s=0.1).kernel_s
+        for apart in (False, True)
+    )
+    assert 0.85 < dram.apart < 0.9
+    assert near < far and far == pytest.approx((2 << 28) / 3.77e12, rel=0.05)
