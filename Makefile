@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*)
 
-.PHONY: run test check docs bench bench-host clean
+.PHONY: run test check docs site bench bench-host clean
 
 run: .venv/.ready ## FuseMax against FLAT, step by step, with a picture
 	$(BIN)/python examples/fusemax_steps.py
@@ -16,6 +16,10 @@ test: .venv/.ready-dev ## style, types, tests
 
 docs: .venv/.ready-dev ## run every command and code block of the README and the docs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/blocks.py README.md docs/*.md
+
+site: .venv/.ready ## docs/ as a site in out/site
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt mkdocs mkdocs-material
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: .venv/.ready ## how fast lightbound itself is
 	$(BIN)/python benchmarks/engine.py
