@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from .products import Product
-from .rows import CACHE, MEMORY, delay
+from .rows import MEMORY, delay
 
 _SOURCE = (
     "kernels/triton/device/matmul.py as Triton 3.7 compiles it for sm_80 and sm_90: buffers of shared memory are "
@@ -68,6 +68,8 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         "LATE": "where(min(A_WORDS, B_WORDS) * word_bytes < 4, 1, 0)",
         "STEP": 16 if unit == "alu" else 64 if unit == "tensor" else 32,
         "STAGES": 3,
+        # with two stages, the next step is asked for behind the product, and awaited at once
+        "WANTED": "where(STAGES < 3, 1, 0)",
         "REGISTERS": "BM * BN / (32 * WARPS) + 64",
         **_STARVED,
         "SHARED": f"{_BUFFERS[unit]} * STEP * (BM + BN) * word_bytes + 1024",
@@ -84,7 +86,8 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         resident="CTAS",
         awaits={"dram": f"max({first}, LATE)", "l2": f"max({first}, LATE)"},
         settles=["dram"],
-        delay=f"63 + LATE * {CACHE}"
+        # blocks at work walk the sum in step: what one of them fetches from memory the others await
+        delay=f"63 + (LATE + WANTED) * {MEMORY}"
         + (" + STEP / 16 * 24 * where(WM * WN <= 256, 1, 0)" if unit == "tensor_sync" else ""),
     )
     # for every copy beyond those of 16 bytes: a test, an address, a load and a store
