@@ -149,8 +149,7 @@ class SweepResults:
         numbers = " AND ".join(f"typeof({name}) IN ('integer', 'real')" for name in names)
         with self._open() as db:
             rows = db.execute(f"SELECT rowid, {', '.join(names)} FROM {POINTS} WHERE {numbers} ORDER BY rowid")
-            flat = np.fromiter(chain.from_iterable(rows), dtype=np.float64)
-        table = flat.reshape(-1, len(goals) + 1)
+            table = np.fromiter(chain.from_iterable(rows), dtype=np.float64).reshape(-1, len(goals) + 1)
         signs = [-1.0 if one.maximize else 1.0 for one in goals]
         return table[:, 0].astype(np.int64), table[:, 1:] * signs
 
