@@ -71,7 +71,7 @@ def report(found: Comparison, notes: tuple[str, ...] = (), bars: dict[str, float
         ),
         Check("cases faster than their bound, beyond the interval", 0, sum(one.violates for one in found.cases)),
     ]
-    quiet = f"{len(judged)} of {len(found.cases)} cases were undisturbed and are judged. {found.noise}".strip()
+    quiet = f"{len(judged)} of {len(found.cases)} cases are judged. {found.noise}".strip()
     told = (*notes, f"{found.machine}.", quiet, *((found.sharing,) if found.sharing else ()))
     return SUITE.report(checks, [_score(one) for one in judged], told)
 
