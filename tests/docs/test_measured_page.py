@@ -43,14 +43,23 @@ def test_the_page_tells_errors_the_worst_case_peers_and_changes(builder: ModuleT
     pytest.importorskip("matplotlib")
     run = {"fingerprint": {"device": "NVIDIA H200", "date": "2026-11-27T10:00:00", "commit": "0123456789abc"}}
     cases = (scored("one", "N1", 1e-3, 1.1e-3, True), scored("one", "N2", 1e-3, 0.8e-3, False))
-    changes = [{"change": "Stores", "why": "They wait", "moved": [{"cases": "one", "before": 0.2, "after": 0.1}]}]
+    changes = [
+        {
+            "change": name,
+            "why": "They wait",
+            "seen": name == "Loads",
+            "moved": [{"cases": "one", "before": 0.2, "after": 0.1}],
+        }
+        for name in ("Stores", "Loads")
+    ]
     assert builder.build(Measured(cases, {"two: no mapping": 3}, (run,), (), ()), changes, tmp_path / "measured.md")
     text = (tmp_path / "measured.md").read_text()
     assert "NVIDIA H200, 2026-11-27, commit 0123456789" in text
     assert "| one | held out | 1 | 10.0% | +10.0% | +10.0% |" in text
     worst = text[text.index("furthest off") :]
     assert "N2" in worst and "N1" not in worst and "tensor 70%, dram 28%" in worst  # held-out cases are not looked at
-    assert "| one | rival | 2 | 0.50 |" in text and "| Stores | They wait | one | 20.0% | 10.0% |" in text
+    assert "| one | rival | 2 | 0.50 |" in text and "| Stores | They wait |  | one | 20.0% | 10.0% |" in text
+    assert "| Loads | They wait | later | one | 20.0% | 10.0% |" in text
     assert "3 cases: two: no mapping" in text
     assert "| mac | 2 | 1.60 to 1.60 GHz | +10.0% | 15.0% | 16.5% |" in text  # +21 % and -12 % at the true clock
     drawings = sorted((tmp_path / "measured").iterdir())
