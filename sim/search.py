@@ -160,8 +160,8 @@ def _best_cut(
     longest: int = LONGEST,
     below: float = inf,
 ) -> tuple[float, float, list[Piece]] | None:
-    """The best cut with its value and its tie, found like a shortest path: runs of steps that only floors rule in are
-    evaluated until the best cut has none left that is not. None where its value is not `below` a known one.
+    """The best cut with its value and its tie, found like a shortest path: a run of steps counts with its floor until
+    the best cut has it, and is evaluated then. None where no cut gets `below` a value that is known.
     """
     steps = steps_of(cascade)
     here: dict[Run, Segment] = {}

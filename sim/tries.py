@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import inf
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -73,10 +73,10 @@ class Tries:
         self.word_bytes, self.fine, self.priced = word_bytes, fine, priced
         cascade, names = segment.cascade, segment.names
         shape = self._shape = Shape(cascade, machine, names)
-        checked: dict[int, Bind] = {}
-        self._binds: list[tuple[tuple[dict[str, Any], ...], tuple[Bind, ...]]] = []
-        for bind in shape.binds() if shape.is_possible else ():
-            self._binds.append((bind, tuple(checked.setdefault(id(one), check(Bind, one, "bind")) for one in bind)))
+        plain = list(shape.binds()) if shape.is_possible else []
+        each = {id(one): one for bind in plain for one in bind}
+        checked = {key: check(Bind, one, "bind") for key, one in each.items()}
+        self._binds = [(bind, tuple(checked[id(one)] for one in bind)) for bind in plain]
         self._compute_s = [compute_floor_s(cascade, machine, names, bind, shape.dealt) for _, bind in self._binds]
         self._floors = {spilled: self._floor(spilled) for spilled in shape.spills()}
         self._tried: dict[int, Tried] = {}
