@@ -19,6 +19,8 @@ from .kernel import Case, MissingPackage, Tile, TritonKernel, require
 from .table import Point, points, recorded, write
 from .targets import TARGETS
 
+SLACK, SLACK_SHARE = 4, 0.01  # by which counts of instructions may differ between two compilations of one launch
+
 
 @dataclass(frozen=True)
 class Surveyed:
@@ -114,7 +116,8 @@ def _flat(every: Mapping[str, Sequence[Point]]) -> list[Point]:
 def differing(names: Sequence[str] = (), sample: int = 1) -> list[str]:
     """Compile the default tiles of kernels for every target; a line for each launch that differs from its record.
 
-    sample: of so many launches, one; of each function at least one.
+    sample: of so many launches, one; of each function at least one. Registers, spills and shared memory are to be the
+    same; of instructions, some may differ (`_alike`).
     """
     every = [point for name in names or kernels() for point in points(find_kernel(name), TARGETS)]
     firsts = {point.launch.function: point.key for point in every}
@@ -124,15 +127,34 @@ def differing(names: Sequence[str] = (), sample: int = 1) -> list[str]:
     for point, one in zip(wanted, done, strict=True):
         known = recorded(point)
         told = "is not on record" if known is None else str(one) if isinstance(one, LightboundError) else ""
-        if isinstance(one, Resources) and known is not None and one.to_dict() != known.to_dict():
-            told = "is not as recorded: " + ", ".join(
+        if isinstance(one, Resources) and known is not None:
+            other = [
                 f"{name} {getattr(known, name)} became {getattr(one, name)}"
                 for name in ("triton", "registers", "spill_bytes", "shared_bytes", "instructions", "loops")
-                if getattr(known, name) != getattr(one, name)
-            )
+                if not _alike(getattr(known, name), getattr(one, name))
+            ]
+            told = f"is not as recorded: {', '.join(other)}" if other else ""
         if told:
             found.append(f"{point.kernel} {point.launch.function} {point.tile.name} {point.target} {told}")
     return found
+
+
+def _alike(known: Any, found: Any) -> bool:
+    """Whether a compilation says the same as a record. The assembler does not always choose alike (of one launch for
+    sm_100, two moves and waits of 2,176 instructions came and went): counts may differ by 1 %, or by four.
+    """
+    if isinstance(known, Mapping) and isinstance(found, Mapping):
+        every = sum(known.values())
+        return all(
+            abs(known.get(name, 0) - found.get(name, 0)) <= max(SLACK, SLACK_SHARE * every) for name in {*known, *found}
+        )
+    if isinstance(known, tuple) and isinstance(found, tuple):
+        return len(known) == len(found) and all(
+            replace(two, place=one.place, skippable=one.skippable, instructions=one.instructions) == one
+            and _alike(one.instructions, two.instructions)
+            for one, two in zip(known, found, strict=True)
+        )
+    return known == found
 
 
 def _points(
