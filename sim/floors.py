@@ -23,17 +23,18 @@ from .mapping import Bind
 
 
 def compute_floor_s(
-    cascade: Cascade, machine: Machine, segment: Iterable[str], binds: Iterable[Bind], dealt: Collection[str]
+    cascade: Cascade,
+    machine: Machine,
+    segment: Iterable[str],
+    binds: Dictionary[str, tuple[Bind, ...]],
+    dealt: Collection[str],
 ) -> float:
-    """Seconds that the busiest unit works at least, under these binds, where no other ranks than `dealt` are."""
-    of: dict[str, list[Bind]] = {}
-    for bind in binds:
-        for name in bind.einsums:
-            of.setdefault(name, []).append(bind)
+    """Seconds that the busiest unit works at least, under the binds of each Einsum (`binding.bindings`), where no other
+    ranks than `dealt` are.
+    """
     busy: dict[str, float] = {}
     for name in segment:
-        chosen = tuple(sorted(of[name], key=lambda bind: not (bind.ops or bind.implied)))
-        for piece in pieces_of(cascade.einsum(name), chosen, machine):
+        for piece in pieces_of(cascade.einsum(name), binds[name], machine):
             cost = piece.unit.cycles(piece.ops)
             if cost is not None:
                 tasks = float(points(cascade, (rank for rank in piece.ranks if rank in dealt)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from lightbound.archs.machine import Machine, Unit
 from lightbound.base.errors import LightboundError, choose_from
@@ -79,7 +80,9 @@ def _check_order(where: str, cascade: Cascade, group_of: Dictionary[str, int]) -
             )
 
 
-def _pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
+@lru_cache(maxsize=64)
+def pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
+    """In which pass over each family of ranks every Einsum is."""
     analyses = [passes(cascade, family) for family in cascade.families]
     return {einsum.name: tuple(one.einsum[einsum.name] for one in analyses) for einsum in cascade.einsums}
 
@@ -216,7 +219,7 @@ class Frame:
         self.group = group
         self.walk = _Walk(where, cascade, machine, group, loops or Loops())
         self.einsums = tuple(einsum for einsum in cascade.einsums if einsum.name in group.einsums)
-        self.vectors = _pass_vectors(cascade)
+        self.vectors = pass_vectors(cascade)
         inside = {einsum.name for einsum in self.einsums}
         self.edges = [edge for edge in cascade.graph.edges if inside.issuperset(edge)]
         self.read_elsewhere = {

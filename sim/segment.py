@@ -14,7 +14,8 @@ from typing import Any
 
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.einsum import Einsum
-from lightbound.workloads.passes import passes
+
+from .plan import pass_vectors
 
 TENSOR = re.compile(r"tensor='(\w+)'")
 WORD = re.compile(r"\w+")
@@ -43,7 +44,8 @@ def segment_of(cascade: Cascade, names: tuple[str, ...]) -> Segment:
     number = {tensor: place for place, tensor in enumerate(tensors)}
     ranks = {rank: int(cascade.size(rank)) for einsum in einsums for rank in einsum.ranks}
     words = {word for text, _ in lines for word in WORD.findall(text)}
-    walks = [tuple(passes(cascade, family).einsum[name] for family in cascade.families) for name in names]
+    vectors = pass_vectors(cascade)
+    walks = [vectors[name] for name in names]
     return Segment(
         (
             tuple((text, tuple(map(number.__getitem__, found))) for text, found in lines),

@@ -7,10 +7,11 @@ goes in and out, tells which candidates a search need not look at.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import inf
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from .nests import Nests
 from .plan import Frame, Loops, Plan
 from .segment import Segment, segment_of
 
+Bound = tuple[tuple[Bind, ...], Dictionary[str, tuple[Bind, ...]]]  # binds, and those of each Einsum
 Objective = Literal["latency", "traffic", "energy"]
 # Octaves between the tile sizes that are tried, for each rank from the outermost loop, where 1, 2, 3... are tiled.
 COARSE = ((1 / 4,), (1 / 2, 1 / 2), (1, 1, 1), (2, 2, 2, 2), (3,), (4,), (6,), (12,))
@@ -76,8 +78,11 @@ class Tries:
         plain = list(shape.binds()) if shape.is_possible else []
         each = {id(one): one for bind in plain for one in bind}
         checked = {key: check(Bind, one, "bind") for key, one in each.items()}
-        self._binds = [(bind, tuple(checked[id(one)] for one in bind)) for bind in plain]
-        self._compute_s = [compute_floor_s(cascade, machine, names, bind, shape.dealt) for _, bind in self._binds]
+        self._binds: list[tuple[tuple[dict[str, Any], ...], Bound]] = []
+        for bind in plain:
+            made = tuple(checked[id(one)] for one in bind)
+            self._binds.append((bind, (made, bindings("search", cascade, made, machine, names))))
+        self._compute_s = [compute_floor_s(cascade, machine, names, of, shape.dealt) for _, (_, of) in self._binds]
         self._floors = {spilled: self._floor(spilled) for spilled in shape.spills()}
         self._tried: dict[int, Tried] = {}
         self._work: _Work | None = None
@@ -97,7 +102,7 @@ class Tries:
         return self.machine.launch_latency_s + seconds, min(moved for _, moved in self._floors.values())
 
     @cached_property
-    def _all(self) -> list[tuple[Candidate, tuple[Bind, ...], tuple[float, float]]]:
+    def _all(self) -> list[tuple[Candidate, Bound, tuple[float, float]]]:
         found = []
         for (plain, bind), compute_s in zip(self._binds, self._compute_s, strict=True):
             for candidate in self._shape.candidates(plain):
@@ -148,7 +153,7 @@ class _Work:
         self.frames: dict[int, Frame] = {}  # by group, which candidates that differ in binds alone share
         self.nests: dict[tuple[str, ...], Nests] = {}  # by what is tiled
 
-    def evaluated(self, candidate: Candidate, bind: tuple[Bind, ...]) -> Tried:
+    def evaluated(self, candidate: Candidate, bind: Bound) -> Tried:
         cascade, machine, word_bytes = self.of.segment.cascade, self.of.machine, self.of.word_bytes
         tiled = (*candidate.tiled, *sorted(candidate.coarse))
         if tiled not in self.nests:
@@ -160,8 +165,8 @@ class _Work:
             group = check(Group, candidate.group, "group")
             self.frames[id(candidate.group)] = Frame("group", cascade, machine, group, 0, self.group_of, self.loops)
         frame = self.frames[id(candidate.group)]
-        bound = frame.bound(bindings("search", cascade, bind, machine, self.of.segment.names), {})
-        plan = Plan(cascade, Mapping(bind=bind, groups=(frame.group,)), machine, (bound,), self.group_of)
+        bound = frame.bound(bind[1], {})
+        plan = Plan(cascade, Mapping(bind=bind[0], groups=(frame.group,)), machine, (bound,), self.group_of)
         result = run_group(plan, bound, nests, word_bytes, strict=False)
         return _tried(plan, candidate, nests, result, word_bytes, self.of.priced)
 

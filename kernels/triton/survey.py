@@ -117,7 +117,7 @@ def differing(names: Sequence[str] = (), sample: int = 1) -> list[str]:
     """Compile the default tiles of kernels for every target; a line for each launch that differs from its record.
 
     sample: of so many launches, one; of each function at least one. Registers, spills and shared memory are to be the
-    same; of instructions, some may differ (`_alike`).
+    same; of instructions, some may differ (`alike`).
     """
     every = [point for name in names or kernels() for point in points(find_kernel(name), TARGETS)]
     firsts = {point.launch.function: point.key for point in every}
@@ -131,7 +131,7 @@ def differing(names: Sequence[str] = (), sample: int = 1) -> list[str]:
             other = [
                 f"{name} {getattr(known, name)} became {getattr(one, name)}"
                 for name in ("triton", "registers", "spill_bytes", "shared_bytes", "instructions", "loops")
-                if not _alike(getattr(known, name), getattr(one, name))
+                if not alike(getattr(known, name), getattr(one, name))
             ]
             told = f"is not as recorded: {', '.join(other)}" if other else ""
         if told:
@@ -139,7 +139,7 @@ def differing(names: Sequence[str] = (), sample: int = 1) -> list[str]:
     return found
 
 
-def _alike(known: Any, found: Any) -> bool:
+def alike(known: Any, found: Any) -> bool:
     """Whether a compilation says the same as a record. The assembler does not always choose alike (of one launch for
     sm_100, two moves and waits of 2,176 instructions came and went): counts may differ by 1 %, or by four.
     """
@@ -151,7 +151,7 @@ def _alike(known: Any, found: Any) -> bool:
     if isinstance(known, tuple) and isinstance(found, tuple):
         return len(known) == len(found) and all(
             replace(two, place=one.place, skippable=one.skippable, instructions=one.instructions) == one
-            and _alike(one.instructions, two.instructions)
+            and alike(one.instructions, two.instructions)
             for one, two in zip(known, found, strict=True)
         )
     return known == found

@@ -6,7 +6,7 @@ import pytest
 
 from lightbound.kernels.triton import table
 from lightbound.kernels.triton.catalogue import kernels
-from lightbound.kernels.triton.survey import Surveyed, _alike, differing, resources
+from lightbound.kernels.triton.survey import Surveyed, alike, differing, resources
 from lightbound.kernels.triton.targets import TARGETS
 
 
@@ -46,10 +46,10 @@ def test_kernels_compile_as_recorded() -> None:
 
 def test_a_record_allows_for_the_assembler_choosing_otherwise_by_a_few_instructions() -> None:
     known = {"mma": 56, "move": 275, "fp32": 1845}
-    assert _alike(known, {"mma": 56, "move": 274, "wait": 2, "fp32": 1845})
-    assert not _alike(known, {**known, "mma": 112})
-    assert not _alike(254, 253)
+    assert alike(known, {"mma": 56, "move": 274, "wait": 2, "fp32": 1845})
+    assert not alike(known, {**known, "mma": 112})
+    assert not alike(254, 253)
     loops = next(
         one.resources.loops for one in resources("attention", "sm_90") if one.resources and one.resources.loops
     )
-    assert _alike(loops, loops) and not _alike(loops, loops[:-1])
+    assert alike(loops, loops) and not alike(loops, loops[:-1])
