@@ -46,6 +46,7 @@ struct ProductTask {
     int rows, columns, depth;
     bool transposed;
     float scale;
+    void (*done)();  // called behind every packed panel of B
 };
 
 // One head of chunked linear attention: O[t] = sum over s <= t of decay^(t - s) (q[t] . k[s]) v[s], times scale.

@@ -2,14 +2,18 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "host_face.hpp"
 #include "host_kernels.hpp"
 #include "host_threads.hpp"
+#include "host_watch.hpp"
 
 namespace py = pybind11;
 using namespace lightbound::host;
@@ -106,17 +110,6 @@ double latency_seconds(std::size_t bytes, std::int64_t steps) {
     return seconds / static_cast<double>(steps);
 }
 
-// Wall seconds of an instruction that needs nothing but to be issued: what the front end of a core gives this thread. A
-// few microseconds are enough, so that it can be asked between two samples of something else.
-double issue_seconds(std::int64_t count) {
-#define FOUR(x) x x x x
-    const auto start = std::chrono::steady_clock::now();
-    std::int64_t done = 0;
-    for (; done < count; done += 64) asm volatile(FOUR(FOUR(FOUR("nop\n"))));
-#undef FOUR
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / static_cast<double>(done);
-}
-
 // Seconds that a branch costs which is guessed wrongly: random branches against ones that repeat, half of them wrong.
 double misprediction_seconds(std::int64_t count) {
     constexpr std::size_t SIZE = 1 << 16;
@@ -164,6 +157,20 @@ void register_host_probe(py::module_& module) {
                "Seconds of a chain of dependent additions.");
     module.def("probe_issue", &issue_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),
                "Seconds of an instruction that needs nothing but to be issued.");
+    module.def("watch_begin", [](std::int64_t marks, std::int64_t instructions) {
+        delete watch;
+        watch = new Watch(std::max<std::int64_t>(marks, 1), instructions);
+    }, "marks"_a, "instructions"_a,
+    "Time what this thread calls in parts of so many marks, and ask the front end behind each with so many instructions.");
+    module.def("watch_end", [] {
+        std::vector<std::tuple<double, double, std::int64_t, double>> found;
+        if (watch)
+            for (const Part& part : watch->parts)
+                found.emplace_back(part.seconds, part.processor_seconds, part.marks, part.issue_seconds);
+        delete watch;
+        watch = nullptr;
+        return found;
+    }, "Parts since then: wall seconds, processor seconds around them, marks, and seconds of an instruction behind it.");
     module.def("probe_thread_start", &thread_start_seconds, py::call_guard<py::gil_scoped_release>(),
                "Seconds in which a thread is started and joined.");
     module.def("probe_latency", &latency_seconds, "bytes"_a, "steps"_a, py::call_guard<py::gil_scoped_release>(),

@@ -53,6 +53,7 @@ static void product(const ProductTask& task, float* scratch) {
             pack(task, column, columns, k, depth, panel);
             if (width == columns) {
                 rows_product(rows, task.rows, panel, PANEL_COLUMNS, depth, c, task.ldc, width, k > 0);
+                task.done();
                 continue;
             }
             rows_product(rows, task.rows, panel, PANEL_COLUMNS, depth, edge, PANEL_COLUMNS, width, false);
@@ -61,6 +62,7 @@ static void product(const ProductTask& task, float* scratch) {
                     const float value = edge[i * PANEL_COLUMNS + j];
                     c[i * task.ldc + j] = k > 0 ? c[i * task.ldc + j] + value : value;
                 }
+            task.done();
         }
     }
 }

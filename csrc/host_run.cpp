@@ -4,12 +4,15 @@
 #include <algorithm>
 
 #include "host_threads.hpp"
+#include "host_watch.hpp"
 
 namespace lightbound::host {
 
 namespace {
 
 constexpr std::int64_t ELEMENTS = 16384;  // of a task of an elementwise kernel
+constexpr std::int64_t STRETCH_CHUNKS = 8;  // of linear attention, and
+constexpr std::int64_t STRETCH_TOKENS = 1024;  // of prefix averages, between two marks
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -23,6 +26,7 @@ struct Context {
 };
 
 void rows_of(const void* opaque, int number, VisitRows& rows) {
+    mark();
     const auto& context = *static_cast<const Context*>(opaque);
     const Visit& visit = context.tile->visits[static_cast<std::size_t>(number)];
     rows.count = 0;
@@ -107,6 +111,7 @@ Seconds product(const float* a, const float* b, float* c, std::int64_t batch, st
         task.depth = static_cast<int>(k);
         task.transposed = transposed;
         task.scale = scale;
+        task.done = mark;
         on.product(task, scratch);
     };
     return in_threads(threads, batch * panels * blocks, on.product_floats(), work);
@@ -167,13 +172,20 @@ Seconds linear_attention(const float* q, const float* k, const float* v, const f
         task.v = v + head * tokens * value_dim;
         task.out = out + head * tokens * value_dim;
         task.state = state + head * key_dim * value_dim;
-        task.tokens = tokens;
         task.key_dim = key_dim;
         task.value_dim = value_dim;
         task.chunk = chunk;
         task.scale = scale;
         task.decay = decay[head];
-        on.linear(task, scratch);
+        for (std::int64_t start = 0; start < tokens; start += task.tokens) {  // stretch by stretch, from state to state
+            task.tokens = std::min<std::int64_t>(STRETCH_CHUNKS * chunk, tokens - start);
+            on.linear(task, scratch);
+            task.q += task.tokens * key_dim;
+            task.k += task.tokens * key_dim;
+            task.v += task.tokens * value_dim;
+            task.out += task.tokens * value_dim;
+            mark();
+        }
     };
     return in_threads(threads, heads, on.linear_floats(key_dim, value_dim, chunk), work);
 }
@@ -189,7 +201,11 @@ Seconds prefix_attention(const float* scores, const float* v, float* out, std::i
     const auto walk = [&](std::int64_t number, bool write) {
         const std::int64_t start = number / chunks * tokens + number % chunks * length;
         const std::int64_t some = std::min(length, tokens - number % chunks * length);
-        on.scan({scores + start, v + start * dim, write ? out + start * dim : nullptr, some, dim, carry(number)});
+        for (std::int64_t at = start; at < start + some; at += STRETCH_TOKENS) {
+            const std::int64_t few = std::min(STRETCH_TOKENS, start + some - at);
+            on.scan({scores + at, v + at * dim, write ? out + at * dim : nullptr, few, dim, carry(number)});
+            mark();
+        }
     };
     Seconds total(1, 0.0);
     if (chunks > 1) {  // what each chunk adds up to, then what stands before each

@@ -2,8 +2,6 @@
 // between calls that run at once.
 #pragma once
 
-#include <time.h>
-
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -12,14 +10,9 @@
 #include <thread>
 #include <vector>
 
-namespace lightbound::host {
+#include "host_watch.hpp"
 
-// Seconds of processor time of the calling thread.
-inline double thread_seconds() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
+namespace lightbound::host {
 
 // Calls work(task, scratch) for every task, with a buffer of so many floats a thread. Returns the processor time of
 // every thread. An exception of a task is thrown again once all threads have ended.
@@ -30,13 +23,19 @@ std::vector<double> in_threads(int threads, std::int64_t tasks, std::size_t floa
     std::atomic<std::int64_t> next{0};
     std::exception_ptr failed;
     std::mutex failing;
+    Watch* const seen = threads == 1 ? watch : nullptr;
     const auto loop = [&](int thread) {
         const double start = thread_seconds();
         try {
             const std::unique_ptr<float[]> memory(new float[floats + 1024]);  // not set to zero: kernels write first
             const auto address = reinterpret_cast<std::uintptr_t>(memory.get());
             float* scratch = memory.get() + (4096 - address % 4096) % 4096 / sizeof(float);
-            for (std::int64_t task = next++; task < tasks; task = next++) work(task, scratch);
+            if (seen) seen->resume();
+            for (std::int64_t task = next++; task < tasks; task = next++) {
+                work(task, scratch);
+                mark();
+            }
+            if (seen) seen->pause();
         } catch (...) {
             const std::lock_guard<std::mutex> lock(failing);
             failed = std::current_exception();

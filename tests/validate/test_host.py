@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import lightbound as lb
+from lightbound._core import host as core
 from lightbound.archs.cached import probed_file
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
@@ -124,7 +125,7 @@ def _call(reported_s: float, taken_s: float = 0.0) -> Callable[[list[float]], No
 def test_samples_in_which_the_processor_was_taken_away_are_put_aside() -> None:
     quiet, disturbed = measure([_call(0.01), _call(0.001, 0.004)], repeats=8, budget_s=0.2)
     assert not quiet.noisy and quiet.median_s == 0.01 and quiet.interval_s == (0.01, 0.01)
-    assert disturbed.noisy and disturbed.put_aside == len(disturbed.samples) and disturbed.wall_over_cpu > 2
+    assert disturbed.noisy and disturbed.put_aside == disturbed.samples and disturbed.wall_over_cpu > 2
 
 
 def _front_end(monkeypatch: pytest.MonkeyPatch, answers: list[float]) -> None:
@@ -134,15 +135,37 @@ def _front_end(monkeypatch: pytest.MonkeyPatch, answers: list[float]) -> None:
 
 
 def test_samples_during_which_another_thread_took_slots_are_put_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    _front_end(monkeypatch, [1.0, 0.98, 0.55, 1.02, 1.01])  # of four samples of a turn the first and the last are alone
+    _front_end(monkeypatch, [1.0, 0.98, 0.98, 0.55, 0.55, 1.02, 1.02, 1.01])  # of four the first and the last are alone
     (found,) = measure([_call(0.01)], repeats=8, budget_s=5, whole_per_s=1.0)
-    assert (len(found.samples), found.put_aside, found.share, found.noisy) == (8, 8, 1.0, False)
+    assert (found.samples, found.put_aside, found.share, found.noisy) == (8, 8, 1.0, False)
+
+
+def test_a_call_timed_in_parts_takes_as_long_as_its_undisturbed_parts_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, shared, gone = (1.0, 1.0, 4, 0.001), (9.0, 9.0, 4, 0.002), (5.0, 4.0, 4, 0.001)  # seconds, instructions/s
+    calls = itertools.cycle([[alone, alone, alone], [alone, shared, shared], [gone, shared, alone]])
+    _front_end(monkeypatch, [1000.0])
+    monkeypatch.setattr(core, "watch_begin", lambda marks, instructions: None)
+    monkeypatch.setattr(core, "watch_end", lambda: next(calls))
+    (found,) = measure([_call(0.01)], repeats=6, budget_s=5, whole_per_s=1000.0)
+    assert (found.median_s, found.interval_s, len(found.parts), found.share) == (3.0, (3.0, 3.0), 3, 1.0)
+    assert found.samples >= 6 and not found.noisy and found.put_aside > 0
+
+
+def test_a_kernel_that_is_watched_passes_the_same_marks_in_every_call() -> None:
+    for case in host_cases(["attention_causal", "linear_attention", "prefix_attention_parallel", "gemm", "exp"])[::3]:
+        call, found = case.call(1), []
+        for _ in range(2):
+            core.watch_begin(2, 1000)
+            call([])
+            found.append(core.watch_end())
+        assert [part[2] for part in found[0]] == [part[2] for part in found[1]]
+        assert all(seconds > 0 and instruction > 0 for seconds, _, _, instruction in found[0])
 
 
 def test_where_another_thread_is_always_there_all_samples_count_at_the_share_that_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _front_end(monkeypatch, [0.5, 0.6, 0.7, 0.6, 0.5])
+    _front_end(monkeypatch, [0.5, 0.7, 0.6, 0.6])
     (found,) = measure([_call(0.01)], repeats=8, budget_s=0.05, whole_per_s=1.0)
     assert found.share == pytest.approx(0.6) and not found.noisy and found.put_aside == 0
 

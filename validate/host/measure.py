@@ -1,10 +1,14 @@
 """Kernels timed side by side on a machine that others use too.
 
-Cases take turns, so that a disturbance is spread over all of them. A sample is the processor time of the busiest
-thread. One in which the system took the processor away (its wall time is longer) is put aside, and so is the next,
-which finds the caches of somebody else. So is one before or after which the front end of the core was not ours alone
-(front_end.py). Where too few are left without the last, they count too, and the mean share that was left of the front
-end is told, as the prediction must be for that. Where these are too few, the case is called noisy and not judged.
+Cases take turns, so that a disturbance is spread over all of them. A call of one thread is timed in parts of a tenth of
+a millisecond (csrc/host_watch.hpp): a kernel does the same in the same order each time, so that a part of one call is
+the same work as that of the next, and a core that a stranger shares for some milliseconds at a time is ours alone for
+many parts, where it hardly ever is for a long call. A part in which the system took the processor away is put aside,
+with the next, which finds the caches of somebody else; so is one before or after which the front end of the core was
+not ours alone (front_end.py). The time of a call is the sum of the medians of its parts.
+
+Where a part has too few samples left, all calls count as they are, and the mean share that was left of the front end
+is told, as the prediction must be for that. Where these are too few, the case is called noisy and not judged.
 """
 
 from __future__ import annotations
@@ -15,24 +19,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cases import Call
-from .front_end import WHOLE, issued_per_s
+from lightbound._core import host
 
-QUIET = 1.1  # wall over processor time of an undisturbed sample, at most
-LEAST = 5  # undisturbed samples of a case
+from .cases import Call
+from .front_end import INSTRUCTIONS, WHOLE, issued_per_s
+
+QUIET = 1.1  # wall over processor time of an undisturbed call, at most, where it is not timed in parts
+LEAST = 5  # undisturbed samples of a part, and of a case
 SLACK_S = 40e-6  # to start threads
 BURST = 4  # samples in a turn, after one to warm the caches
+PART_S = 100e-6  # of a part, about
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Seconds of the undisturbed samples of a case (of all, where it is `noisy`), and how many samples were put aside.
+    """Seconds of the undisturbed samples of every part of a case, which is one part where others had it all the time.
 
-    wall_over_cpu: of all samples together. share: of the front end that the thread had during the samples, 1 where it
-    was ours alone. shares: the same of every sample that was taken.
+    noisy: all samples had to do. put_aside: how many samples of parts were not used. wall_over_cpu: of all samples
+    together. share: of the front end that the thread had during the samples, 1 where it was ours alone. shares: the
+    same of every sample that was taken.
     """
 
-    samples: tuple[float, ...]
+    parts: tuple[tuple[float, ...], ...]
     put_aside: int
     wall_over_cpu: float
     noisy: bool
@@ -40,18 +48,21 @@ class Measurement:
     shares: tuple[float, ...] = ()
 
     @property
+    def samples(self) -> int:
+        """Undisturbed samples, of the part that has the fewest."""
+        return min(len(samples) for samples in self.parts)
+
+    @property
     def median_s(self) -> float:
-        """The median of the samples."""
-        return float(np.median(self.samples))
+        """The sum of the medians of the parts."""
+        return float(sum(np.median(samples) for samples in self.parts))
 
     @property
     def interval_s(self) -> tuple[float, float]:
-        """95 % confidence interval of the median, from order statistics; the range of fewer than six samples."""
-        ordered = np.sort(self.samples)
-        reach = 0.98 * np.sqrt(len(ordered))
-        low = max(int(np.floor(len(ordered) / 2 - reach)), 0)
-        high = min(int(np.ceil(len(ordered) / 2 + reach)), len(ordered) - 1)
-        return float(ordered[low]), float(ordered[high])
+        """95 % confidence interval of the sum: those of the medians of its parts, whose errors are independent."""
+        reach = np.array([np.abs(np.array(_interval(samples)) - np.median(samples)) for samples in self.parts])
+        low, high = np.sqrt((reach**2).sum(axis=0))
+        return self.median_s - float(low), self.median_s + float(high)
 
     @property
     def spread(self) -> float:
@@ -61,8 +72,9 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class _Sample:
-    """Seconds of the busiest thread, wall seconds, whether the system left it alone, and the front end around it."""
+class _Part:
+    """Seconds of a part of a call, wall seconds of what they are taken from, whether the system left it alone, and the
+    front end around it."""
 
     seconds: float
     wall_s: float
@@ -79,6 +91,77 @@ class _Sample:
         return (self.before + self.after) / 2
 
 
+class _Case:
+    """A call, and the parts of every sample of it."""
+
+    def __init__(self, call: Call, whole_per_s: float | None) -> None:
+        self.call, self.whole_per_s = call, whole_per_s
+        self.marks = 0  # of a part; 0: not known yet
+        self.samples: list[tuple[_Part, ...]] = []
+
+    def turn(self) -> None:
+        """Samples of one turn, after a call that warms the caches."""
+        self.call([])
+        if not self.marks:
+            self.marks = self._marks() if self.whole_per_s else 1
+        clean = True
+        for _ in range(BURST):
+            sample = tuple(self._sample(clean))
+            clean = sample[-1].clean
+            self.samples.append(sample)
+
+    def _marks(self) -> int:
+        """How many marks a part shall have."""
+        seconds: list[float] = []
+        host.watch_begin(1 << 40, INSTRUCTIONS)
+        self.call(seconds)
+        marks = sum(part[2] for part in host.watch_end())
+        return max(1, round(marks * PART_S / max(max(seconds), 1e-9)))
+
+    def _sample(self, before: bool) -> Iterator[_Part]:
+        """The parts of a call; `before`: whether the system left the last one alone."""
+        seconds: list[float] = []
+        issued = self._ask()
+        start, used = time.perf_counter(), time.thread_time()
+        if self.whole_per_s:
+            host.watch_begin(self.marks, INSTRUCTIONS)
+        self.call(seconds)
+        parts = host.watch_end()
+        wall, used = time.perf_counter() - start, time.thread_time() - used
+        for part, processor, _, instruction in parts if self.whole_per_s else ():
+            clean, after = part <= processor, 1 / instruction / (self.whole_per_s or 1.0)
+            yield _Part(part, part, clean and before, issued, after)
+            before, issued = clean, after
+        if not parts:  # of several threads, or nobody asks
+            longest = max(max(seconds), 1e-9)
+            outside = max(used - seconds[0], 0.0)  # of the kernel: this thread is the first of those that run it
+            clean = wall <= QUIET * (longest + outside) + SLACK_S
+            yield _Part(longest, wall, clean and before, issued, self._ask())
+
+    def _ask(self) -> float:
+        return issued_per_s() / self.whole_per_s if self.whole_per_s else 1.0
+
+    def alone(self) -> list[tuple[float, ...]]:
+        """Seconds of every part while nobody disturbed it."""
+        return [tuple(part.seconds for part in parts if part.alone) for parts in zip(*self.samples, strict=True)]
+
+    def measurement(self) -> Measurement:
+        """What to make of the samples."""
+        every = [part for sample in self.samples for part in sample]
+        shares = tuple(part.share for part in every)
+        over = sum(part.wall_s for part in every) / sum(part.seconds for part in every)
+        alone = self.alone()
+        if min(map(len, alone)) >= LEAST:
+            return Measurement(tuple(alone), len(every) - sum(map(len, alone)), over, False, 1.0, shares)
+        clean = [part for part in every if part.clean]
+        parts = [tuple(part.seconds for part in some if part.clean) for some in zip(*self.samples, strict=True)]
+        if min(map(len, parts)) < LEAST:
+            whole = tuple(sum(part.seconds for part in sample) for sample in self.samples)
+            return Measurement((whole,), len(every), over, True, 1.0, shares)
+        share = float(np.average([part.share for part in clean], weights=[part.seconds for part in clean]))
+        return Measurement(tuple(parts), len(every) - len(clean), over, False, share, shares)
+
+
 def measure(
     calls: Sequence[Call],
     repeats: int = 20,
@@ -86,62 +169,33 @@ def measure(
     step: Callable[[int], None] | None = None,
     whole_per_s: float | None = None,
 ) -> list[Measurement]:
-    """Measurements of calls that take turns, each until it has so many undisturbed samples or the time is up.
+    """Measurements of calls that take turns, each until all its parts have so many undisturbed samples or time is up.
 
     A call runs its kernel once and fills the list it is given with the seconds of its threads. `step` is told how many
     cases are done. Every case gets one turn even where the time is up. `whole_per_s`: instructions a second that the
     front end issues while it is ours, as probed; None: nobody asks it.
     """
-    taken: list[list[_Sample]] = [[] for _ in calls]
+    cases = [_Case(call, whole_per_s) for call in calls]
     end = time.perf_counter() + budget_s
-    waiting = list(range(len(calls)))
+    waiting = list(cases)
     first = True
     while waiting and (first or time.perf_counter() < end):
-        for number in list(waiting):
-            taken[number].extend(_turn(calls[number], whole_per_s))
-            if sum(one.alone for one in taken[number]) >= repeats:
-                waiting.remove(number)
+        for case in list(waiting):
+            case.turn()
+            if min(map(len, case.alone())) >= repeats:
+                waiting.remove(case)
                 if step is not None:
                     step(1)
         first = False
     if step is not None:
         step(len(waiting))
-    return [_measurement(samples) for samples in taken]
+    return [case.measurement() for case in cases]
 
 
-def _measurement(samples: list[_Sample]) -> Measurement:
-    chosen = [one for one in samples if one.alone]
-    share = 1.0
-    if len(chosen) < LEAST:
-        chosen = [one for one in samples if one.clean]
-        share = float(np.mean([one.share for one in chosen])) if chosen else 1.0
-    noisy = len(chosen) < LEAST
-    return Measurement(
-        tuple(one.seconds for one in (samples if noisy else chosen)),
-        len(samples) - len(chosen),
-        sum(one.wall_s for one in samples) / sum(one.seconds for one in samples),
-        noisy,
-        1.0 if noisy else share,
-        tuple(one.share for one in samples),
-    )
-
-
-def _turn(call: Call, whole_per_s: float | None) -> Iterator[_Sample]:
-    """Samples of one turn."""
-    seconds: list[float] = []
-    call(seconds)
-    before, issued = True, _share(whole_per_s)
-    for _ in range(BURST):
-        start, used = time.perf_counter(), time.thread_time()
-        call(seconds)
-        wall, used = time.perf_counter() - start, time.thread_time() - used
-        longest = max(max(seconds), 1e-9)
-        outside = max(used - seconds[0], 0.0)  # of the kernel: this thread is the first of those that run it
-        undisturbed = wall <= QUIET * (longest + outside) + SLACK_S
-        after = _share(whole_per_s)
-        yield _Sample(longest, wall, undisturbed and before, issued, after)
-        before, issued = undisturbed, after
-
-
-def _share(whole_per_s: float | None) -> float:
-    return 1.0 if whole_per_s is None else issued_per_s() / whole_per_s
+def _interval(samples: Sequence[float]) -> tuple[float, float]:
+    """95 % confidence interval of the median, from order statistics; the range of fewer than six samples."""
+    ordered = np.sort(samples)
+    reach = 0.98 * np.sqrt(len(ordered))
+    low = max(int(np.floor(len(ordered) / 2 - reach)), 0)
+    high = min(int(np.ceil(len(ordered) / 2 + reach)), len(ordered) - 1)
+    return float(ordered[low]), float(ordered[high])
