@@ -56,6 +56,14 @@ static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rou
         case Loop::fma_chain:
             chains<1>(rounds, half, [=](Vec x) { return fma(x, near, half); });
             return 1;
+        case Loop::max_chain: chains<1>(rounds, half, [=](Vec x) { return maximum(x, near); }); return 1;
+        case Loop::recurrence:  // a product and a sum, each an instruction
+            chains<1>(rounds, half, [=](Vec x) {
+                Vec product = x * near;
+                HOST_KEEP(product);
+                return product + half;
+            });
+            return 1;
         case Loop::fma64: {
             const VecDouble one = VecDouble{} + 0.5, other = VecDouble{} + 0.999;
             chains<ENOUGH>(rounds, one, [=](VecDouble x) { return fma(x, other, one); });

@@ -22,7 +22,7 @@ namespace {
 
 Loop loop_named(const std::string& name) {
     static const std::pair<const char*, Loop> names[] = {
-        {"fma32", Loop::fma32}, {"fma64", Loop::fma64}, {"fma_chain", Loop::fma_chain}, {"add", Loop::add},     {"max", Loop::max},  {"mul", Loop::mul},
+        {"fma32", Loop::fma32}, {"fma64", Loop::fma64}, {"fma_chain", Loop::fma_chain}, {"max_chain", Loop::max_chain}, {"recurrence", Loop::recurrence}, {"add", Loop::add},     {"max", Loop::max},  {"mul", Loop::mul},
         {"exp", Loop::exp},     {"load", Loop::load},   {"store", Loop::store}, {"copy", Loop::copy},
         {"load_beside_4", Loop::load_beside_4}, {"load_beside_12", Loop::load_beside_12},
         {"copy_beside_4", Loop::copy_beside_4}, {"copy_beside_12", Loop::copy_beside_12}};

@@ -6,6 +6,8 @@ constexpr int TASK_COLUMNS = 256;    // of a task: panels that share the packed 
 constexpr int TASK_ROWS = 192;
 constexpr int PITCH = PANEL_DEPTH + 16;  // of rows of A: not a power of two, whose rows would meet in the same cache sets
 
+constexpr int AHEAD_A = 4, AHEAD_B = 32;  // rows asked for ahead of what is packed: they are too short for a core to guess
+
 static int product_columns() { return TASK_COLUMNS; }
 static int product_rows() { return TASK_ROWS; }
 static std::size_t product_floats() {
@@ -25,6 +27,8 @@ static void pack(const ProductTask& task, int column, int columns, int k, int de
     }
     for (int d = 0; d < depth; ++d) {
         const float* from = task.b + (k + d) * task.ldb + column;
+        if (d + AHEAD_B < depth)
+            for (int j = 0; j < columns; j += 16) __builtin_prefetch(from + AHEAD_B * task.ldb + j);
         float* to = panel + d * PANEL_COLUMNS;
         int j = 0;
         for (; j + LANES <= columns; j += LANES) store(to + j, load(from + j) * task.scale);
@@ -43,6 +47,8 @@ static void product(const ProductTask& task, float* scratch) {
     for (int k = 0; k < task.depth; k += PANEL_DEPTH) {
         const int depth = task.depth - k < PANEL_DEPTH ? task.depth - k : PANEL_DEPTH;
         for (int i = 0; i < task.rows; ++i) {
+            if (i + AHEAD_A < task.rows)
+                for (int j = 0; j < depth; j += 16) __builtin_prefetch(task.a + (i + AHEAD_A) * task.lda + k + j);
             __builtin_memcpy(left + i * PITCH, task.a + i * task.lda + k, sizeof(float) * static_cast<std::size_t>(depth));
             rows[i] = left + i * PITCH;
         }
@@ -67,30 +73,39 @@ static void product(const ProductTask& task, float* scratch) {
     }
 }
 
+// Rows that are walked down, a few floats of each, are a line further apart than they are long: at a power of two they
+// would meet in the same few sets of the nearest cache.
+constexpr int APART = 16;
+
 static std::size_t linear_floats(int key_dim, int value_dim, int chunk) {
-    const std::size_t w = static_cast<std::size_t>(round_up(chunk, LANES)), f = round_up(value_dim, LANES);
+    const std::size_t w = static_cast<std::size_t>(round_up(chunk, LANES)), f = round_up(value_dim, LANES) + APART;
     return w * (static_cast<std::size_t>(key_dim) + value_dim + chunk + 2) + static_cast<std::size_t>(chunk) * f +
-           static_cast<std::size_t>(key_dim) * f + static_cast<std::size_t>(chunk) * key_dim + f;
+           static_cast<std::size_t>(key_dim) * f + static_cast<std::size_t>(chunk) * (key_dim + APART) + f;
+}
+
+// Has the lines of a row brought to the second cache, before they are needed: the first has no room for them.
+HOST_INLINE void ask(const float* row, int floats) {
+    for (int i = 0; i < floats; i += 16) __builtin_prefetch(row + i, 0, 2);
 }
 
 // Tokens of a chunk lie along lanes, as queries of attention do: output = state^T q, plus the chunk's own causal scores
 // times its values; then the state takes up the chunk.
 static void linear(const LinearTask& task, float* scratch) {
-    const int width = round_up(task.chunk, LANES), wide = round_up(task.value_dim, LANES);
-    const int e = task.key_dim, f = task.value_dim, chunk = task.chunk;
+    const int width = round_up(task.chunk, LANES), wide = round_up(task.value_dim, LANES), pitch = wide + APART;
+    const int e = task.key_dim, f = task.value_dim, chunk = task.chunk, key_pitch = e + APART;
     float* queries = scratch;                 // [key_dim][width]
     float* output = queries + e * width;      // [value_dim][width]
     float* scores = output + f * width;       // [chunk][width]
     float* ones = scores + chunk * width;
     float* since = ones + width;              // decay of the state until a token
-    float* values = since + width;            // [chunk][wide]
-    float* state = values + chunk * wide;     // [key_dim][wide]
-    float* keys = state + e * wide;           // [chunk][key_dim], decayed until the end of the chunk
-    float* kept = keys + chunk * e;           // [wide]
+    float* values = since + width;            // [chunk][pitch]
+    float* state = values + chunk * pitch;    // [key_dim][pitch]
+    float* keys = state + e * pitch;          // [chunk][key_pitch], decayed until the end of the chunk
+    float* kept = keys + chunk * key_pitch;   // [wide]
     const float* pointers[QUERY_TILE];
     const float* others[QUERY_TILE];
     for (int d = 0; d < e; ++d)
-        for (int j = 0; j < wide; ++j) state[d * wide + j] = j < f ? task.state[d * f + j] : 0.0f;
+        for (int j = 0; j < wide; ++j) state[d * pitch + j] = j < f ? task.state[d * f + j] : 0.0f;
     for (int i = 0; i < width; ++i) {
         ones[i] = 1.0f;
         since[i] = i ? since[i - 1] * task.decay : task.decay;
@@ -106,19 +121,29 @@ static void linear(const LinearTask& task, float* scratch) {
         __builtin_memset(output, 0, sizeof(float) * static_cast<std::size_t>(f) * width);
         for (int d = 0; d < e; d += QUERY_TILE) {  // what came before the chunk
             const int few = e - d < QUERY_TILE ? e - d : QUERY_TILE;
-            for (int i = 0; i < few; ++i) others[i] = state + (d + i) * wide;
+            for (int i = 0; i < few; ++i) others[i] = state + (d + i) * pitch;
             columns_product(others, f, queries + d * width, width, few, output, width, width, ones);
         }
         for (int t = 0; t < some; ++t) pointers[t] = k + t * e;
         rows_product(pointers, some, queries, width, e, scores, width, width, false);
         for (int key = 0; key < some; ++key) {  // token t has the chunk's keys up to itself
             float* row = scores + key * width;
+            ask(task.out + (start + key) * f, f);
+            if (start + some + key < task.tokens) ask(q + (some + key) * e, e);
             float fade = 1.0f;
             for (int t = 0; t < key; ++t) row[t] = 0.0f;
             if (task.decay != 1.0f)
                 for (int t = key; t < some; ++t, fade *= task.decay) row[t] *= fade;
         }
-        for (int t = 0; t < some; ++t) others[t] = v + t * f;
+        for (int t = 0; t < some; ++t) {
+            if (start + some + t < task.tokens) {
+                ask(k + (some + t) * e, e);
+                ask(v + (some + t) * f, f);
+            }
+            __builtin_memcpy(values + t * pitch, v + t * f, sizeof(float) * static_cast<std::size_t>(f));
+            for (int j = f; j < wide; ++j) values[t * pitch + j] = 0.0f;
+            others[t] = values + t * pitch;
+        }
         columns_product(others, f, scores, width, some, output, width, width, since);
         for (int j = 0; j < f; j += QUERY_TILE) {
             const int few = f - j < QUERY_TILE ? f - j : QUERY_TILE;
@@ -126,15 +151,13 @@ static void linear(const LinearTask& task, float* scratch) {
             transpose(pointers, few, some, 1.0f, task.out + start * f + j, f);
         }
         for (int t = 0; t < some; ++t) {
-            __builtin_memcpy(values + t * wide, v + t * f, sizeof(float) * static_cast<std::size_t>(f));
-            for (int j = f; j < wide; ++j) values[t * wide + j] = 0.0f;
             const float fade = t + 1 == some ? 1.0f : since[some - 2 - t];
-            for (int d = 0; d < e; ++d) keys[t * e + d] = k[t * e + d] * fade;
-            pointers[t] = keys + t * e;
+            for (int d = 0; d < e; ++d) keys[t * key_pitch + d] = k[t * e + d] * fade;
+            pointers[t] = keys + t * key_pitch;
         }
         for (int j = 0; j < wide; ++j) kept[j] = since[some - 1];
-        columns_product(pointers, e, values, wide, some, state, wide, wide, kept);
+        columns_product(pointers, e, values, pitch, some, state, pitch, wide, kept);
     }
     for (int d = 0; d < e; ++d)
-        for (int j = 0; j < f; ++j) task.state[d * f + j] = state[d * wide + j];
+        for (int j = 0; j < f; ++j) task.state[d * f + j] = state[d * pitch + j];
 }

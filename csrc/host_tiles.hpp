@@ -6,17 +6,20 @@
 constexpr int TILE_ROWS = 6;
 constexpr int TILE_VECTORS = HOST_TILE_VECTORS;
 
-// C[i][j] (+)= sum over k of a[i][k] * b[k][j]: each row has a pointer.
+// C[i][j] (+)= sum over k of a[i][k] * b[k][j]: each row has a pointer. What is added to is asked for when the sum begins.
 template <int MR, int NV>
 HOST_INLINE void rows_tile(const float* const* a, const float* b, std::int64_t ldb, int depth, float* c,
                            std::int64_t ldc, bool add) {
     Vec sum[MR][NV];
     const float* row[MR];
+    if (add)
+        for (int i = 0; i < MR; ++i)
+            for (int j = 0; j < NV * LANES; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i) {
         row[i] = a[i];
 #pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j) sum[i][j] = add ? load(c + i * ldc + j * LANES) : all(0.0f);
+        for (int j = 0; j < NV; ++j) sum[i][j] = all(0.0f);
     }
     for (int k = 0; k < depth; ++k, b += ldb) {
         Vec right[NV];
@@ -32,7 +35,10 @@ HOST_INLINE void rows_tile(const float* const* a, const float* b, std::int64_t l
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j) store(c + i * ldc + j * LANES, sum[i][j]);
+        for (int j = 0; j < NV; ++j) {
+            float* to = c + i * ldc + j * LANES;
+            store(to, add ? load(to) + sum[i][j] : sum[i][j]);
+        }
 }
 
 // C[i][j] = factor[j] * C[i][j] + sum over k of a[k][i] * b[k][j]: each k has a pointer, rows are neighbours there.

@@ -27,6 +27,7 @@ HOST_INLINE VecDouble fma(VecDouble a, VecDouble b, VecDouble c) {
     return (VecDouble)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
 }
 HOST_INLINE Vec maximum(Vec a, Vec b) { return (Vec)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b); }
+HOST_INLINE Vec minimum(Vec a, Vec b) { return (Vec)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b); }
 constexpr bool FUSED = true;
 #elif defined(HOST_X86) && HOST_LANES == 8
 HOST_INLINE Vec fma(Vec a, Vec b, Vec c) { return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
@@ -34,11 +35,13 @@ HOST_INLINE VecDouble fma(VecDouble a, VecDouble b, VecDouble c) {
     return (VecDouble)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
 }
 HOST_INLINE Vec maximum(Vec a, Vec b) { return (Vec)_mm256_max_ps((__m256)a, (__m256)b); }
+HOST_INLINE Vec minimum(Vec a, Vec b) { return (Vec)_mm256_min_ps((__m256)a, (__m256)b); }
 constexpr bool FUSED = true;
 #elif defined(HOST_X86) && HOST_LANES == 4
 HOST_INLINE Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
 HOST_INLINE VecDouble fma(VecDouble a, VecDouble b, VecDouble c) { return a * b + c; }
 HOST_INLINE Vec maximum(Vec a, Vec b) { return (Vec)_mm_max_ps((__m128)a, (__m128)b); }
+HOST_INLINE Vec minimum(Vec a, Vec b) { return (Vec)_mm_min_ps((__m128)a, (__m128)b); }
 constexpr bool FUSED = false;
 #elif defined(HOST_NEON)
 HOST_INLINE Vec fma(Vec a, Vec b, Vec c) { return (Vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
@@ -46,11 +49,13 @@ HOST_INLINE VecDouble fma(VecDouble a, VecDouble b, VecDouble c) {
     return (VecDouble)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 }
 HOST_INLINE Vec maximum(Vec a, Vec b) { return (Vec)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
+HOST_INLINE Vec minimum(Vec a, Vec b) { return (Vec)vminq_f32((float32x4_t)a, (float32x4_t)b); }
 constexpr bool FUSED = true;
 #else
 HOST_INLINE Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
 HOST_INLINE VecDouble fma(VecDouble a, VecDouble b, VecDouble c) { return a * b + c; }
 HOST_INLINE Vec maximum(Vec a, Vec b) { return select(a > b, a, b); }
+HOST_INLINE Vec minimum(Vec a, Vec b) { return select(a < b, a, b); }
 constexpr bool FUSED = false;
 #endif
 
@@ -77,20 +82,64 @@ HOST_INLINE Vec exp2(Vec x) {
     return power_of_two_fraction(fraction) * from_bits(bits(moved) << 23);
 }
 
-// e^x over all of fp32: infinity above its range, zero below 2^-126.5, NaN kept. The product x log2(e) is split so that
-// its rounding does not enter.
-HOST_INLINE Vec exp(Vec x) {
+// The same of several vectors step by step: a chain of so many instructions keeps a core busy only where others stand
+// beside it, nearer than its schedulers reach.
+template <int NV>
+HOST_INLINE void exp2_each(Vec (&x)[NV]) {
     const Vec shift = all(12582912.0f + 127.0f);
-    const Vec bounded = maximum(select(x > all(88.7228f), all(88.7228f), x), all(-88.0f));
-    const Vec moved = fma(bounded, all(LOG2_E), shift), most = shift + 127.0f;
-    const Vec n = moved - shift;
-    Vec rest = fma(n, all(-0.693145751953125f), bounded);   // ln 2 in its first 16 bits
-    rest = fma(n, all(-1.42860677e-6f), rest);              // and the rest of it
-    const Vec power = from_bits(bits(select(moved > most, most, moved)) << 23);
-    Vec result = power_of_two_fraction(rest * LOG2_E) * power * select(moved > most, all(2.0f), all(1.0f));
-    result = select(x < all(-88.0f), all(0.0f), result);
-    result = select(x > all(88.7228f), all(__builtin_inff()), result);
-    return select(x == x, result, x);
+    Vec moved[NV], p[NV];
+    const float coefficients[] = {5.55073358e-2f, 2.40222424e-1f, 6.93147004e-1f, 1.0f};
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) x[j] = maximum(x[j], all(-127.0f));
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) moved[j] = x[j] + shift;
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) x[j] -= moved[j] - shift;
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) p[j] = fma(x[j], all(1.32647273e-3f), all(9.67151299e-3f));
+#pragma GCC unroll 8
+    for (int c = 0; c < 4; ++c)
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) p[j] = fma(p[j], x[j], all(coefficients[c]));
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) x[j] = p[j] * from_bits(bits(moved[j]) << 23);
+}
+
+// e^x over all of fp32: infinity above its range, zero below 2^-126.5, NaN kept (of a NaN and a bound, both operations
+// return the second operand). x is written as n ln 2 + rest, with ln 2 split so that its rounding does not enter; the
+// polynomial is that of 2^f with f = rest log2(e). A factor 2^128 is no number, and is made in two steps.
+template <int NV>
+HOST_INLINE void exp_each(Vec (&x)[NV]) {
+    constexpr double L = 1.44269504088896340736;
+    const float coefficients[] = {
+        static_cast<float>(5.55073358e-2 * L * L * L), static_cast<float>(2.40222424e-1 * L * L),
+        static_cast<float>(6.93147004e-1 * L), 1.0f};
+    const Vec highest = all(static_cast<float>(1.32647273e-3 * L * L * L * L * L));
+    const Vec next = all(static_cast<float>(9.67151299e-3 * L * L * L * L));
+    const Vec shift = all(12582912.0f + 127.0f), most = all(12582912.0f + 254.0f);
+    Vec moved[NV], p[NV], n[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) x[j] = maximum(all(-88.0f), minimum(all(89.0f), x[j]));
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) moved[j] = fma(x[j], all(LOG2_E), shift);
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) n[j] = moved[j] - shift;
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) x[j] = fma(n[j], all(-0.693145751953125f), x[j]);  // ln 2 in its first 16 bits
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) x[j] = fma(n[j], all(-1.42860677e-6f), x[j]);  // and the rest of it
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) p[j] = fma(x[j], highest, next);
+#pragma GCC unroll 8
+    for (int c = 0; c < 4; ++c)
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) p[j] = fma(p[j], x[j], all(coefficients[c]));
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) {
+        const Vec bounded = minimum(moved[j], most);
+        p[j] *= from_bits(bits(bounded) << 23);
+        x[j] = fma(p[j], moved[j] - bounded, p[j]);
+    }
 }
 
 #if defined(HOST_X86) && HOST_LANES == 16
@@ -99,6 +148,30 @@ HOST_INLINE float sum_of_lanes(Vec value) { return _mm512_reduce_add_ps((__m512)
 #elif defined(HOST_NEON)
 HOST_INLINE float largest_lane(Vec value) { return vmaxvq_f32((float32x4_t)value); }
 HOST_INLINE float sum_of_lanes(Vec value) { return vaddvq_f32((float32x4_t)value); }
+#elif HOST_LANES >= 4
+// A halving a step: lanes one after the other would be a chain twice as long.
+typedef float Quarter __attribute__((vector_size(16)));
+HOST_INLINE Quarter quarter(Vec value, int number) {
+    Quarter result;
+    __builtin_memcpy(&result, reinterpret_cast<const char*>(&value) + 16 * number, sizeof(result));
+    return result;
+}
+HOST_INLINE float largest_lane(Vec value) {
+    Quarter x = quarter(value, 0);
+    if (LANES == 8) {
+        const Quarter y = quarter(value, LANES / 4 - 1);
+        x = x > y ? x : y;
+    }
+    const Quarter turned = __builtin_shufflevector(x, x, 2, 3, 0, 1);
+    x = x > turned ? x : turned;
+    return x[0] > x[1] ? x[0] : x[1];
+}
+HOST_INLINE float sum_of_lanes(Vec value) {
+    Quarter x = quarter(value, 0);
+    if (LANES == 8) x += quarter(value, LANES / 4 - 1);
+    x += __builtin_shufflevector(x, x, 2, 3, 0, 1);
+    return x[0] + x[1];
+}
 #else
 HOST_INLINE float largest_lane(Vec value) {
     float result = value[0];

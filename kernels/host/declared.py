@@ -18,6 +18,7 @@ QUERIES, KEYS, PANEL, DEPTH, ROWS, COLUMNS = 64, 64, 64, 256, 192, 256  # as in 
 # off as the third cache; of long streams it waits for the part that was probed.
 AWAITED = ["l3", "dram"]
 STREAMED = {"l3": "l3_awaited", "dram": "dram_awaited"}
+COPIED = {"l3": "l3_copy_awaited", "dram": "dram_copy_awaited"}  # where as much is written as is read
 
 # Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles: the loop's last
 # branch, guessed wrongly, the first operands, the last result.
@@ -26,7 +27,9 @@ TILE = {
     "TILE": "tile_rows * tile_vectors * simd",
     "WAIT": "misprediction + load_latency + fma_latency",
     "REFILL": "WAIT * vector_lanes",
-    "REDUCE": "2 * fma_latency * log2(simd)",  # of a vector to one number: a shuffle and an operation a halving
+    # Of a vector to one number: a shuffle and an operation a halving.
+    "LARGEST": "(1 + max_latency) * log2(simd)",
+    "SUM": "(1 + fma_latency) * log2(simd)",
     "SLOT": "simd",  # elements of a slot of a port
     "STEP": "3 / TILE",  # of a step along the depth: two pointers, and a comparison that branches
 }

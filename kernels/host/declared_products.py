@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import AWAITED, COLUMNS, DEPTH, PANEL, ROWS, STREAMED, TILE, Declared, on
+from .declared import AWAITED, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, on
 
 GEMM = Declared(
     name="gemm",
@@ -52,14 +52,13 @@ Y[r,n]  = NU[r,n] / D[r]
         "params": {**TILE},
         "bind": [
             on("vector", ["G"], ["n"]),
-            on("vector", ["G"], ["n"], wait="(WAIT + REDUCE) * vector_lanes / N"),
+            on("vector", ["G"], ["n"], wait="(WAIT + LARGEST) * vector_lanes / N"),
             on("load", ["G"], ["n"], load=1),
             on("vector", ["NU"], ["n"]),
-            on("vector", ["NU"], ["n"], mul=1),
             on("load", ["NU"], ["n"], load=1),
             on("store", ["NU"], ["n"], store=1),
             on("vector", ["D"], ["n"]),
-            on("vector", ["D"], ["n"], wait="(WAIT + REDUCE) * vector_lanes / N"),
+            on("vector", ["D"], ["n"], wait="(WAIT + SUM) * vector_lanes / N"),
             on("vector", ["Y"], ["n"]),
             on("load", ["Y"], ["n"], load=1),
             on("store", ["Y"], ["n"], store=1),
@@ -84,15 +83,15 @@ EXP = Declared(
     control=True,
     cascade="Y[n] = exp(X[n])\n",
     mapping={
-        "source": "csrc/host_vector.hpp: range reduction and polynomial, four selections for the ends of the range",
+        "source": "csrc/host_vector.hpp, exp_each: beside what 2^x takes, a longer range reduction and a bound above",
         "bind": [
             on("vector", ["Y"], ["n"]),
-            on("vector", ["Y"], ["n"], mac=2, mul=2, compare=5, select=5),
+            on("vector", ["Y"], ["n"], mac=3, min=2),
             on("load", ["Y"], ["n"], load=1),
             on("store", ["Y"], ["n"], store=1),
         ],
         "groups": [
-            {"einsums": ["Y"], "nest": [{"for": "n", "tile": "min(N, 16384)", "over": "core"}], "awaits": STREAMED},
+            {"einsums": ["Y"], "nest": [{"for": "n", "tile": "min(N, 16384)", "over": "core"}], "awaits": COPIED},
         ],
     },
 )
@@ -131,14 +130,13 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
             on("scalar", ["S"], [], iadd="STEP"),
             on("store", ["S"], ["p", "m"], store="1 / EB + 1 / NB"),
             on("vector", ["G"], ["m"]),
-            on("vector", ["G"], ["m"], wait="(WAIT + REDUCE) * vector_lanes / M"),
+            on("vector", ["G"], ["m"], wait="(WAIT + LARGEST) * vector_lanes / M"),
             on("load", ["G"], ["m"], load=1),
             on("vector", ["NU"], ["m"]),
-            on("vector", ["NU"], ["m"], mul=1),
             on("load", ["NU"], ["m"], load=1),
             on("store", ["NU"], ["m"], store=1),
             on("vector", ["D"], ["m"]),
-            on("vector", ["D"], ["m"], wait="(WAIT + REDUCE) * vector_lanes / M"),
+            on("vector", ["D"], ["m"], wait="(WAIT + SUM) * vector_lanes / M"),
             on("vector", ["A"], ["m"]),
             on("load", ["A"], ["m"], load=1),
             on("store", ["A"], ["m"], store=1),

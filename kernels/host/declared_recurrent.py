@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import AWAITED, STREAMED, TILE, Declared, Mapping, on
+from .declared import AWAITED, COPIED, STREAMED, TILE, Declared, Mapping, on
 
 _PREFIX_STATE = """
 RM[h,0]      = -inf
@@ -18,9 +18,14 @@ VF[h,t,f]    = V[h,t,f] * FR[h,t]
 RW[h,f,t+1]  = RW[h,f,t] * PA[h,t] + VF[h,t,f]
 O[h,t,f]     = RW[h,f,t+1] / RU[h,t+1]
 """
-# A chain of comparisons finds the maxima, one of a product and a sum the denominators; coefficients have tokens along
-# lanes, the recurrence of the output has features along lanes.
-_PREFIX_PARAMS = {"CHAIN": "fma_latency - 1", "SUMS": "2 * fma_latency - 1"}
+# A chain of maxima, each left before and behind its token; then one of a product and a sum, the denominators. An
+# operation on one number takes a cycle of its unit: what a chain takes longer is waited for. Coefficients have tokens
+# along lanes, the recurrence of the output has features along lanes, eight vectors side by side.
+_PREFIX_PARAMS = {
+    "CHAIN": "max(max_latency - 1, 0)",
+    "SUMS": "recurrence_latency - 1",
+    "BROADCASTS": "1 / max(min(8, F / simd), 1)",  # of a coefficient, for a vector of features
+}
 
 
 def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
@@ -29,14 +34,18 @@ def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
     return [
         on("vector", [rm], []),
         on("vector", [rm], [], wait="CHAIN"),
+        on("load", [rm], [], load=1),
+        on("store", [rm], [], store=2),
         on("vector", [pa, fr], ["t"]),
         on("vector", [pa, fr], ["t"], mul=1),
         on("load", [pa, fr], ["t"], load=2),
         on("store", [pa, fr], ["t"], store=1),
         on("vector", [ru], []),
         on("vector", [ru], [], wait="SUMS"),
+        on("load", [ru], [], load=2),
+        on("store", [ru], [], store=1),
         on("vector", [vf, rw, *last], ["f"]),
-        on("load", [vf], ["f"], load=f"1 + {3 if output else 2} / 4"),
+        on("load", [vf], ["f"], load=f"1 + {3 if output else 2} * BROADCASTS"),
         *([on("store", ["O"], ["f"], store=1)] if output else []),
     ]
 
@@ -44,10 +53,18 @@ def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
 def _prefix_groups(suffix: str, output: bool, loops: list[Mapping]) -> list[Mapping]:
     """Coefficients of a stretch of tokens, then its values: no value is asked for while coefficients are made."""
     rm, pa, fr, ru, vf, rw = (name + suffix for name in ("RM", "PA", "FR", "RU", "VF", "RW"))
-    last = ["O"] if output else []
+    last = "O" if output else "W"
+
+    def kept(tensors: list[str]) -> list[Mapping]:
+        return [*loops, {"for": "t", "tile": "min(T, 64)"}, {"hold": tensors, "in": "l1"}]
+
     return [
-        {"einsums": [rm, pa, fr, ru], "nest": loops, "slots": [[rm], [pa, fr], [ru]]},
-        {"einsums": [vf, rw, *last], "nest": loops, "awaits": STREAMED},
+        {"einsums": [rm, pa, fr, ru], "nest": kept([pa, fr, ru]), "slots": [[rm], [pa, fr], [ru]]},
+        {
+            "einsums": [vf, rw, last],
+            "nest": kept([pa, fr, *([ru] if output else [])]),
+            "awaits": COPIED if output else STREAMED,
+        },
     ]
 
 
@@ -61,7 +78,7 @@ PREFIX = Declared(
     title="Softmax averages of all prefixes, token after token",
     cascade=_PREFIX_STATE + _PREFIX,
     mapping={
-        "source": "csrc/host_rows.hpp, scan: 64 tokens at a time, four vectors of features side by side",
+        "source": "csrc/host_rows.hpp, scan: 64 tokens at a time, eight vectors of features side by side",
         "params": _PREFIX_PARAMS,
         "bind": _lanes_only(_prefix_bind("", True)),
         "groups": _prefix_groups("", True, _BY_HEAD),
@@ -79,7 +96,6 @@ PREFIX_PARALLEL = Declared(
         "bind": _lanes_only([*_prefix_bind("B", False), on("vector", ["W"], ["f"]), *_prefix_bind("", True)]),
         "groups": [
             *_prefix_groups("B", False, _BY_HEAD),
-            {"einsums": ["W"], "nest": _BY_HEAD},
             *_prefix_groups("", True, _BY_HEAD),
         ],
     },

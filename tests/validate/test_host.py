@@ -44,9 +44,11 @@ def probe() -> Probe:
         tile_vectors=on["vectors"], clock_hz=at(4e9), issue_per_s=at(24e9), alone=1.0,
         fma_per_s={on["name"]: {"fp32": at(rate), "fp64": at(rate / 2)}},
         rates_per_s={op: at(rate) for op in ("add", "mul", "max")} | {"exp": at(rate / 8)}, fma_latency_s=at(1e-9),
+        max_latency_s=at(0.5e-9), recurrence_latency_s=at(1.5e-9),
         misprediction_s=at(5e-9), cache_bytes={"l1": 32768, "l2": 2**20, "l3": 2**25}, load=levels, store=levels,
         copy=levels, latency_s={name: at(1e-9) for name in levels},
-        awaited={"l3": at(0.1), "dram": at(0.3)}, dram_load={1: at(30e9), 2: at(50e9)},
+        awaited={"l3": at(0.1), "dram": at(0.3)}, copy_awaited={"l3": at(0.2), "dram": at(0.5)},
+        dram_load={1: at(30e9), 2: at(50e9)},
         dram_copy={1: at(30e9), 2: at(50e9)}, l3_copy=at(180e9), thread_start_s=at(2e-5), scaling=2.0,
         notes=("Nothing is known.",),
     )  # fmt: skip

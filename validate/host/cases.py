@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from lightbound.workloads.masks.sliding_window import SlidingWindow
 from .shapes import SHAPES
 
 Call = Callable[[list[float]], Any]
+LINE = 64  # bytes of a cache line
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,17 @@ def _short(value: Any) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def _room(*shape: int) -> np.ndarray:
+    """An array that begins at a cache line, as tensors of frameworks do: vectors of others lie across two lines."""
+    memory = np.empty(prod(shape) + LINE // 4, np.float32)
+    start = -memory.ctypes.data % LINE // 4
+    return memory[start : start + prod(shape)].reshape(shape)
+
+
 def _random(*shape: int) -> np.ndarray:
-    return np.random.default_rng(list(shape)).standard_normal(shape).astype(np.float32)
+    made = _room(*shape)
+    made[...] = np.random.default_rng(list(shape)).standard_normal(shape)
+    return made
 
 
 def _attention_inputs(sizes: dict[str, int]) -> list[np.ndarray]:
@@ -89,8 +100,8 @@ def _attention_inputs(sizes: dict[str, int]) -> list[np.ndarray]:
 def _attention(function: Callable[..., Any], scores: bool = False, **fixed: Any) -> Callable[..., Call]:
     def prepare(sizes: dict[str, int], options: dict[str, Any], threads: int) -> Call:
         q, k, v = _attention_inputs(sizes)
-        out = np.empty((*q.shape[:3], v.shape[3]), np.float32)
-        room = {"scores": np.empty((*q.shape[:3], k.shape[2]), np.float32)} if scores else {}
+        out = _room(*q.shape[:3], v.shape[3])
+        room = {"scores": _room(*q.shape[:3], k.shape[2])} if scores else {}
         return lambda seconds: function(q, k, v, **fixed, **room, **options, threads=threads, seconds=seconds, out=out)
 
     return prepare
@@ -98,7 +109,7 @@ def _attention(function: Callable[..., Any], scores: bool = False, **fixed: Any)
 
 def _block_sparse(sizes: dict[str, int], options: dict[str, Any], threads: int) -> Call:
     q, k, v = _attention_inputs(sizes)
-    table, out = _blocks(sizes, options), np.empty((*q.shape[:3], v.shape[3]), np.float32)
+    table, out = _blocks(sizes, options), _room(*q.shape[:3], v.shape[3])
     return lambda seconds: host.block_sparse_attention(q, k, v, table, threads=threads, seconds=seconds, out=out)
 
 
@@ -115,32 +126,32 @@ def _block_mask(sizes: dict[str, int], options: dict[str, Any]) -> Mask:
 
 def _gemm(sizes: dict[str, int], options: dict[str, Any], threads: int) -> Call:
     a, b = _random(sizes["B"], sizes["M"], sizes["K"]), _random(sizes["B"], sizes["K"], sizes["N"])
-    out = np.empty((sizes["B"], sizes["M"], sizes["N"]), np.float32)
+    out = _room(sizes["B"], sizes["M"], sizes["N"])
     return lambda seconds: host.gemm(a, b, threads=threads, seconds=seconds, out=out)
 
 
 def _softmax(sizes: dict[str, int], options: dict[str, Any], threads: int) -> Call:
     x = _random(sizes["R"], sizes["N"])
-    out = np.empty_like(x)
+    out = _room(*x.shape)
     return lambda seconds: host.softmax(x, threads=threads, seconds=seconds, out=out)
 
 
 def _exp(sizes: dict[str, int], options: dict[str, Any], threads: int) -> Call:
     x = _random(sizes["N"])
-    out = np.empty_like(x)
+    out = _room(*x.shape)
     return lambda seconds: host.exp(x, threads=threads, seconds=seconds, out=out)
 
 
 def _linear(sizes: dict[str, int], options: dict[str, Any], threads: int) -> Call:
     heads, tokens = sizes["H"], sizes["T1"] * sizes["T0"]
     q, k, v = _random(heads, tokens, sizes["E"]), _random(heads, tokens, sizes["E"]), _random(heads, tokens, sizes["F"])
-    chunk, out = sizes["T0"], np.empty_like(v)
+    chunk, out = sizes["T0"], _room(*v.shape)
     return lambda seconds: host.linear_attention(q, k, v, chunk=chunk, threads=threads, seconds=seconds, out=out)
 
 
 def _prefix(sizes: dict[str, int], options: dict[str, Any], threads: int) -> Call:
     scores, v = _random(sizes["H"], sizes["T"]), _random(sizes["H"], sizes["T"], sizes["F"])
-    out = np.empty_like(v)
+    out = _room(*v.shape)
     return lambda seconds: host.prefix_attention(scores, v, **options, threads=threads, seconds=seconds, out=out)
 
 

@@ -59,9 +59,14 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
             "tile_rows": probe.tile_rows,
             "tile_vectors": probe.tile_vectors,
             "fma_latency": number(_rounded(probe.fma_latency_s.value * clock), probe.fma_latency_s),
+            "max_latency": number(_rounded(probe.max_latency_s.value * clock), probe.max_latency_s),
+            "recurrence_latency": number(
+                _rounded(probe.recurrence_latency_s.value * clock), probe.recurrence_latency_s
+            ),
             "load_latency": number(_rounded(probe.latency_s["l1"].value * clock), probe.latency_s["l1"]),
             "issue_width": number(_rounded(probe.issue_per_s.value / clock), probe.issue_per_s),
             **{f"{level}_awaited": number(_rounded(part.value), part) for level, part in probe.awaited.items()},
+            **{f"{level}_copy_awaited": number(_rounded(one.value), one) for level, one in probe.copy_awaited.items()},
             "misprediction": number(_rounded(probe.misprediction_s.value * clock), probe.misprediction_s),
         },
         "instances": {

@@ -22,7 +22,7 @@ import numpy as np
 from lightbound._core import host
 
 from .cases import Call
-from .front_end import INSTRUCTIONS, WHOLE, issued_per_s
+from .front_end import INSTRUCTIONS, NEARLY, WHOLE, issued_per_s
 
 QUIET = 1.1  # wall over processor time of an undisturbed call, at most, where it is not timed in parts
 LEAST = 5  # undisturbed samples of a part, and of a case
@@ -82,9 +82,8 @@ class _Part:
     before: float
     after: float
 
-    @property
-    def alone(self) -> bool:
-        return self.clean and all(WHOLE <= one <= 1 / WHOLE for one in (self.before, self.after))
+    def alone(self, least: float = WHOLE) -> bool:
+        return self.clean and all(least <= one <= 1 / least for one in (self.before, self.after))
 
     @property
     def share(self) -> float:
@@ -141,18 +140,20 @@ class _Case:
     def _ask(self) -> float:
         return issued_per_s() / self.whole_per_s if self.whole_per_s else 1.0
 
-    def alone(self) -> list[tuple[float, ...]]:
+    def alone(self, least: float = WHOLE) -> list[tuple[float, ...]]:
         """Seconds of every part while nobody disturbed it."""
-        return [tuple(part.seconds for part in parts if part.alone) for parts in zip(*self.samples, strict=True)]
+        chosen = [[part for part in parts if part.alone(least)] for parts in zip(*self.samples, strict=True)]
+        return [tuple(part.seconds for part in parts) for parts in chosen]
 
     def measurement(self) -> Measurement:
         """What to make of the samples."""
         every = [part for sample in self.samples for part in sample]
         shares = tuple(part.share for part in every)
         over = sum(part.wall_s for part in every) / sum(part.seconds for part in every)
-        alone = self.alone()
-        if min(map(len, alone)) >= LEAST:
-            return Measurement(tuple(alone), len(every) - sum(map(len, alone)), over, False, 1.0, shares)
+        for least in (WHOLE, NEARLY):
+            alone = self.alone(least)
+            if min(map(len, alone)) >= LEAST:
+                return Measurement(tuple(alone), len(every) - sum(map(len, alone)), over, False, 1.0, shares)
         clean = [part for part in every if part.clean]
         parts = [tuple(part.seconds for part in some if part.clean) for some in zip(*self.samples, strict=True)]
         if min(map(len, parts)) < LEAST:

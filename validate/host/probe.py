@@ -23,12 +23,12 @@ import numpy as np
 from lightbound._core import host
 from lightbound.kernels.host import instruction_set, instruction_sets
 
-from .front_end import WHOLE, issued_per_s, issued_whole_per_s
+from .front_end import NEARLY, WHOLE, issued_per_s, issued_whole_per_s
 
 REPEATS = 9  # that nobody disturbed
 LEAST = 3  # of these, where the time is up
-LONGEST_S = 0.5  # of all repeats of a figure, if there are REPEATS of them
-SLICE_S = 0.004  # of one repeat
+LONGEST_S = 1.0  # of all repeats of a figure, if there are REPEATS of them
+SLICE_S = 0.0005  # of one repeat: a core that is shared is ours for about as long at a time
 SYSFS = Path("/sys/devices/system/cpu")
 CACHES = ("l1", "l2", "l3")
 
@@ -62,6 +62,8 @@ class Probe:
     fma_per_s: dict[str, dict[str, Figure]]  # by instruction set and type
     rates_per_s: dict[str, Figure]  # elements of add, mul, max, exp
     fma_latency_s: Figure
+    max_latency_s: Figure
+    recurrence_latency_s: Figure  # of a product and a sum
     misprediction_s: Figure
     cache_bytes: dict[str, int]
     load: dict[str, Figure]  # bytes/s by level
@@ -69,6 +71,7 @@ class Probe:
     copy: dict[str, Figure]  # bytes read and written
     latency_s: dict[str, Figure]
     awaited: dict[str, Figure]  # part of a stream's time that work beside it does not hide, by level
+    copy_awaited: dict[str, Figure]  # the same of one that is written too
     dram_load: dict[int, Figure]  # of all threads together
     dram_copy: dict[int, Figure]
     l3_copy: Figure  # of all cores together
@@ -105,8 +108,8 @@ def probe_host(step: Step = lambda what: None) -> Probe:
     }
     step("arithmetic")
     rates = {name: repeats.rate(on["name"], name) for name in ("add", "mul", "max", "exp")}
-    chain = repeats.rate(on["name"], "fma_chain")
-    latency_of_fma = Figure(1 / chain.value, chain.spread, "a chain of multiply-adds")
+    chains = {name: repeats.rate(on["name"], name) for name in ("fma_chain", "max_chain", "recurrence")}
+    chain = {name: Figure(1 / one.value, one.spread, f"a chain: {one.what}") for name, one in chains.items()}
     wrong = repeats.figure(lambda: host.probe_misprediction(400_000), "random branches against regular ones")
     load, store, copy, latency = {}, {}, {}, {}
     for level in CACHES:
@@ -129,11 +132,14 @@ def probe_host(step: Step = lambda what: None) -> Probe:
     latency["dram"] = repeats.latency(big)
     step("streams beside work")
     near = caches["l1"] // 2
-    awaited = {
-        level: repeats.awaited(on["name"], size, near, copy[level].value, 12 if level == "dram" else 4)
-        for level, size in (("l3", caches.get("l3", 0) // 4), ("dram", big))
-        if level in copy
-    }
+    awaited, copy_awaited = (
+        {
+            level: repeats.awaited(on["name"], loop, size, near, copy[level].value, 12 if level == "dram" else 4)
+            for level, size in (("l3", caches.get("l3", 0) // 4), ("dram", big))
+            if level in copy
+        }
+        for loop in ("load", "copy")
+    )
     outer = "l3" if "l3" in caches else "l2"
     together = _twice(repeats.rate(on["name"], "copy", max(caches.get(outer, 1 << 20) // 4 // cores, 1 << 16), cores))
     step("threads")
@@ -153,7 +159,9 @@ def probe_host(step: Step = lambda what: None) -> Probe:
         alone=alone,
         fma_per_s=fma,
         rates_per_s=rates,
-        fma_latency_s=latency_of_fma,
+        fma_latency_s=chain["fma_chain"],
+        max_latency_s=chain["max_chain"],
+        recurrence_latency_s=chain["recurrence"],
         misprediction_s=wrong,
         cache_bytes=caches,
         load=load,
@@ -161,6 +169,7 @@ def probe_host(step: Step = lambda what: None) -> Probe:
         copy=copy,
         latency_s=latency,
         awaited=awaited,
+        copy_awaited=copy_awaited,
         dram_load=dram_load,
         dram_copy=dram_copy,
         l3_copy=together,
@@ -185,19 +194,23 @@ class _Repeats:
 
     def figure(self, sample: Callable[[], float], what: str) -> Figure:
         """The median of samples during which the front end was ours."""
+        whole: list[float] = []
         quiet: list[float] = []
         every: list[float] = []
         end = time.perf_counter() + LONGEST_S
         before = issued_per_s()
-        while len(quiet) < REPEATS and (len(every) < REPEATS or time.perf_counter() < end):
+        while len(whole) < REPEATS and (len(every) < REPEATS or time.perf_counter() < end):
             every.append(sample())
             after = issued_per_s()
-            if min(before, after) >= WHOLE * self.whole_per_s:
+            least = min(before, after) / self.whole_per_s
+            if least >= WHOLE:
+                whole.append(every[-1])
+            if least >= NEARLY:
                 quiet.append(every[-1])
             before = after
         self.taken += len(every)
         self.alone += len(quiet)
-        return _figure(quiet if len(quiet) >= LEAST else every, what)
+        return _figure(next((some for some in (whole, quiet) if len(some) >= LEAST), every), what)
 
     def rate(self, isa: str, loop: str, size: int = 0, threads: int = 1) -> Figure:
         """Operations (or bytes) a second of a loop, over all threads."""
@@ -216,12 +229,13 @@ class _Repeats:
         where = f"{size / 1024:,.0f} KiB" if size else "registers"
         return self.figure(sample, f"{loop} of {isa}, {where}{f', {threads} threads' if threads > 1 else ''}")
 
-    def awaited(self, isa: str, size: int, near: int, bytes_per_s: float, work: int) -> Figure:
-        """Of the time that a level takes to deliver a stream, the part for which so many multiply-adds a vector, which
-        take about as long, are held up: 0 where all of it is hidden.
+    def awaited(self, isa: str, loop: str, size: int, near: int, bytes_per_s: float, work: int) -> Figure:
+        """Of the time that a level takes for a stream that is loaded, or loaded and stored (`loop`), the part for which
+        so many multiply-adds a vector, which take about as long, are held up: 0 where all of it is hidden.
         """
-        here, there = (self.rate(isa, f"load_beside_{work}", one) for one in (size, near))
-        part = (1 / here.value - 1 / there.value) * bytes_per_s
+        here, there = (self.rate(isa, f"{loop}_beside_{work}", one) for one in (size, near))
+        moved = 2 if loop == "copy" else 1
+        part = (1 / here.value - 1 / there.value) * bytes_per_s / moved
         what = f"{here.what}, against {near / 1024:,.0f} KiB"
         return Figure(min(max(part, 0.0), 1.0), here.spread + there.spread, what)
 

@@ -48,7 +48,12 @@ def _blocks(probe: Probe) -> list[Block]:
             add(f"peak of a core, {isa}, {dtype}", figure, f"{2 * figure.value / 1e9:.1f} GFLOP/s")
     for op, figure in probe.rates_per_s.items():
         add(f"{op} of a core", figure, f"{figure.value / 1e9:.1f} G/s")
-    add("latency of a multiply-add", probe.fma_latency_s, f"{probe.fma_latency_s.value * 1e9:.2f} ns")
+    for what, one in (
+        ("latency of a multiply-add", probe.fma_latency_s),
+        ("latency of a maximum", probe.max_latency_s),
+        ("latency of a product and a sum", probe.recurrence_latency_s),
+    ):
+        add(what, one, f"{one.value * 1e9:.2f} ns")
     add("branch guessed wrongly", probe.misprediction_s, f"{probe.misprediction_s.value * 1e9:.2f} ns")
     for level, figure in probe.load.items():
         add(f"{level}, load", figure, f"{figure.value / 1e9:.1f} GB/s")
