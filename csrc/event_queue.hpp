@@ -9,59 +9,80 @@
 
 namespace lightbound {
 
-// The time of the next event of each of `size` places: a tree in which every node has the earliest event below it. A
-// change is played against its neighbours on the way up, so that nothing is searched.
+// The least of `count` times, a multiple of four.
+inline double earliest(const double* times, std::int32_t count) {
+    double a = times[0], b = times[1], c = times[2], d = times[3];
+    for (std::int32_t i = 4; i < count; i += 4) {
+        a = std::min(a, times[i]);
+        b = std::min(b, times[i + 1]);
+        c = std::min(c, times[i + 2]);
+        d = std::min(d, times[i + 3]);
+    }
+    return std::min(std::min(a, b), std::min(c, d));
+}
+
+inline std::int32_t lowest(std::uint64_t bits) { return std::int32_t(__builtin_ctzll(bits)); }
+
+inline std::int32_t last_of(std::vector<std::int32_t>& list) {
+    const std::int32_t last = list.back();
+    list.pop_back();
+    return last;
+}
+
+// The time of the next event of each of `size` things: a tree in which every node has the earliest time of its eight
+// children, which are one line of a processor's cache. A change is carried up as far as it matters.
 class Calendar {
 public:
-    explicit Calendar(std::size_t size)
-        : leaves_(std::max<std::size_t>(size, 2)), nodes_(2 * leaves_, {std::numeric_limits<double>::infinity(), 0}) {}
+    explicit Calendar(std::size_t size) {
+        do {
+            size = (size + 7) / 8;
+            levels_.emplace_back(size, Node{});
+        } while (size > 1);
+    }
 
-    double next() const { return nodes_[1].time; }
-    double time(std::size_t place) const { return nodes_[leaves_ + place].time; }
+    double next() const { return levels_.back()[0].least(); }
 
     void set(std::size_t place, double time) {
-        std::size_t node = leaves_ + place;
-        Node best{time, std::int32_t(place)};
-        nodes_[node] = best;
-        while (node > 1) {
-            const Node other = nodes_[node ^ 1];
-            best = other.time < best.time ? other : best;
-            node >>= 1;
-            if (nodes_[node].time == best.time && nodes_[node].place == best.place) return;
-            nodes_[node] = best;
+        levels_[0][place / 8].time[place % 8] = time;
+        for (std::size_t level = 1; level < levels_.size(); ++level) {
+            place /= 8;
+            const double least = levels_[level - 1][place].least();
+            double& known = levels_[level][place / 8].time[place % 8];
+            if (known == least) return;
+            known = least;
         }
     }
 
-    // Appends the places whose time has come.
-    void due(double now, std::vector<std::int32_t>& places) const {
-        const Node first = nodes_[1];
-        if (first.time > now) return;
-        places.push_back(first.place);
-        for (std::size_t node = leaves_ + first.place; node > 1; node >>= 1) collect(node ^ 1, now, places);
-    }
+    // Appends those whose time has come.
+    void due(double now, std::vector<std::int32_t>& places) const { collect(levels_.size() - 1, 0, now, places); }
 
     void later(double by) {
-        for (Node& node : nodes_) node.time += by;
+        for (auto& level : levels_)
+            for (Node& node : level)
+                for (double& time : node.time) time += by;
     }
 
 private:
-    struct Node {
-        double time;
-        std::int32_t place;
+    struct alignas(64) Node {
+        double time[8];
+        Node() { std::fill(time, time + 8, std::numeric_limits<double>::infinity()); }
+        double least() const { return earliest(time, 8); }
     };
 
-    void collect(std::size_t node, double now, std::vector<std::int32_t>& places) const {
-        if (nodes_[node].time > now) return;
-        if (node >= leaves_) {
-            places.push_back(nodes_[node].place);
-            return;
+    void collect(std::size_t level, std::size_t place, double now, std::vector<std::int32_t>& places) const {
+        const double* times = levels_[level][place].time;
+        unsigned due = 0;
+        for (unsigned i = 0; i < 8; ++i) due |= unsigned(times[i] <= now) << i;
+        for (; due; due &= due - 1) {
+            const std::size_t child = 8 * place + std::size_t(lowest(due));
+            if (level == 0)
+                places.push_back(std::int32_t(child));
+            else
+                collect(level - 1, child, now, places);
         }
-        collect(2 * node, now, places);
-        collect(2 * node + 1, now, places);
     }
 
-    std::size_t leaves_;
-    std::vector<Node> nodes_;
+    std::vector<std::vector<Node>> levels_;
 };
 
 // Numbers in order, the least at the back; mostly there are one or two.

@@ -29,6 +29,7 @@ from lightbound.base.errors import LightboundError, choose_from
 
 Kind = Literal["fifo", "sharing", "bandwidth", "delay"]
 KINDS: tuple[Kind, ...] = ("fifo", "sharing", "bandwidth", "delay")
+MOST_RESOURCES = 63  # of a system, before they are numbered by instance: the native engine keeps a bit for each
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,8 @@ def check_system(system: System) -> None:
     _unique("programs", [program.name for program in system.programs])
     _at_least("instances", system.instances, 1)
     _at_least("slots", system.slots, 1)
+    if len(names) > MOST_RESOURCES:
+        raise LightboundError("resources", len(names), f"are more than {MOST_RESOURCES}", "Leave out unused ones.")
     for resource in system.resources:
         if resource.kind not in KINDS:
             raise LightboundError(f"resource {resource.name}", resource.kind, "is no kind", choose_from(KINDS, "fifo"))

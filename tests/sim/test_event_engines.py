@@ -46,8 +46,12 @@ def test_native_and_simpy_engines_agree_on_every_task_of_random_systems(system: 
             other.worker, other.context, other.block, other.task, other.iteration, other.resource,
         )  # fmt: skip
         assert (one.start, one.end) == pytest.approx((other.start, other.end), rel=1e-9)
-    for name in ("busy", "served", "worker_start", "worker_end", "worker_instance"):
-        np.testing.assert_allclose(getattr(native, name), getattr(reference, name), rtol=1e-9, atol=1e-12)
+    ahead = event.run_system(system, seed)  # nothing is listed, so that instances run ahead of each other
+    assert ahead.tasks == reference.tasks
+    for run in (native, ahead):
+        for name in ("makespan", "busy", "served", "worker_start", "worker_end", "worker_instance"):
+            np.testing.assert_allclose(getattr(run, name), getattr(reference, name), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ahead.spent, native.spent, rtol=1e-9, atol=1e-9)
 
 
 @given(systems(), SEEDS)
@@ -209,12 +213,24 @@ def test_the_next_iteration_of_a_task_is_the_first_that_all_conditions_allow(
         (lambda: System((UNIT,), (Program("p", ()),), (Worker("p", instance=3),)), "workers.0.instance"),
         (lambda: System((Resource("x", "fifo", 0.0),), (), ()), "rate of x"),
         (lambda: System((), (Program("p", (), depth=0),), ()), "depth"),
+        (lambda: System(tuple(Resource(f"r{i}", "fifo") for i in range(64)), (), ()), "resources"),
         (lambda: event.run_system(System((), (), ()), seed=-1), "seed"),
     ],
 )
 def test_a_system_that_cannot_run_is_refused_with_the_field(make: object, field: str) -> None:
     with pytest.raises(LightboundError, match=field):
         make()  # type: ignore[operator]
+
+
+def test_what_ends_at_once_at_a_shared_resource_may_be_of_another_instance() -> None:
+    body, last = (Task("none", "own", 0.0), Task("one", "both", 0.0)), (Task("end", "both", 1 / 3),)
+    system = System(
+        (Resource("own", "fifo"), Resource("both", "fifo", shared=True)),
+        (Program("p", body, prologue=body, epilogue=last),),
+        (Worker("p", ()), Worker("p", (1,))),
+        instances=2,
+    )
+    assert event.run_system(system).makespan == event_simpy.run_system(system).makespan == 2 / 3
 
 
 @given(systems(), st.integers(1, 2000))
