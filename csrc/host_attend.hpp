@@ -2,117 +2,167 @@
 //
 // Queries lie along lanes: they are transposed once, and every maximum and sum of the softmax runs down a lane.
 
-constexpr int WIDTH = QUERY_TILE;  // floats of a row of scores
+constexpr int PANEL = ATTEND_VECTORS * LANES;  // queries that go through a visit together
+constexpr float HEADROOM = 8.0f;             // how far a score may exceed the offset, in powers of two
 
 static std::size_t attend_floats(int head_dim, int value_dim) {
-    return static_cast<std::size_t>(WIDTH) * (static_cast<std::size_t>(head_dim) + value_dim + KEY_TILE + 3);
+    const std::size_t panels = QUERY_TILE / PANEL, of_panel = static_cast<std::size_t>(head_dim) + value_dim + 3;
+    return PANEL * (panels * of_panel + KEY_TILE + 1) + static_cast<std::size_t>(KEY_TILE) * value_dim;
 }
 
 // Scores that a query does not see become -infinity. One comparison an axis: below `first`, the distance wraps around.
 template <int NV>
-HOST_INLINE void mask_vectors(const AttendTask& task, const VisitRows& rows, int axis, int lane, float* scores) {
+HOST_INLINE void mask_vectors(const AttendTask& task, const VisitRows& rows, int axis, int query, float* scores) {
     typedef std::uint32_t VecWhole __attribute__((vector_size(HOST_LANES * 4)));
     VecWhole first[NV], width[NV];
 #pragma GCC unroll 8
     for (int j = 0; j < NV; ++j) {
-        const VecInt from = load_int(task.first[axis] + lane + j * LANES);
+        const VecInt from = load_int(task.first[axis] + query + j * LANES);
         first[j] = reinterpret_cast<VecWhole>(from);
-        width[j] = reinterpret_cast<VecWhole>(load_int(task.last[axis] + lane + j * LANES) - from);
+        width[j] = reinterpret_cast<VecWhole>(load_int(task.last[axis] + query + j * LANES) - from);
     }
     for (int key = 0; key < rows.count; ++key) {
         const VecWhole at = VecWhole{} + static_cast<std::uint32_t>(rows.at[axis][key]);
 #pragma GCC unroll 8
         for (int j = 0; j < NV; ++j) {
-            float* score = scores + key * WIDTH + j * LANES;
+            float* score = scores + key * PANEL + j * LANES;
             store(score, (at - first[j]) < width[j] ? load(score) : all(-__builtin_inff()));
         }
     }
 }
 
-static void apply_mask(const AttendTask& task, const VisitRows& rows, float* scores, int width) {
-    for (int axis = 0; axis < task.axes; ++axis) {
-        int j = 0;
-        for (; j + 2 * LANES <= width; j += 2 * LANES) mask_vectors<2>(task, rows, axis, j, scores + j);
-        if (j < width) mask_vectors<1>(task, rows, axis, j, scores + j);
-    }
+// Softmax of a panel under way. Scores are counted from an offset: the largest one when it was last set. Only where a
+// score exceeds it by more than HEADROOM is it set anew, and the past rescaled.
+struct Panel {
+    float* queries;  // [head_dim][PANEL], scaled
+    float* output;   // [value_dim][PANEL]
+    float* start;    // the offset, negative: a sum of a score begins here
+    float* total;
+    float* limit;    // above it the offset is set anew; for a query that has not seen a key, any score
+};
+
+// The offsets move up to the largest scores of queries that exceed their limits: rare after the first visit.
+HOST_INLINE void move_offset(const Panel& panel, int lane, int keys, float* scores, Vec most, float* factor) {
+    const VecInt over = most > load(panel.limit + lane);
+    const Vec up = select(over, most, all(0.0f));
+    const Vec times = exp2(-maximum(up, all(0.0f)));
+    store(factor + lane, times);
+    store(panel.start + lane, load(panel.start + lane) - up);
+    store(panel.total + lane, load(panel.total + lane) * times);
+    store(panel.limit + lane, select(over, all(HEADROOM), load(panel.limit + lane)));
+    for (int key = 0; key < keys; ++key) store(scores + key * PANEL + lane, load(scores + key * PANEL + lane) - up);
 }
 
-// Scores become numerators in place; the running maximum and sum move on, and `factor` is what rescales the past.
+// Scores become numerators in place, and `factor` is what rescales the past.
 template <int NV>
-HOST_INLINE void softmax_vectors(float* scores, int keys, float* most, float* total, float* factor) {
-    Vec now[NV], sum[NV];
+HOST_INLINE void softmax_vectors(const Panel& panel, int lane, int keys, float* scores, float* factor) {
+    Vec most[NV], sum[NV];
 #pragma GCC unroll 8
-    for (int j = 0; j < NV; ++j) now[j] = load(most + j * LANES);
-    for (int key = 0; key < keys; ++key)
+    for (int j = 0; j < NV; ++j) most[j] = load(scores + lane + j * LANES);
+    for (int key = 1; key < keys; ++key)
 #pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j) now[j] = maximum(load(scores + key * WIDTH + j * LANES), now[j]);
+        for (int j = 0; j < NV; ++j) most[j] = maximum(load(scores + key * PANEL + lane + j * LANES), most[j]);
 #pragma GCC unroll 8
     for (int j = 0; j < NV; ++j) {
-        const Vec times = exp2(load(most + j * LANES) - now[j]);
-        store(factor + j * LANES, times);
-        store(most + j * LANES, now[j]);
-        sum[j] = load(total + j * LANES) * times;
+        const int at = lane + j * LANES;
+        store(factor + at, all(1.0f));
+        if (any(most[j] > load(panel.limit + at))) move_offset(panel, at, keys, scores, most[j], factor);
+        sum[j] = load(panel.total + at);
     }
-    for (int key = 0; key < keys; ++key)
+    for (int key = 0; key < keys; ++key) {
+        float* score = scores + key * PANEL + lane;
+        Vec numerator[NV];
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) numerator[j] = load(score + j * LANES);
+        exp2_each(numerator);
 #pragma GCC unroll 8
         for (int j = 0; j < NV; ++j) {
-            float* score = scores + key * WIDTH + j * LANES;
-            const Vec numerator = exp2(load(score) - now[j]);
-            sum[j] += numerator;
-            store(score, numerator);
+            sum[j] += numerator[j];
+            store(score + j * LANES, numerator[j]);
         }
+    }
 #pragma GCC unroll 8
-    for (int j = 0; j < NV; ++j) store(total + j * LANES, sum[j]);
+    for (int j = 0; j < NV; ++j) store(panel.total + lane + j * LANES, sum[j]);
 }
 
-static void softmax_step(float* scores, int keys, int width, float* most, float* total, float* factor) {
+static void softmax_step(const Panel& panel, int width, int keys, float* scores, float* factor) {
     int j = 0;
-    for (; j + 2 * LANES <= width; j += 2 * LANES)
-        softmax_vectors<2>(scores + j, keys, most + j, total + j, factor + j);
-    if (j < width) softmax_vectors<1>(scores + j, keys, most + j, total + j, factor + j);
+    for (; j + 4 * LANES <= width; j += 4 * LANES) softmax_vectors<4>(panel, j, keys, scores, factor);
+    for (; j + 2 * LANES <= width; j += 2 * LANES) softmax_vectors<2>(panel, j, keys, scores, factor);
+    if (j < width) softmax_vectors<1>(panel, j, keys, scores, factor);
+}
+
+static void score_step(const VisitRows& rows, const Panel& panel, int head_dim, int width, float* scores) {
+    rows_product<AttendTiles>(rows.keys, rows.count, panel.queries, Count<PANEL>{}, head_dim, scores, Count<PANEL>{}, width,
+                              false, panel.start);
+}
+
+static void average_step(const float* values, std::int64_t pitch, int value_dim, const Panel& panel, int keys, int width,
+                         const float* scores, const float* factor) {
+    columns_product<AttendTiles>(Spaced{values, pitch}, value_dim, scores, Count<PANEL>{}, keys, panel.output,
+                                 Count<PANEL>{}, width, factor);
+}
+
+// The quotients of a panel, into the rows of its queries.
+static void write_panel(const AttendTask& task, const Panel& panel, int query, int count, float* factor) {
+    for (int i = 0; i < PANEL; ++i)  // 0: it sees no key
+        factor[i] = panel.total[i] > 0.0f ? 1.0f / panel.total[i] : 0.0f;
+    for (int f = 0; f < task.value_dim; ++f)
+        for (int j = 0; j < count; j += LANES)
+            store(panel.output + f * PANEL + j, load(panel.output + f * PANEL + j) * load(factor + j));
+    const float* from[QUERY_TILE];
+    for (int f = 0; f < task.value_dim; f += QUERY_TILE) {
+        const int some = task.value_dim - f < QUERY_TILE ? task.value_dim - f : QUERY_TILE;
+        for (int q = 0; q < count; q += 4) {  // rows of the output lie anywhere: four at a time through a buffer
+            const int few = count - q < 4 ? count - q : 4;
+            float turned[4 * QUERY_TILE];
+            for (int i = 0; i < some; ++i) from[i] = panel.output + (f + i) * PANEL + q;
+            transpose(from, some, few, 1.0f, turned, QUERY_TILE);
+            for (int i = 0; i < few; ++i)
+                __builtin_memcpy(task.outputs[query + q + i] + f, turned + i * QUERY_TILE,
+                                 sizeof(float) * static_cast<std::size_t>(some));
+        }
+    }
 }
 
 static void attend(const AttendTask& task, float* scratch) {
-    const int width = round_up(task.count, LANES);
-    float* queries = scratch;                                      // [head_dim][WIDTH]
-    float* output = queries + task.head_dim * WIDTH;               // [value_dim][WIDTH]
-    float* scores = output + task.value_dim * WIDTH;               // [KEY_TILE][WIDTH]
-    float* most = scores + KEY_TILE * WIDTH;
-    float* total = most + WIDTH;
-    float* factor = total + WIDTH;
-    if (task.count % LANES)
-        for (int e = 0; e < task.head_dim; ++e)
-            for (int i = task.count; i < width; ++i) queries[e * WIDTH + i] = 0.0f;
-    transpose(task.queries, task.count, task.head_dim, task.scale * LOG2_E, queries, WIDTH);
-    __builtin_memset(output, 0, sizeof(float) * WIDTH * static_cast<std::size_t>(task.value_dim));
-    for (int i = 0; i < width; ++i) {
-        most[i] = LOWEST;
-        total[i] = 0.0f;
+    const int count = (task.count + PANEL - 1) / PANEL;
+    float* scores = scratch;                     // [KEY_TILE][PANEL]
+    float* factor = scores + KEY_TILE * PANEL;
+    float* packed = factor + PANEL;              // [KEY_TILE][value_dim]
+    float* room = packed + KEY_TILE * static_cast<std::size_t>(task.value_dim);
+    Panel panels[QUERY_TILE / PANEL];
+    const auto queries_of = [&](int p) { return task.count - p * PANEL < PANEL ? task.count - p * PANEL : PANEL; };
+    for (int p = 0; p < count; ++p) {
+        float* queries = room;
+        float* output = queries + task.head_dim * PANEL;
+        float* start = output + task.value_dim * PANEL;
+        panels[p] = {queries, output, start, start + PANEL, start + 2 * PANEL};
+        room = start + 3 * PANEL;
+        __builtin_memset(queries, 0, sizeof(float) * PANEL * (static_cast<std::size_t>(task.head_dim) + task.value_dim + 2));
+        for (int i = 0; i < PANEL; ++i) panels[p].limit[i] = LOWEST;
+        transpose(task.queries + p * PANEL, queries_of(p), task.head_dim, task.scale * LOG2_E, queries, PANEL);
     }
     VisitRows rows;
     for (int visit = 0; visit < task.visits; ++visit) {
         task.rows(task.context, visit, rows);
-        rows_product(rows.keys, rows.count, queries, WIDTH, task.head_dim, scores, WIDTH, width, false);
-        if (rows.masked) apply_mask(task, rows, scores, width);
-        softmax_step(scores, rows.count, width, most, total, factor);
-        columns_product(rows.values, task.value_dim, scores, WIDTH, rows.count, output, WIDTH, width, factor);
-    }
-    for (int i = 0; i < width; ++i) factor[i] = total[i] > 0.0f ? 1.0f / total[i] : total[i];  // 0: it sees no key
-    for (int f = 0; f < task.value_dim; ++f)
-        for (int j = 0; j < width; j += LANES)
-            store(output + f * WIDTH + j, load(output + f * WIDTH + j) * load(factor + j));
-    const float* features[WIDTH];
-    for (int f = 0; f < task.value_dim; f += WIDTH) {
-        const int some = task.value_dim - f < WIDTH ? task.value_dim - f : WIDTH;
-        for (int i = 0; i < some; ++i) features[i] = output + (f + i) * WIDTH;
-        for (int q = 0; q < task.count; q += 4) {  // rows of the output lie anywhere: four at a time through a buffer
-            const int few = task.count - q < 4 ? task.count - q : 4;
-            float turned[4 * WIDTH];
-            const float* from[WIDTH];
-            for (int i = 0; i < some; ++i) from[i] = features[i] + q;
-            transpose(from, some, few, 1.0f, turned, WIDTH);
-            for (int i = 0; i < few; ++i)
-                __builtin_memcpy(task.outputs[q + i] + f, turned + i * WIDTH, sizeof(float) * static_cast<std::size_t>(some));
+        const float* values = rows.values[0];
+        std::int64_t pitch = rows.value_pitch;
+        if (!pitch) {
+            values = packed;
+            pitch = task.value_dim;
+            for (int key = 0; key < rows.count; ++key)
+                __builtin_memcpy(packed + key * pitch, rows.values[key], sizeof(float) * static_cast<std::size_t>(pitch));
+        }
+        for (int p = 0; p < count; ++p) {
+            const int width = round_up(queries_of(p), LANES);
+            score_step(rows, panels[p], task.head_dim, width, scores);
+            for (int axis = 0; axis < task.axes && rows.masked; ++axis)
+                for (int j = 0; j < width; j += LANES)
+                    mask_vectors<1>(task, rows, axis, p * PANEL + j, scores + j);
+            softmax_step(panels[p], width, rows.count, scores, factor);
+            average_step(values, pitch, task.value_dim, panels[p], rows.count, width, scores, factor);
         }
     }
+    for (int p = 0; p < count; ++p) write_panel(task, panels[p], p * PANEL, queries_of(p), factor);
 }

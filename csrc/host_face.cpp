@@ -196,6 +196,8 @@ py::dict describe(const Isa& one) {
     made["lanes"] = one.lanes;
     made["rows"] = one.rows;
     made["vectors"] = one.vectors;
+    made["attend_rows"] = one.attend_rows;
+    made["attend_vectors"] = one.attend_vectors;
     made["fma"] = one.fma;
     return made;
 }

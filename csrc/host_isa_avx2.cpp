@@ -16,7 +16,10 @@
 #define HOST_NAME "avx2"
 #define HOST_NAMESPACE avx2
 #define HOST_LANES 8
+#define HOST_TILE_ROWS 6
 #define HOST_TILE_VECTORS 2
+#define HOST_ATTEND_ROWS 3
+#define HOST_ATTEND_VECTORS 4
 #define HOST_REGISTER "x"
 #include "host_isa.hpp"
 

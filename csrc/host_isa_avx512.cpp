@@ -16,7 +16,10 @@
 #define HOST_NAME "avx512"
 #define HOST_NAMESPACE avx512
 #define HOST_LANES 16
+#define HOST_TILE_ROWS 6
 #define HOST_TILE_VECTORS 4
+#define HOST_ATTEND_ROWS 6
+#define HOST_ATTEND_VECTORS 4
 #define HOST_REGISTER "v"
 #include "host_isa.hpp"
 

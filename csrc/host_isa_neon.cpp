@@ -10,7 +10,10 @@
 #define HOST_NAME "neon"
 #define HOST_NAMESPACE neon
 #define HOST_LANES 4
+#define HOST_TILE_ROWS 6
 #define HOST_TILE_VECTORS 4
+#define HOST_ATTEND_ROWS 6
+#define HOST_ATTEND_VECTORS 4
 #define HOST_REGISTER "w"
 #include "host_isa.hpp"
 #endif

@@ -15,6 +15,7 @@ constexpr int MAX_AXES = 3;
 struct VisitRows {
     const float* keys[KEY_TILE];
     const float* values[KEY_TILE];
+    std::int64_t value_pitch;  // from one row of values to the next, in floats; 0 where that differs
     std::int32_t at[MAX_AXES][KEY_TILE];
     int count;
     bool masked;
@@ -78,6 +79,7 @@ struct Isa {
     int lanes;     // floats of a vector
     int rows;      // of the register tile
     int vectors;   // along lanes, of the register tile
+    int attend_rows, attend_vectors;  // of that of attention
     bool fma;      // multiplies and adds in one instruction
     std::size_t (*attend_floats)(int head_dim, int value_dim);
     void (*attend)(const AttendTask& task, float* scratch);

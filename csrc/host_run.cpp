@@ -33,6 +33,7 @@ void rows_of(const void* opaque, int number, VisitRows& rows) {
     rows.masked = visit.masked;
     Run runs[KEY_TILE];
     const int found = runs_of(*context.windows, *context.tile, visit, runs);
+    rows.value_pitch = found == 1 ? std::int64_t{runs[0].pitch} * context.value_dim : 0;
     for (const Run* at = runs; at != runs + found; ++at) {
         const Run& run = *at;
         const float* key = context.k + std::int64_t{run.token} * context.head_dim;

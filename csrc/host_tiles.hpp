@@ -3,35 +3,47 @@
 // Both products of attention have this form with queries along lanes: scores take a key a row, outputs a feature a row,
 // and the other operand is read one vector of queries at a time. Keys and values are read where they lie.
 
-constexpr int TILE_ROWS = 6;
+constexpr int TILE_ROWS = HOST_TILE_ROWS;
 constexpr int TILE_VECTORS = HOST_TILE_VECTORS;
+constexpr int ATTEND_ROWS = HOST_ATTEND_ROWS;  // of attention, whose operands are short enough for wide tiles
+constexpr int ATTEND_VECTORS = HOST_ATTEND_VECTORS;
+// A number that is known when the kernel is compiled.
+template <int N>
+struct Count {
+    static constexpr int value = N;
+    constexpr operator std::int64_t() const { return N; }
+};
 
-// C[i][j] (+)= sum over k of a[i][k] * b[k][j]: each row has a pointer. What is added to is asked for when the sum begins.
-template <int MR, int NV>
-HOST_INLINE void rows_tile(const float* const* a, const float* b, std::int64_t ldb, int depth, float* c,
-                           std::int64_t ldc, bool add) {
-    Vec sum[MR][NV];
-    const float* row[MR];
-    if (add)
-        for (int i = 0; i < MR; ++i)
-            for (int j = 0; j < NV * LANES; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
+constexpr int UNROLLED = 4;  // steps of a sum between two branches
+
+// One step of the sum of a tile: sum[i][j] += left(i) * right[j]. The side with fewer vectors is held in registers.
+template <int MR, int NV, typename Left>
+HOST_INLINE void multiply_add(Vec (&sum)[MR][NV], const Left& left, const float* right) {
+    if constexpr (MR < NV) {
+        Vec held[MR];
 #pragma GCC unroll 8
-    for (int i = 0; i < MR; ++i) {
-        row[i] = a[i];
+        for (int i = 0; i < MR; ++i) held[i] = all(left(i));
 #pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j) sum[i][j] = all(0.0f);
-    }
-    for (int k = 0; k < depth; ++k, b += ldb) {
-        Vec right[NV];
+        for (int j = 0; j < NV; ++j) {
+            const Vec one = load(right + j * LANES);
 #pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j) right[j] = load(b + j * LANES);
+            for (int i = 0; i < MR; ++i) accumulate(sum[i][j], held[i], one);
+        }
+    } else {
+        Vec held[NV];
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) held[j] = load(right + j * LANES);
 #pragma GCC unroll 8
         for (int i = 0; i < MR; ++i) {
-            const Vec left = all(row[i][k]);
+            const Vec one = all(left(i));
 #pragma GCC unroll 8
-            for (int j = 0; j < NV; ++j) sum[i][j] = fma(left, right[j], sum[i][j]);
+            for (int j = 0; j < NV; ++j) accumulate(sum[i][j], one, held[j]);
         }
     }
+}
+
+template <int MR, int NV, typename PitchC>
+HOST_INLINE void store_tile(const Vec (&sum)[MR][NV], float* c, PitchC ldc, bool add) {
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 8
@@ -41,10 +53,36 @@ HOST_INLINE void rows_tile(const float* const* a, const float* b, std::int64_t l
         }
 }
 
-// C[i][j] = factor[j] * C[i][j] + sum over k of a[k][i] * b[k][j]: each k has a pointer, rows are neighbours there.
-template <int MR, int NV>
-HOST_INLINE void columns_tile(const float* const* a, int offset, const float* b, std::int64_t ldb, int depth, float* c,
-                              std::int64_t ldc, const float* factor) {
+// C[i][j] (+)= start[j] + sum over k of a[i][k] * b[k][j]: each row has a pointer. What is added to is asked for when the
+// sum begins. Without `start`, the sum begins at zero.
+template <int MR, int NV, typename Pitch, typename PitchC>
+HOST_INLINE void rows_tile(const float* const* a, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
+                           bool add, const float* start) {
+    Vec sum[MR][NV];
+    const float* row[MR];
+    if (add)
+        for (int i = 0; i < MR; ++i)
+            for (int j = 0; j < NV * LANES; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; ++i) {
+        row[i] = a[i];
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) sum[i][j] = start ? load(start + j * LANES) : all(0.0f);
+    }
+    int k = 0;
+    for (; k + UNROLLED <= depth; k += UNROLLED, b += UNROLLED * ldb)
+#pragma GCC unroll 8
+        for (int u = 0; u < UNROLLED; ++u)
+            multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return row[i][k + u]; }, b + u * ldb);
+    for (; k < depth; ++k, b += ldb)
+        multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return row[i][k]; }, b);
+    store_tile(sum, c, ldc, add);
+}
+
+// C[i][j] = factor[j] * C[i][j] + sum over k of a(k)[i] * b[k][j]: rows of C are neighbours in a row of a.
+template <int MR, int NV, typename Rows, typename Pitch, typename PitchC>
+HOST_INLINE void columns_tile(const Rows& a, int offset, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
+                               const float* factor) {
     Vec sum[MR][NV];
 #pragma GCC unroll 8
     for (int j = 0; j < NV; ++j) {
@@ -52,81 +90,116 @@ HOST_INLINE void columns_tile(const float* const* a, int offset, const float* b,
 #pragma GCC unroll 8
         for (int i = 0; i < MR; ++i) sum[i][j] = times * load(c + i * ldc + j * LANES);
     }
-    for (int k = 0; k < depth; ++k, b += ldb) {
-        const float* left = a[k] + offset;
-        Vec right[NV];
+    int k = 0;
+    for (; k + UNROLLED <= depth; k += UNROLLED, b += UNROLLED * ldb)
 #pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j) right[j] = load(b + j * LANES);
-#pragma GCC unroll 8
-        for (int i = 0; i < MR; ++i) {
-            const Vec one = all(left[i]);
-#pragma GCC unroll 8
-            for (int j = 0; j < NV; ++j) sum[i][j] = fma(one, right[j], sum[i][j]);
+        for (int u = 0; u < UNROLLED; ++u) {
+            const float* left = a(k + u) + offset;
+            multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return left[i]; }, b + u * ldb);
+        }
+    for (; k < depth; ++k, b += ldb) {
+        const float* left = a(k) + offset;
+        multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return left[i]; }, b);
+    }
+    store_tile(sum, c, ldc, false);
+}
+
+// The largest register tile of a product: ROWS by VECTORS. Where rows are left over, the last two tiles share them evenly,
+// because a tile of one row has too few sums under way.
+template <int ROWS, int VECTORS>
+struct Tiles {
+    template <typename Each>
+    HOST_MEMBER static void rest(int rows, const Each& each) {
+        for (int some; rows > 0; rows -= some) {
+            some = rows <= ROWS ? rows : (rows + 1) / 2;
+            switch (some) {
+                case 1: each(Count<1>{}); break;
+                case 2: each(Count<2>{}); break;
+                case 3: each(Count<3>{}); break;
+                case 4: each(Count<ROWS < 4 ? ROWS : 4>{}); break;
+                case 5: each(Count<ROWS < 5 ? ROWS : 5>{}); break;
+                default: each(Count<ROWS>{});
+            }
         }
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j) store(c + i * ldc + j * LANES, sum[i][j]);
-}
 
-template <int NV>
-static void rows_vectors(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
-                         std::int64_t ldc, bool add) {
-    for (; rows >= TILE_ROWS; rows -= TILE_ROWS, a += TILE_ROWS, c += TILE_ROWS * ldc)
-        rows_tile<TILE_ROWS, NV>(a, b, ldb, depth, c, ldc, add);
-    switch (rows) {
-        case 5: return rows_tile<5, NV>(a, b, ldb, depth, c, ldc, add);
-        case 4: return rows_tile<4, NV>(a, b, ldb, depth, c, ldc, add);
-        case 3: return rows_tile<3, NV>(a, b, ldb, depth, c, ldc, add);
-        case 2: return rows_tile<2, NV>(a, b, ldb, depth, c, ldc, add);
-        case 1: return rows_tile<1, NV>(a, b, ldb, depth, c, ldc, add);
-        default: return;
+    template <int NV, typename Pitch, typename PitchC>
+    static void rows_vectors(const float* const* a, int rows, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
+                             bool add, const float* start) {
+        for (; rows >= 2 * ROWS || rows == ROWS; rows -= ROWS, a += ROWS, c += ROWS * ldc)
+            rows_tile<ROWS, NV>(a, b, ldb, depth, c, ldc, add, start);
+        rest(rows, [&](auto some) HOST_LAMBDA {
+            rows_tile<some.value, NV>(a, b, ldb, depth, c, ldc, add, start);
+            a += some.value;
+            c += some.value * ldc;
+        });
     }
-}
 
-template <int NV>
-static void columns_vectors(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
-                            std::int64_t ldc, const float* factor) {
-    int at = 0;
-    for (; rows - at >= TILE_ROWS; at += TILE_ROWS)
-        columns_tile<TILE_ROWS, NV>(a, at, b, ldb, depth, c + at * ldc, ldc, factor);
-    c += at * ldc;
-    switch (rows - at) {
-        case 5: return columns_tile<5, NV>(a, at, b, ldb, depth, c, ldc, factor);
-        case 4: return columns_tile<4, NV>(a, at, b, ldb, depth, c, ldc, factor);
-        case 3: return columns_tile<3, NV>(a, at, b, ldb, depth, c, ldc, factor);
-        case 2: return columns_tile<2, NV>(a, at, b, ldb, depth, c, ldc, factor);
-        case 1: return columns_tile<1, NV>(a, at, b, ldb, depth, c, ldc, factor);
-        default: return;
+    template <int NV, typename Rows, typename Pitch, typename PitchC>
+    static void columns_vectors(const Rows a, int rows, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
+                                const float* factor) {
+        int at = 0;
+        for (; rows - at >= 2 * ROWS || rows - at == ROWS; at += ROWS, c += ROWS * ldc)
+            columns_tile<ROWS, NV>(a, at, b, ldb, depth, c, ldc, factor);
+        rest(rows - at, [&](auto some) HOST_LAMBDA {
+            columns_tile<some.value, NV>(a, at, b, ldb, depth, c, ldc, factor);
+            at += some.value;
+            c += some.value * ldc;
+        });
     }
+
+    // Calls each(vectors, first column) until all columns, a multiple of LANES, have had one.
+    template <typename Each>
+    HOST_MEMBER static void panels(int columns, const Each& each) {
+        for (int at = 0; at < columns; at += VECTORS * LANES) switch ((columns - at) / LANES) {
+                case 1: each(Count<1>{}, at); break;
+                case 2: each(Count<2>{}, at); break;
+                case 3: each(Count<VECTORS < 3 ? VECTORS : 3>{}, at); break;
+                default: each(Count<VECTORS>{}, at);
+            }
+    }
+};
+
+using ProductTiles = Tiles<TILE_ROWS, TILE_VECTORS>;
+using AttendTiles = Tiles<ATTEND_ROWS, ATTEND_VECTORS>;
+
+// The products over any number of rows, and of columns that are a multiple of LANES.
+template <typename Using, typename Pitch, typename PitchC>
+HOST_INLINE void rows_product(const float* const* a, int rows, const float* b, Pitch ldb, int depth, float* c,
+                              PitchC ldc, int columns, bool add, const float* start) {
+    Using::panels(columns, [&](auto vectors, int at) HOST_LAMBDA {
+        Using::template rows_vectors<vectors.value>(a, rows, b + at, ldb, depth, c + at, ldc, add,
+                                                    start ? start + at : nullptr);
+    });
 }
 
-// The same over any number of columns, a multiple of LANES.
+template <typename Using, typename Rows, typename Pitch, typename PitchC>
+HOST_INLINE void columns_product(const Rows a, int rows, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
+                                 int columns, const float* factor) {
+    Using::panels(columns, [&](auto vectors, int at) HOST_LAMBDA {
+        Using::template columns_vectors<vectors.value>(a, rows, b + at, ldb, depth, c + at, ldc, factor + at);
+    });
+}
+
+// Rows of a that lie anywhere, and rows at one distance.
+struct Listed {
+    const float* const* rows;
+    HOST_MEMBER const float* operator()(int k) const { return rows[k]; }
+};
+struct Spaced {
+    const float* first;
+    std::int64_t pitch;
+    HOST_MEMBER const float* operator()(int k) const { return first + k * pitch; }
+};
+
 static void rows_product(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
                          std::int64_t ldc, int columns, bool add) {
-    int at = 0;
-    for (; columns - at >= TILE_VECTORS * LANES; at += TILE_VECTORS * LANES)
-        rows_vectors<TILE_VECTORS>(a, rows, b + at, ldb, depth, c + at, ldc, add);
-    switch ((columns - at) / LANES) {
-        case 3: return rows_vectors<3>(a, rows, b + at, ldb, depth, c + at, ldc, add);
-        case 2: return rows_vectors<2>(a, rows, b + at, ldb, depth, c + at, ldc, add);
-        case 1: return rows_vectors<1>(a, rows, b + at, ldb, depth, c + at, ldc, add);
-        default: return;
-    }
+    rows_product<ProductTiles>(a, rows, b, ldb, depth, c, ldc, columns, add, nullptr);
 }
 
 static void columns_product(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
                             std::int64_t ldc, int columns, const float* factor) {
-    int at = 0;
-    for (; columns - at >= TILE_VECTORS * LANES; at += TILE_VECTORS * LANES)
-        columns_vectors<TILE_VECTORS>(a, rows, b + at, ldb, depth, c + at, ldc, factor + at);
-    switch ((columns - at) / LANES) {
-        case 3: return columns_vectors<3>(a, rows, b + at, ldb, depth, c + at, ldc, factor + at);
-        case 2: return columns_vectors<2>(a, rows, b + at, ldb, depth, c + at, ldc, factor + at);
-        case 1: return columns_vectors<1>(a, rows, b + at, ldb, depth, c + at, ldc, factor + at);
-        default: return;
-    }
+    columns_product<ProductTiles>(Listed{a}, rows, b, ldb, depth, c, ldc, columns, factor);
 }
 
 constexpr int round_up(int value, int unit) { return (value + unit - 1) / unit * unit; }

@@ -10,6 +10,9 @@ typedef double VecDouble __attribute__((vector_size(HOST_LANES > 1 ? HOST_LANES 
 
 #define HOST_INLINE static inline __attribute__((always_inline))
 
+#define HOST_MEMBER inline __attribute__((always_inline))
+#define HOST_LAMBDA __attribute__((always_inline))
+
 constexpr int LANES = HOST_LANES;
 
 HOST_INLINE Vec load(const float* from) { return *reinterpret_cast<const VecAt*>(from); }
@@ -58,6 +61,31 @@ HOST_INLINE Vec maximum(Vec a, Vec b) { return select(a > b, a, b); }
 HOST_INLINE Vec minimum(Vec a, Vec b) { return select(a < b, a, b); }
 constexpr bool FUSED = false;
 #endif
+
+// Whether a lane of a comparison holds.
+HOST_INLINE bool any(VecInt mask) {
+#if defined(HOST_X86) && HOST_LANES == 16
+    return _mm512_movepi32_mask((__m512i)mask) != 0;
+#elif defined(HOST_X86) && HOST_LANES == 8
+    return _mm256_movemask_ps((__m256)mask) != 0;
+#elif defined(HOST_X86) && HOST_LANES == 4
+    return _mm_movemask_ps((__m128)mask) != 0;
+#elif defined(HOST_NEON)
+    return vmaxvq_u32((uint32x4_t)mask) != 0;
+#else
+    return mask[0] != 0;
+#endif
+}
+
+// sum += a * b, in the order in which it is written where registers are few: a compiler that moves these about runs out of
+// them.
+HOST_INLINE void accumulate(Vec& sum, Vec a, Vec b) {
+#if defined(HOST_X86) && HOST_LANES == 8
+    asm volatile("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+#else
+    sum = fma(a, b, sum);
+#endif
+}
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LOWEST = -3.0e38f;  // below any score, and finite: a difference of two of it is a number

@@ -31,7 +31,15 @@ TILE = {
     "LARGEST": "(1 + max_latency) * log2(simd)",
     "SUM": "(1 + fma_latency) * log2(simd)",
     "SLOT": "simd",  # elements of a slot of a port
-    "STEP": "3 / TILE",  # of a step along the depth: two pointers, and a comparison that branches
+    # Of a step along the depth. Four steps share two to three pointers and a comparison that branches, and need four moves
+    # of registers or pointers besides.
+    "STEP": "9 / 4 / TILE",
+}
+# Attention has a tile of its own: where registers are few, wider and flatter, which needs fewer instructions.
+ATTEND_TILE = {
+    **TILE,
+    "LOADS": "1 / attend_vectors + 1 / attend_rows",
+    "TILE": "attend_rows * attend_vectors * simd",
 }
 
 

@@ -41,7 +41,8 @@ def probe() -> Probe:
     levels = {"l1": at(400e9), "l2": at(200e9), "l3": at(100e9), "dram": at(30e9)}
     return Probe(
         cpu="a processor", day="2026-11-27", cores=2, isa=on["name"], lanes=on["lanes"], tile_rows=on["rows"],
-        tile_vectors=on["vectors"], clock_hz=at(4e9), issue_per_s=at(24e9), alone=1.0,
+        tile_vectors=on["vectors"], attend_rows=on["attend_rows"],
+        attend_vectors=on["attend_vectors"], clock_hz=at(4e9), issue_per_s=at(24e9), alone=1.0,
         fma_per_s={on["name"]: {"fp32": at(rate), "fp64": at(rate / 2)}},
         rates_per_s={op: at(rate) for op in ("add", "mul", "max")} | {"exp": at(rate / 8)}, fma_latency_s=at(1e-9),
         max_latency_s=at(0.5e-9), recurrence_latency_s=at(1.5e-9),

@@ -58,6 +58,8 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
             "simd": probe.lanes,
             "tile_rows": probe.tile_rows,
             "tile_vectors": probe.tile_vectors,
+            "attend_rows": probe.attend_rows,
+            "attend_vectors": probe.attend_vectors,
             "fma_latency": number(_rounded(probe.fma_latency_s.value * clock), probe.fma_latency_s),
             "max_latency": number(_rounded(probe.max_latency_s.value * clock), probe.max_latency_s),
             "recurrence_latency": number(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from lightbound.archs.library import machine as find_machine
 from lightbound.archs.machine import Machine
+from lightbound.base.errors import LightboundError
 from lightbound.kernels.host.catalogue import Declared
 from lightbound.kernels.host.windows import TILES
 from lightbound.sim.estimate import estimate
@@ -44,6 +45,8 @@ class HostPrediction:
 def host_machine(threads: int, name: str = "host", share: float = 1.0) -> Machine:
     """The probed machine with so many cores, and a share of the front end of each; threads are taken to run already."""
     machine = find_machine(name, core=threads)
+    if "attend_rows" not in machine.params:
+        raise LightboundError("machine", name, "was probed by an earlier version", "Run lightbound probe host.")
     if share != 1.0:
         machine = find_machine(name, core=threads, issue_width=share * float(machine.params["issue_width"]))
     return replace(machine, launch_latency_s=0.0)

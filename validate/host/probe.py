@@ -56,6 +56,8 @@ class Probe:
     lanes: int
     tile_rows: int
     tile_vectors: int
+    attend_rows: int
+    attend_vectors: int
     clock_hz: Figure
     issue_per_s: Figure  # instructions that need nothing but to be issued
     alone: float  # part of the repeats during which the whole front end was ours
@@ -154,6 +156,8 @@ def probe_host(step: Step = lambda what: None) -> Probe:
         lanes=on["lanes"],
         tile_rows=on["rows"],
         tile_vectors=on["vectors"],
+        attend_rows=on["attend_rows"],
+        attend_vectors=on["attend_vectors"],
         clock_hz=clock,
         issue_per_s=issue,
         alone=alone,
