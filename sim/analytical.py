@@ -8,7 +8,7 @@ amortised. Sizes may be arrays: then every number of the result is one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -45,6 +45,8 @@ class GroupResult:
     words: dict[tuple[int, str, str], Number]
     occupancy_bytes: dict[str, Number]
     spilled: dict[str, Number]
+    read_s: dict[str, Number] = field(default_factory=dict)
+    stored_s: dict[str, Number] = field(default_factory=dict)
 
 
 def run(plan: Plan, sizes: Sizes, word_bytes: int) -> tuple[dict[str, Number], tuple[GroupResult, ...]]:
@@ -126,6 +128,8 @@ def run_group(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int, stric
         traffic.words,
         {names[number]: value for number, value in taken.items()},
         {names[number]: value for number, value in spilled.items()},
+        read_s,
+        stored_s,
     )
 
 

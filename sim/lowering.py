@@ -10,6 +10,8 @@ resources, and ordered:
   loop makes.
 * A held tile is fetched as soon as `copies` leave room for it, and what reads it waits; results leave when their tile
   is done. What units read beside that runs with their work.
+* Of levels that contexts await, what they read is a step before their work and what they write one behind it, in the
+  part that they await (awaiting.py).
 * At a finite depth, a unit that feeds a later slot drains, and what it feeds waits.
 
 With the fill ``amortised`` all is spread evenly over the epochs and nothing waits for memory, as in the closed forms.
@@ -20,12 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, get_args
 
 from lightbound.archs.machine import Machine
 from lightbound.base.formula import evaluate
 
 from .analytical import GroupResult
+from .awaiting import awaited_parts, divided, stages_around
 from .coalescing import Chain, Stage, coalesced, einsums_of, gathered, inside
 from .epochs import Epochs, epochs_of
 from .flow import Site
@@ -79,17 +83,21 @@ def lower(
     """
     epochs = epochs_of(plan, group, result, nests)
     this = _Lowering(plan, group, result, epochs, fill == "amortised", reuse and fill != "amortised", tested)
-    moves = transfers(plan.machine, group, result, nests, epochs, word_bytes)
+    parts = awaited_parts(group, nests)
+    awaited, moves = divided(transfers(plan.machine, group, result, nests, epochs, word_bytes), parts)
     if epochs.contexts and not this.amortised:
         moves = gathered(moves)
     stages = [_stage(this, sites, moves) for sites in this.cascade_order]
     drains = _add_drains(this, stages)
+    before, behind = stages_around(plan.machine, awaited, partial(_in_turn, this))
+    stages = [*before, *stages, *behind]
     if epochs.contexts:
         stages = coalesced(stages)
     delay = float(evaluate(group.group.delay, nests.environment)) if epochs.contexts else 0.0
     if delay:
         stages.append([[Task("delay", WAITING, delay)]])
-    body = [*_sequence(stages), *drains, *_memory(this, moves)]
+    steps = _sequence(stages)
+    body = [*steps, *drains, *_memory(this, moves, steps[:1])]
     body = _connected(this, body, moves)
     alone = sum(task.demand for task in body if task.resource in (*plan.machine.units, WAITING) and not task.when)
     overhead = float(evaluate(group.group.overhead, nests.environment))
@@ -102,7 +110,8 @@ def lower(
     )
     slots = max(1, epochs.contexts // epochs.split)
     keyed = [move for move in moves if _keyed(this, move)]
-    resources = _resources(plan.machine, result, epochs, body, _kept_bytes(plan, group) if keyed else 0.0)
+    kept_bytes = _kept_bytes(plan, group) if keyed else 0.0
+    resources = _resources(plan.machine, result, epochs, body, kept_bytes, {level for level, _ in parts})
     columns = [epochs.keys(move.apart) for move in keyed]
     trips = (epochs.trips,) * epochs.split
     workers = (
@@ -125,8 +134,9 @@ def _kept_bytes(plan: Plan, group: GroupPlan) -> float:
 
 
 def _resources(
-    machine: Machine, result: GroupResult, epochs: Epochs, body: list[Task], kept_bytes: float
+    machine: Machine, result: GroupResult, epochs: Epochs, body: list[Task], kept_bytes: float, awaited: set[str]
 ) -> tuple[Resource, ...]:
+    """Units, levels and the delay. Of a level that contexts await every instance at work has its part."""
     used = {task.resource for task in body}
     kind = "sharing" if epochs.contexts else "fifo"
     units = [Resource(unit.name, kind, 1.0, unit.scope is None) for unit in machine.units.values() if unit.name in used]
@@ -134,8 +144,9 @@ def _resources(
         Resource(
             level.name,
             "bandwidth",
-            float(level.rate_bytes_per_s / (machine.clock_hz if level.clocked else result.clock_hz)),
-            level.scope is None,
+            float(level.rate_bytes_per_s / (machine.clock_hz if level.clocked else result.clock_hz))
+            * (epochs.busiest / epochs.tasks if level.scope is None and level.name in awaited else 1.0),
+            level.scope is None and level.name not in awaited,
             0.0 if number else kept_bytes,
         )
         for number, level in enumerate(machine.levels)
@@ -162,7 +173,7 @@ def _stage(this: _Lowering, sites: list[Site], moves: tuple[Transfer, ...]) -> S
                 task = replace(task, name=f"{task.name}'")
             chains.setdefault(name if this.epochs.contexts else unit, []).append(task)
         for move in moves if not this.amortised else ():
-            if move.purpose == "operand" and name == _first_user(this.group, move):
+            if move.purpose == "operand" and not move.beside and name == _first_user(this.group, move):
                 task = Task(move.name, move.level, move.bytes / visits, when=when)
                 chains.setdefault(f"port {move.level}", []).append(task)
     return list(chains.values())
@@ -273,11 +284,23 @@ def _opened(after: Iterable[tuple[str, int]], closing: tuple[tuple[str, int], ..
     return [*(entry for entry in after if entry[0] != _OPENING), *closing]
 
 
-def _memory(this: _Lowering, moves: tuple[Transfer, ...]) -> list[Task]:
-    """Transfers as tasks: on their own where fill is amortised, otherwise with the tiles that they belong to."""
+def _memory(this: _Lowering, moves: tuple[Transfer, ...], first: list[Task]) -> list[Task]:
+    """Transfers as tasks: on their own where fill is amortised, otherwise with the tiles that they belong to. What is
+    moved beside contexts that contend for its level flows evenly, an epoch's share in each, after its `first` task.
+    """
     trips = this.epochs.trips
+    turn = float(this.result.schedule.full_epoch_cycles) * max(1, this.epochs.contexts)
+
+    def even(move: Transfer, task: Task) -> Task:
+        after = tuple((one.name, 1) for one in first)
+        sooner = 2 if task.when or trips == 1 else 1  # what comes once in a while does not end last
+        return replace(task, after=after, cap=max(sooner * move.bytes / trips / turn, 1e-30), ahead=True)
+
     if this.amortised:
-        return [Task(move.name, move.level, move.bytes / trips, ahead=True) for move in moves]
+        tasks = [(move, Task(move.name, move.level, move.bytes / trips, ahead=True)) for move in moves]
+        return [even(move, task) if move.beside else task for move, task in tasks]
+    flows = [even(move, _in_turn(this, move)) for move in moves if move.beside]
+    moves = tuple(move for move in moves if not move.beside)
     made = []
     keys: list[str] = []
     for move in moves:
@@ -292,7 +315,19 @@ def _memory(this: _Lowering, moves: tuple[Transfer, ...]) -> list[Task]:
                 task = replace(task, demand=move.tile_bytes, key=len(keys), turn=move.period, round=move.round)
                 keys.append(move.name)
             made.append(task)
-    return made
+    return [*made, *flows]
+
+
+def _in_turn(this: _Lowering, move: Transfer) -> Task:
+    """A transfer that a context awaits, in the epochs in which it has one."""
+    trips = this.epochs.trips
+    if this.amortised:
+        return Task(move.name, move.level, move.bytes / trips)
+    if move.purpose in ("fill", "drain"):
+        return Task(move.name, move.level, move.bytes * move.period / trips, when=_turning(move, trips))
+    site = this.group.sites[move.tensor if move.purpose == "post" else _first_user(this.group, move)]
+    when = this.epochs.when(site.ranks, _late(this.group)[site.einsum.name])
+    return Task(move.name, move.level, move.bytes / this.epochs.visits(site.ranks), when=when)
 
 
 def _turning(move: Transfer, trips: int) -> tuple[When, ...]:
@@ -312,10 +347,12 @@ def _connected(this: _Lowering, body: list[Task], moves: tuple[Transfer, ...]) -
     after: dict[str, list[tuple[str, int]]] = {task.name: list(task.after) for task in body}
     working = {name: [task.name for task in body if name in einsums_of(task)] for name in this.group.sites}
     for move in moves:
+        if move.beside:
+            continue
         again = (move.copies - 1) * move.period + 1
         users = [task for name in move.users for task in working[name]]
         if move.purpose == "fill":
-            inner = [other.name for other in moves if inside(other, move)]
+            inner = [other.name for other in moves if inside(other, move) and not other.beside]
             for task in (*inner, *users):
                 after[task].append((move.name, 0))
             for task in inner or users:  # what has been passed on needs no room

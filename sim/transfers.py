@@ -20,7 +20,7 @@ from .flow import Flow, Held
 from .mapping import Do, Hold
 from .nests import Nests
 from .plan import GroupPlan
-from .traffic import READ, WRITE
+from .traffic import READ, WRITE, relative_widths
 
 Purpose = Literal["fill", "drain", "post", "operand"]
 
@@ -32,9 +32,10 @@ class Transfer:
     fill: into a hold before it is used, every `period` epochs. drain: out of a hold when its tile is done. post:
     results that leave from the unit. operand: between the level and the units, with their work. `copies` tiles have
     room in the hold. `users` are the Einsums that take from it or write to it. `rank` orders the fills of a tensor from
-    the outermost hold inwards. Of what all instances fetch from the outermost level into one they share: `tile_bytes`
-    of one fetch if nobody else has fetched it, the places of the dealt loops that tell tiles `apart`, and after how
-    many tiles the first comes again.
+    the outermost hold inwards. `action`: what the level does, a read or a write. Of what all instances fetch from the
+    outermost level into one they share: `tile_bytes` of one fetch if nobody else has fetched it, the places of the
+    dealt loops that tell tiles `apart`, and after how many tiles the first comes again. `beside`: the rest of what
+    contexts await, for which nobody waits.
     """
 
     name: str
@@ -46,9 +47,11 @@ class Transfer:
     copies: int = 1
     users: frozenset[str] = frozenset()
     rank: int = 0
+    action: str = READ
     tile_bytes: float = 0.0
     apart: frozenset[int] = frozenset()
     round: int = 0
+    beside: bool = False
 
 
 def transfers(
@@ -57,20 +60,22 @@ def transfers(
     """Everything that levels with a bandwidth move for a group."""
     flows = {flow.tensor: flow for flow in group.flows}
     shares = _shares(machine, result, word_bytes)
+    widths = {tensor: float(width) for tensor, width in relative_widths(group, nests).items()}
     streamed = set(_held_in_branches(group, machine))
     made = []
     for (number, action, tensor), words in result.words.items():
         level = machine.levels[number]
-        if level.name not in shares or not words:
+        if (level.name, action) not in shares or not words:
             continue
         tasks = epochs.tasks if level.scope is None else epochs.busiest
-        count = float(words) * word_bytes * shares[level.name] / tasks / epochs.split
+        count = float(words) * word_bytes * shares[level.name, action] / tasks / epochs.split
         purpose, held = _purpose(group, flows[tensor], number, action)
         users = frozenset(name for name, site in group.sites.items() if _touches(site.einsum, tensor))
         way = f"{action} {tensor}: {level.name}"
         if held is None or (tensor, held.level) in streamed or len(held.loops) > len(group.shared):
             leaving = flows[tensor].leaves and number == 0 and action == WRITE
-            made.append(Transfer(way, tensor, level.name, count, "post" if leaving else "operand", users=users))
+            purpose = "post" if leaving else "operand"
+            made.append(Transfer(way, tensor, level.name, count, purpose, users=users, action=action))
             continue
         ranks = _ranks(group, tensor)
         period = epochs.period(ranks, len(held.loops))
@@ -80,11 +85,13 @@ def transfers(
         again = epochs.round(ranks, len(held.loops))
         dealt = [loop for loop in epochs.dealt if loop.position < len(held.loops)]
         if purpose == "fill" and number == 0 and action == READ and shares_it and dealt and again is not None:
-            tile_bytes = _tile_words(flows[tensor], held, nests) * word_bytes / epochs.split
+            tile_bytes = _tile_words(flows[tensor], held, nests) * widths.get(tensor, 1.0) * word_bytes / epochs.split
             apart = frozenset(loop.position for loop in dealt if loop.rank in ranks)
             own = {"tile_bytes": tile_bytes, "apart": apart, "round": again}
         made.append(
-            Transfer(way, tensor, level.name, count, purpose, period, copies, held.users & users, held.level, **own)
+            Transfer(
+                way, tensor, level.name, count, purpose, period, copies, held.users & users, held.level, action, **own
+            )
         )
     return tuple(made)
 
@@ -99,14 +106,23 @@ def _held_in_branches(group: GroupPlan, machine: Machine) -> Iterator[tuple[str,
                     yield from ((tensor, numbers[hold.level]) for tensor in hold.tensors)
 
 
-def _shares(machine: Machine, result: GroupResult, word_bytes: int) -> dict[str, float]:
-    """By level with a bandwidth: the part of its words that its busiest copy moves."""
-    shares = {}
+def _shares(machine: Machine, result: GroupResult, word_bytes: int) -> dict[tuple[str, str], float]:
+    """By level with a bandwidth, and action: the part of its words that its busiest copy moves; where contexts contend
+    for levels, by the time that each action takes.
+    """
+    shares: dict[tuple[str, str], float] = {}
     for number, level in enumerate(machine.levels):
-        total = float(sum(words for (at, _, _), words in result.words.items() if at == number)) * word_bytes
-        if level.rate_bytes_per_s is not None and total:
-            slower = result.clock_hz / machine.clock_hz if level.clocked else 1.0
-            shares[level.name] = float(result.memory_s[level.name] * level.rate_bytes_per_s * slower) / total
+        if level.rate_bytes_per_s is None:
+            continue
+        slower = float(result.clock_hz / machine.clock_hz) if level.clocked else 1.0
+        timed = (((READ, WRITE), result.memory_s), ((READ,), result.read_s), ((WRITE,), result.stored_s))
+        for actions, seconds in timed:
+            words = sum(
+                float(count) for (at, what, _), count in result.words.items() if at == number and what in actions
+            )
+            if words and level.name in seconds:
+                share = float(seconds[level.name] * level.rate_bytes_per_s) * slower / (words * word_bytes)
+                shares |= {(level.name, action): share for action in actions}
     return shares
 
 
