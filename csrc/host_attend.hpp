@@ -31,6 +31,14 @@ HOST_INLINE void mask_vectors(const AttendTask& task, const VisitRows& rows, int
     }
 }
 
+static void mask_step(const AttendTask& task, const VisitRows& rows, int query, int width, float* scores) {
+    for (int axis = 0; axis < task.axes; ++axis) {
+        int j = 0;
+        for (; j + 2 * LANES <= width; j += 2 * LANES) mask_vectors<2>(task, rows, axis, query + j, scores + j);
+        if (j < width) mask_vectors<1>(task, rows, axis, query + j, scores + j);
+    }
+}
+
 // Softmax of a panel under way. Scores are counted from an offset: the largest one when it was last set. Only where a
 // score exceeds it by more than HEADROOM is it set anew, and the past rescaled.
 struct Panel {
@@ -157,9 +165,7 @@ static void attend(const AttendTask& task, float* scratch) {
         for (int p = 0; p < count; ++p) {
             const int width = round_up(queries_of(p), LANES);
             score_step(rows, panels[p], task.head_dim, width, scores);
-            for (int axis = 0; axis < task.axes && rows.masked; ++axis)
-                for (int j = 0; j < width; j += LANES)
-                    mask_vectors<1>(task, rows, axis, p * PANEL + j, scores + j);
+            if (rows.masked) mask_step(task, rows, p * PANEL, width, scores);
             softmax_step(panels[p], width, rows.count, scores, factor);
             average_step(values, pitch, task.value_dim, panels[p], rows.count, width, scores, factor);
         }
