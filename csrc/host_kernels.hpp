@@ -72,7 +72,7 @@ struct ScanTask {
     float* carry;  // [dim + 2]: maximum, denominator, numerator; read and left
 };
 
-enum class Loop { fma32, fma64, fma_chain, max_chain, recurrence, add, max, mul, exp, load, store, copy, load_beside_4, load_beside_12, copy_beside_4, copy_beside_12 };
+enum class Loop { fma32, fma64, fma_chain, max_chain, recurrence, add, max, mul, exp, load, rows, store, copy, load_beside_4, load_beside_12, copy_beside_4, copy_beside_12 };
 
 struct Isa {
     const char* name;

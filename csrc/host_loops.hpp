@@ -2,6 +2,7 @@
 
 #define HOST_KEEP(value) asm volatile("" : "+" HOST_REGISTER(value))
 
+constexpr int ROW = 64;  // floats: of keys, values, packed matrices
 constexpr int ENOUGH = 12;  // independent chains, to hide the latency of any of these
 
 template <int CHAINS, typename V, typename Step>
@@ -94,6 +95,18 @@ static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rou
                         HOST_KEEP(x);
                     }
             return static_cast<double>(count) * sizeof(float);
+        case Loop::rows: {  // of 64 floats, here and there: a linear congruence modulo a power of two has the full period
+            std::int64_t whole = 1;
+            while (whole * 2 * ROW <= count) whole *= 2;
+            for (std::int64_t round = 0; round < rounds; ++round)
+                for (std::int64_t i = 0, at = 0; i < whole; ++i, at = (at * 1664525 + 1013904223) & (whole - 1))
+#pragma GCC unroll 8
+                    for (int u = 0; u < ROW; u += LANES) {
+                        Vec x = load(data + at * ROW + u);
+                        HOST_KEEP(x);
+                    }
+            return static_cast<double>(whole * ROW) * sizeof(float);
+        }
         case Loop::store:
             for (std::int64_t round = 0; round < rounds; ++round) {
                 Vec x = half;

@@ -2,9 +2,16 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -23,7 +30,7 @@ namespace {
 Loop loop_named(const std::string& name) {
     static const std::pair<const char*, Loop> names[] = {
         {"fma32", Loop::fma32}, {"fma64", Loop::fma64}, {"fma_chain", Loop::fma_chain}, {"max_chain", Loop::max_chain}, {"recurrence", Loop::recurrence}, {"add", Loop::add},     {"max", Loop::max},  {"mul", Loop::mul},
-        {"exp", Loop::exp},     {"load", Loop::load},   {"store", Loop::store}, {"copy", Loop::copy},
+        {"exp", Loop::exp},     {"load", Loop::load}, {"rows", Loop::rows},   {"store", Loop::store}, {"copy", Loop::copy},
         {"load_beside_4", Loop::load_beside_4}, {"load_beside_12", Loop::load_beside_12},
         {"copy_beside_4", Loop::copy_beside_4}, {"copy_beside_12", Loop::copy_beside_12}};
     for (const auto& [known, loop] : names)
@@ -37,26 +44,40 @@ struct Rates {
     double wall_seconds = 0.0;
 };
 
+constexpr std::size_t HUGE_PAGE = std::size_t{2} << 20;
+
+struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+};
+
+// Memory full of zeros as arrays of numpy have it: from 4 MiB on in huge pages, where the system gives them when asked.
+std::unique_ptr<void, Free> zeros(std::size_t bytes) {
+    const bool large = bytes >= 2 * HUGE_PAGE;
+    const std::size_t unit = large ? HUGE_PAGE : 4096, room = (bytes + unit - 1) / unit * unit;
+    std::unique_ptr<void, Free> found(std::aligned_alloc(unit, room));
+    if (!found) throw std::bad_alloc();
+#if defined(__linux__)
+    if (large) madvise(found.get(), room, MADV_HUGEPAGE);
+#endif
+    std::memset(found.get(), 0, room);
+    return found;
+}
+
 // Every thread has its own buffer of `bytes` and begins when all are there.
 Rates measure(const Isa& on, Loop loop, std::size_t bytes, std::int64_t rounds, int threads) {
     Rates found;
-    std::vector<std::unique_ptr<char[]>> buffers;
-    std::vector<void*> aligned;
-    for (int thread = 0; thread < threads; ++thread) {
-        buffers.emplace_back(new char[bytes + 4096]());
-        const auto address = reinterpret_cast<std::uintptr_t>(buffers.back().get());
-        aligned.push_back(buffers.back().get() + (4096 - address % 4096) % 4096);
-    }
+    std::vector<std::unique_ptr<void, Free>> buffers;
+    for (int thread = 0; thread < threads; ++thread) buffers.push_back(zeros(bytes));
     found.thread_seconds.assign(static_cast<std::size_t>(threads), 0.0);
     std::vector<double> operations(static_cast<std::size_t>(threads), 0.0);
     std::atomic<int> ready{0};
     const auto work = [&](int thread) {
         const auto at = static_cast<std::size_t>(thread);
-        on.probe(loop, aligned[at], bytes, 1);
+        on.probe(loop, buffers[at].get(), bytes, 1);
         ++ready;
         while (ready < threads) std::this_thread::yield();
         const double start = thread_seconds();
-        operations[at] = on.probe(loop, aligned[at], bytes, rounds);
+        operations[at] = on.probe(loop, buffers[at].get(), bytes, rounds);
         found.thread_seconds[at] = thread_seconds() - start;
     };
     std::vector<std::thread> others;
@@ -93,7 +114,8 @@ double thread_start_seconds() {
 // Wall seconds of a step from one cache line to another that is only known when the first is there.
 double latency_seconds(std::size_t bytes, std::int64_t steps) {
     const std::size_t lines = bytes / 64;
-    std::vector<std::uint64_t> memory(lines * 8);
+    const auto room = zeros(lines * 64);
+    auto* const memory = static_cast<std::uint64_t*>(room.get());
     std::size_t at = 0;  // a cycle through all lines: a linear congruence modulo a power of two has the full period
     std::size_t power = 1;
     while (power * 2 <= lines) power *= 2;

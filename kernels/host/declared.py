@@ -17,6 +17,7 @@ QUERIES, KEYS, PANEL, DEPTH, ROWS, COLUMNS = 64, 64, 64, 256, 192, 256  # as in 
 # Rows of a tile are too short, and come too seldom, for a core to ask for their lines in time where these are as far
 # off as the third cache; of long streams it waits for the part that was probed.
 AWAITED = ["l3", "dram"]
+APART = {"l3": "l3_rows", "dram": 1}  # where rows do not follow each other: lines take as much longer as was probed
 STREAMED = {"l3": "l3_awaited", "dram": "dram_awaited"}
 COPIED = {"l3": "l3_copy_awaited", "dram": "dram_copy_awaited"}  # where as much is written as is read
 
@@ -27,6 +28,7 @@ TILE = {
     "TILE": "tile_rows * tile_vectors * simd",
     "WAIT": "misprediction + load_latency + fma_latency",
     "REFILL": "WAIT * vector_lanes",
+    "PACK": "l2_copy / simd * vector_lanes",  # of an element that is copied first, through the second cache
     # Of a vector to one number: a shuffle and an operation a halving.
     "LARGEST": "(1 + max_latency) * log2(simd)",
     "SUM": "(1 + fma_latency) * log2(simd)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import AWAITED, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, on
+from .declared import APART, AWAITED, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, on
 
 GEMM = Declared(
     name="gemm",
@@ -14,10 +14,10 @@ GEMM = Declared(
         "params": {**TILE, "KB": f"min(K, {DEPTH})", "MB": f"min(M, {ROWS})", "NB": f"min(N, {COLUMNS})"},
         "bind": [
             on("vector", ["Z"], ["m", "n"]),
-            on("vector", ["Z"], ["m", "n"], wait="REFILL / (TILE * KB)"),
-            on("load", ["Z"], ["m", "n"], load="LOADS + 1 / KB + 1 / MB + 1 / NB"),
+            on("vector", ["Z"], ["m", "n"], wait="REFILL / (TILE * KB) + PACK * (1 / MB + 1 / NB)"),
+            on("load", ["Z"], ["m", "n"], load="LOADS + 1 / KB"),
             on("scalar", ["Z"], [], iadd="STEP"),
-            on("store", ["Z"], ["m", "n"], store="1 / KB + 1 / MB + 1 / NB"),
+            on("store", ["Z"], ["m", "n"], store="1 / KB"),
         ],
         "groups": [
             {
@@ -31,7 +31,7 @@ GEMM = Declared(
                     {"for": "m", "tile": "min(tile_rows, MB)"},
                     {"hold": ["A"], "in": "l1"},
                 ],
-                "awaits": AWAITED,
+                "awaits": APART,
             }
         ],
     },
@@ -125,10 +125,10 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
             on("load", ["KS"], ["m"], load="SLOT / 4 * ceil_div(P, MB)"),
             on("store", ["KS"], ["m"], store="SLOT / 4 * ceil_div(P, MB)"),
             on("vector", ["S"], ["p", "m"]),
-            on("vector", ["S"], ["p", "m"], wait="REFILL / (TILE * EB)"),
-            on("load", ["S"], ["p", "m"], load="LOADS + (ceil_div(E, EB) - 1) / E + 1 / NB"),
+            on("vector", ["S"], ["p", "m"], wait="REFILL / (TILE * EB) + PACK / NB"),
+            on("load", ["S"], ["p", "m"], load="LOADS + (ceil_div(E, EB) - 1) / E"),
             on("scalar", ["S"], [], iadd="STEP"),
-            on("store", ["S"], ["p", "m"], store="1 / EB + 1 / NB"),
+            on("store", ["S"], ["p", "m"], store="1 / EB"),
             on("vector", ["G"], ["m"]),
             on("vector", ["G"], ["m"], wait="(WAIT + LARGEST) * vector_lanes / M"),
             on("load", ["G"], ["m"], load=1),
@@ -141,10 +141,10 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
             on("load", ["A"], ["m"], load=1),
             on("store", ["A"], ["m"], store=1),
             on("vector", ["O"], ["p", "f"]),
-            on("vector", ["O"], ["p", "f"], wait="REFILL / (TILE * KB)"),
-            on("load", ["O"], ["p", "f"], load="LOADS + 1 / KB + 1 / MB + 1 / FB"),
+            on("vector", ["O"], ["p", "f"], wait="REFILL / (TILE * KB) + PACK * (1 / MB + 1 / FB)"),
+            on("load", ["O"], ["p", "f"], load="LOADS + 1 / KB"),
             on("scalar", ["O"], [], iadd="STEP"),
-            on("store", ["O"], ["p", "f"], store="1 / KB + 1 / MB + 1 / FB"),
+            on("store", ["O"], ["p", "f"], store="1 / KB"),
         ],
         "groups": [
             {
@@ -160,7 +160,7 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
                     {"hold": ["Q"], "in": "l1"},
                 ],
                 "slots": [["KS"], ["S"]],
-                "awaits": AWAITED,
+                "awaits": APART,
             },
             {
                 "einsums": ["G", "NU", "D", "A"],
@@ -184,7 +184,7 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
                     {"for": "p", "tile": "min(tile_rows, MB)"},
                     {"hold": ["A"], "in": "l1"},
                 ],
-                "awaits": AWAITED,
+                "awaits": APART,
             },
         ],
     },

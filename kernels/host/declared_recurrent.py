@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import AWAITED, COPIED, STREAMED, TILE, Declared, Mapping, on
+from .declared import APART, COPIED, STREAMED, TILE, Declared, Mapping, on
 
 _PREFIX_STATE = """
 RM[h,0]      = -inf
@@ -159,7 +159,7 @@ H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
                     {"hold": ["K", "V"], "in": "l2"},
                 ],
                 "slots": [["QS"], ["X"], ["A"], ["Y"], ["O"], ["KD"], ["U"], ["H"]],
-                "awaits": AWAITED,
+                "awaits": APART,
             }
         ],
     },

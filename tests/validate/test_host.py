@@ -49,6 +49,7 @@ def probe() -> Probe:
         misprediction_s=at(5e-9), cache_bytes={"l1": 32768, "l2": 2**20, "l3": 2**25}, load=levels, store=levels,
         copy=levels, latency_s={name: at(1e-9) for name in levels},
         awaited={"l3": at(0.1), "dram": at(0.3)}, copy_awaited={"l3": at(0.2), "dram": at(0.5)},
+        rows_over_stream=at(1.5),
         dram_load={1: at(30e9), 2: at(50e9)},
         dram_copy={1: at(30e9), 2: at(50e9)}, l3_copy=at(180e9), thread_start_s=at(2e-5), scaling=2.0,
         notes=("Nothing is known.",),
@@ -152,6 +153,16 @@ def test_a_call_timed_in_parts_takes_as_long_as_its_undisturbed_parts_together(m
     (found,) = measure([_call(0.01)], repeats=6, budget_s=5, whole_per_s=1000.0)
     assert (found.median_s, found.interval_s, len(found.parts), found.share) == (3.0, (3.0, 3.0), 3, 1.0)
     assert found.samples >= 6 and not found.noisy and found.put_aside > 0
+
+
+def test_a_part_that_was_never_alone_is_as_much_shorter_as_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, shared = (2.0, 2.0, 4, 0.001), (4.0, 4.0, 4, 0.002)  # seconds, and those of an instruction behind
+    calls = itertools.cycle([[alone, alone, shared, shared]] + [[shared] * 4] * 2)
+    _front_end(monkeypatch, [1000.0])
+    monkeypatch.setattr(core, "watch_begin", lambda marks, instructions: None)
+    monkeypatch.setattr(core, "watch_end", lambda: next(calls))
+    (found,) = measure([_call(0.0)], repeats=8, budget_s=0.2, whole_per_s=1000.0)
+    assert found.median_s == pytest.approx(4 * 2.0) and (found.share, found.noisy) == (1.0, False)
 
 
 def test_a_kernel_that_is_watched_passes_the_same_marks_in_every_call() -> None:

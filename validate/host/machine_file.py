@@ -69,6 +69,8 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
             "issue_width": number(_rounded(probe.issue_per_s.value / clock), probe.issue_per_s),
             **{f"{level}_awaited": number(_rounded(part.value), part) for level, part in probe.awaited.items()},
             **{f"{level}_copy_awaited": number(_rounded(one.value), one) for level, one in probe.copy_awaited.items()},
+            "l3_rows": number(_rounded(max(probe.rows_over_stream.value, 1.0)), probe.rows_over_stream),
+            "l2_copy": number(_rounded(2 * 4 * probe.lanes * clock / _second(probe).value), _second(probe)),
             "misprediction": number(_rounded(probe.misprediction_s.value * clock), probe.misprediction_s),
         },
         "instances": {
@@ -156,6 +158,11 @@ def _levels(probe: Probe, number: Any) -> dict[str, Any]:
         },
     }
     return levels
+
+
+def _second(probe: Probe) -> Figure:
+    """Bytes a second that are copied within the second cache, or the only one."""
+    return probe.copy["l2" if "l2" in probe.copy else "l1"]
 
 
 def _port(title: str, op: str, figure: Figure, clock: float, vector: int, number: Any) -> dict[str, Any]:

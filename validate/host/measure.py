@@ -7,8 +7,10 @@ many parts, where it hardly ever is for a long call. A part in which the system 
 with the next, which finds the caches of somebody else; so is one before or after which the front end of the core was
 not ours alone (front_end.py). The time of a call is the sum of the medians of its parts.
 
-Where a part has too few samples left, all calls count as they are, and the mean share that was left of the front end
-is told, as the prediction must be for that. Where these are too few, the case is called noisy and not judged.
+Where a part has too few samples left, all of them count, made shorter by as much as the samples of the other parts are
+shorter that were alone. Where most parts have too few, all samples count as they are, and the mean share that was left
+of the front end is told, as the prediction must be for that. Where these are too few, the case is called noisy and not
+judged.
 """
 
 from __future__ import annotations
@@ -27,8 +29,12 @@ from .front_end import INSTRUCTIONS, NEARLY, WHOLE, issued_per_s
 QUIET = 1.1  # wall over processor time of an undisturbed call, at most, where it is not timed in parts
 LEAST = 5  # undisturbed samples of a part, and of a case
 SLACK_S = 40e-6  # to start threads
-BURST = 4  # samples in a turn, after one to warm the caches
+BURST = 4  # samples in a turn at least, after one to warm the caches
+TURN_S = 0.02  # of a turn, where more samples are wanted: short calls take many in the time that long ones take
 PART_S = 100e-6  # of a part, about
+KNOWN = (
+    0.5  # of the time of a call is in parts with undisturbed samples enough, at least: the others can be told by them
+)
 
 
 @dataclass(frozen=True)
@@ -97,17 +103,21 @@ class _Case:
         self.call, self.whole_per_s = call, whole_per_s
         self.marks = 0  # of a part; 0: not known yet
         self.samples: list[tuple[_Part, ...]] = []
+        self.counts: list[int] = []  # of undisturbed samples, by part
 
-    def turn(self) -> None:
+    def turn(self, repeats: int) -> None:
         """Samples of one turn, after a call that warms the caches."""
         self.call([])
         if not self.marks:
             self.marks = self._marks() if self.whole_per_s else 1
-        clean = True
-        for _ in range(BURST):
+        clean, taken, end = True, 0, time.perf_counter() + TURN_S
+        while taken < BURST or (time.perf_counter() < end and self.least < repeats):
             sample = tuple(self._sample(clean))
             clean = sample[-1].clean
             self.samples.append(sample)
+            found = self.counts or [0] * len(sample)
+            self.counts = [count + part.alone() for count, part in zip(found, sample, strict=True)]
+            taken += 1
 
     def _marks(self) -> int:
         """How many marks a part shall have."""
@@ -140,6 +150,11 @@ class _Case:
     def _ask(self) -> float:
         return issued_per_s() / self.whole_per_s if self.whole_per_s else 1.0
 
+    @property
+    def least(self) -> int:
+        """Undisturbed samples of the part that has the fewest."""
+        return min(self.counts)
+
     def alone(self, least: float = WHOLE) -> list[tuple[float, ...]]:
         """Seconds of every part while nobody disturbed it."""
         chosen = [[part for part in parts if part.alone(least)] for parts in zip(*self.samples, strict=True)]
@@ -150,17 +165,34 @@ class _Case:
         every = [part for sample in self.samples for part in sample]
         shares = tuple(part.share for part in every)
         over = sum(part.wall_s for part in every) / sum(part.seconds for part in every)
-        for least in (WHOLE, NEARLY):
-            alone = self.alone(least)
-            if min(map(len, alone)) >= LEAST:
-                return Measurement(tuple(alone), len(every) - sum(map(len, alone)), over, False, 1.0, shares)
         clean = [part for part in every if part.clean]
         parts = [tuple(part.seconds for part in some if part.clean) for some in zip(*self.samples, strict=True)]
-        if min(map(len, parts)) < LEAST:
+        enough = min(map(len, parts)) >= LEAST
+        for least, most in ((WHOLE, 1.0), (NEARLY, 1.0), (NEARLY, KNOWN)) if enough else ((WHOLE, 1.0), (NEARLY, 1.0)):
+            alone = self.alone(least)
+            if _known(alone, parts) >= most:
+                used = sum(len(some) for some in alone if len(some) >= LEAST)
+                return Measurement(tuple(_completed(alone, parts)), len(every) - used, over, False, 1.0, shares)
+        if not enough:
             whole = tuple(sum(part.seconds for part in sample) for sample in self.samples)
             return Measurement((whole,), len(every), over, True, 1.0, shares)
         share = float(np.average([part.share for part in clean], weights=[part.seconds for part in clean]))
         return Measurement(tuple(parts), len(every) - len(clean), over, False, share, shares)
+
+
+def _known(alone: list[tuple[float, ...]], parts: list[tuple[float, ...]]) -> float:
+    """Of the time of a call, the share of parts that have undisturbed samples enough."""
+    times = [float(np.median(some)) if some else 0.0 for some in parts]
+    known = sum(time for time, some in zip(times, alone, strict=True) if len(some) >= LEAST)
+    return 1.0 if min(map(len, alone)) >= LEAST else known / max(sum(times), 1e-30)
+
+
+def _completed(alone: list[tuple[float, ...]], parts: list[tuple[float, ...]]) -> Iterator[tuple[float, ...]]:
+    """Samples of every part: the undisturbed ones; where they are too few all, as much shorter as the others' are."""
+    known = [(some, every) for some, every in zip(alone, parts, strict=True) if len(some) >= LEAST]
+    ratio = sum(float(np.median(some)) for some, _ in known) / sum(float(np.median(every)) for _, every in known)
+    for some, every in zip(alone, parts, strict=True):
+        yield some if len(some) >= LEAST else tuple(one * ratio for one in every)
 
 
 def measure(
@@ -182,8 +214,8 @@ def measure(
     first = True
     while waiting and (first or time.perf_counter() < end):
         for case in list(waiting):
-            case.turn()
-            if min(map(len, case.alone())) >= repeats:
+            case.turn(repeats)
+            if case.least >= repeats:
                 waiting.remove(case)
                 if step is not None:
                     step(1)

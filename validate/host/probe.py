@@ -27,7 +27,8 @@ from .front_end import NEARLY, WHOLE, issued_per_s, issued_whole_per_s
 
 REPEATS = 9  # that nobody disturbed
 LEAST = 3  # of these, where the time is up
-LONGEST_S = 1.0  # of all repeats of a figure, if there are REPEATS of them
+VISITS = 6  # to caches and memory, which strangers use now more, now less
+LONGEST_S = 0.35  # of all repeats of a figure, if there are REPEATS of them
 SLICE_S = 0.0005  # of one repeat: a core that is shared is ours for about as long at a time
 SYSFS = Path("/sys/devices/system/cpu")
 CACHES = ("l1", "l2", "l3")
@@ -74,6 +75,7 @@ class Probe:
     latency_s: dict[str, Figure]
     awaited: dict[str, Figure]  # part of a stream's time that work beside it does not hide, by level
     copy_awaited: dict[str, Figure]  # the same of one that is written too
+    rows_over_stream: Figure  # how much longer the last cache takes for lines of short rows than for those of a stream
     dram_load: dict[int, Figure]  # of all threads together
     dram_copy: dict[int, Figure]
     l3_copy: Figure  # of all cores together
@@ -92,7 +94,7 @@ class Probe:
 
 
 def probe_host(step: Step = lambda what: None) -> Probe:
-    """Measure this computer; `step` is told what comes next. Takes about half a minute."""
+    """Measure this computer; `step` is told what comes next. Takes half a minute to a minute."""
     on = instruction_set()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     caches, notes = _caches()
@@ -112,23 +114,26 @@ def probe_host(step: Step = lambda what: None) -> Probe:
     rates = {name: repeats.rate(on["name"], name) for name in ("add", "mul", "max", "exp")}
     chains = {name: repeats.rate(on["name"], name) for name in ("fma_chain", "max_chain", "recurrence")}
     chain = {name: Figure(1 / one.value, one.spread, f"a chain: {one.what}") for name, one in chains.items()}
-    wrong = repeats.figure(lambda: host.probe_misprediction(400_000), "random branches against regular ones")
+    wrong = repeats.figure(lambda: host.probe_misprediction(100_000), "random branches against regular ones")
     load, store, copy, latency = {}, {}, {}, {}
-    for level in CACHES:
-        if level not in caches:
-            continue
-        step(f"{level} cache")
-        size = caches[level] // 2 // (2 if level == "l3" else 1)
-        load[level], store[level], copied = (repeats.rate(on["name"], loop, size) for loop in ("load", "store", "copy"))
-        copy[level] = _twice(copied)
-        latency[level] = repeats.latency(size)
+    sizes = {level: caches[level] // 2 for level in CACHES if level in caches}
+    if "l3" in sizes:  # not much of it: the rest may hold what strangers use
+        sizes["l3"] = min(sizes["l3"] // 2, 4 * caches.get("l2", sizes["l3"]))
     big = _beyond_caches(caches)
     dram_load, dram_copy = {}, {}
-    for threads in sorted({1, 2, cores // 2, cores} - {0}):
-        if threads <= cores:
-            step(f"memory, {threads} thread{'s' if threads > 1 else ''}")
-            dram_load[threads] = repeats.rate(on["name"], "load", big // min(threads, 4), threads)
-            dram_copy[threads] = _twice(repeats.rate(on["name"], "copy", big // min(threads, 4), threads))
+    for visit in range(1, VISITS + 1):
+        for level, size in sizes.items():
+            step(f"{level} cache, {visit} of {VISITS}")
+            load[level], store[level], copied = (
+                repeats.rate(on["name"], loop, size) for loop in ("load", "store", "copy")
+            )
+            copy[level] = _twice(copied)
+            latency[level] = repeats.latency(size)
+        for threads in sorted({1, 2, cores // 2, cores} - {0}):
+            if threads <= cores:
+                step(f"memory, {threads} thread{'s' if threads > 1 else ''}, {visit} of {VISITS}")
+                dram_load[threads] = repeats.rate(on["name"], "load", big // min(threads, 4), threads)
+                dram_copy[threads] = _twice(repeats.rate(on["name"], "copy", big // min(threads, 4), threads))
     load["dram"], copy["dram"] = dram_load[1], dram_copy[1]
     step("latency of memory")
     latency["dram"] = repeats.latency(big)
@@ -137,13 +142,15 @@ def probe_host(step: Step = lambda what: None) -> Probe:
     awaited, copy_awaited = (
         {
             level: repeats.awaited(on["name"], loop, size, near, copy[level].value, 12 if level == "dram" else 4)
-            for level, size in (("l3", caches.get("l3", 0) // 4), ("dram", big))
+            for level, size in (("l3", sizes.get("l3", 0)), ("dram", big))
             if level in copy
         }
         for loop in ("load", "copy")
     )
     outer = "l3" if "l3" in caches else "l2"
-    together = _twice(repeats.rate(on["name"], "copy", max(caches.get(outer, 1 << 20) // 4 // cores, 1 << 16), cores))
+    together = _twice(repeats.rate(on["name"], "copy", sizes.get(outer, 1 << 18), cores))
+    rows = repeats.rate(on["name"], "rows", sizes.get(outer, 1 << 18))
+    apart = Figure(load[outer].value / rows.value, rows.spread + load[outer].spread, f"{rows.what}, against a stream")
     step("threads")
     starts = _figure([host.probe_thread_start() for _ in range(200)], "starting and joining a thread")
     scaling = repeats.rate(on["name"], "fma32", threads=cores).value / fma[on["name"]]["fp32"].value
@@ -174,6 +181,7 @@ def probe_host(step: Step = lambda what: None) -> Probe:
         latency_s=latency,
         awaited=awaited,
         copy_awaited=copy_awaited,
+        rows_over_stream=apart,
         dram_load=dram_load,
         dram_copy=dram_copy,
         l3_copy=together,
@@ -195,26 +203,31 @@ class _Repeats:
     whole_per_s: float
     taken: int = 0
     alone: int = 0
+    samples: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # value, and the front end around it
 
     def figure(self, sample: Callable[[], float], what: str) -> Figure:
-        """The median of samples during which the front end was ours."""
-        whole: list[float] = []
-        quiet: list[float] = []
-        every: list[float] = []
+        """The median of samples during which the front end was ours, of earlier ones of the same name too."""
+        found: list[tuple[float, float]] = []
         end = time.perf_counter() + LONGEST_S
         before = issued_per_s()
-        while len(whole) < REPEATS and (len(every) < REPEATS or time.perf_counter() < end):
-            every.append(sample())
+        while sum(share >= WHOLE for _, share in found) < REPEATS and (
+            len(found) < REPEATS or time.perf_counter() < end
+        ):
+            value = sample()
             after = issued_per_s()
-            least = min(before, after) / self.whole_per_s
-            if least >= WHOLE:
-                whole.append(every[-1])
-            if least >= NEARLY:
-                quiet.append(every[-1])
+            found.append((value, min(before, after) / self.whole_per_s))
             before = after
-        self.taken += len(every)
-        self.alone += len(quiet)
-        return _figure(next((some for some in (whole, quiet) if len(some) >= LEAST), every), what)
+        self.taken += len(found)
+        self.alone += sum(share >= WHOLE for _, share in found)
+        every = self.samples.setdefault(what, [])
+        every.extend(found)
+        chosen = [value for value, _ in every]
+        for least in (WHOLE, NEARLY):
+            alone = [value for value, share in every if share >= least]
+            if len(alone) >= LEAST:
+                chosen = alone
+                break
+        return _figure(chosen, what)
 
     def rate(self, isa: str, loop: str, size: int = 0, threads: int = 1) -> Figure:
         """Operations (or bytes) a second of a loop, over all threads."""
@@ -235,17 +248,17 @@ class _Repeats:
 
     def awaited(self, isa: str, loop: str, size: int, near: int, bytes_per_s: float, work: int) -> Figure:
         """Of the time that a level takes for a stream that is loaded, or loaded and stored (`loop`), the part for which
-        so many multiply-adds a vector, which take about as long, are held up: 0 where all of it is hidden.
+        so many multiply-adds a vector, which take about as long, are held up: a thousandth where all of it is hidden.
         """
         here, there = (self.rate(isa, f"{loop}_beside_{work}", one) for one in (size, near))
         moved = 2 if loop == "copy" else 1
         part = (1 / here.value - 1 / there.value) * bytes_per_s / moved
         what = f"{here.what}, against {near / 1024:,.0f} KiB"
-        return Figure(min(max(part, 0.0), 1.0), here.spread + there.spread, what)
+        return Figure(min(max(part, 1e-3), 1.0), here.spread + there.spread, what)
 
     def latency(self, size: int) -> Figure:
         """Seconds of a load out of a buffer of this size."""
-        return self.figure(lambda: host.probe_latency(size, 40_000), f"a chain of loads, {size / 1024:,.0f} KiB")
+        return self.figure(lambda: host.probe_latency(size, 20_000), f"a chain of loads, {size / 1024:,.0f} KiB")
 
 
 def _twice(figure: Figure) -> Figure:
