@@ -33,8 +33,8 @@ TILE = {
     "LARGEST": "(1 + max_latency) * log2(simd)",
     "SUM": "(1 + fma_latency) * log2(simd)",
     "SLOT": "simd",  # elements of a slot of a port
-    # Of a step along the depth. Four steps share two to three pointers and a comparison that branches, and need four moves
-    # of registers or pointers besides.
+    # Of a step along the depth. Four steps share two to three pointers and a comparison that branches, and need four
+    # moves of registers or pointers besides.
     "STEP": "9 / 4 / TILE",
 }
 # Attention has a tile of its own: where registers are few, wider and flatter, which needs fewer instructions.
