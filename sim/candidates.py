@@ -32,6 +32,9 @@ class Candidate:
     bind: tuple[dict[str, Any], ...]
     tiled: tuple[str, ...]  # ranks whose tile is a parameter
     coarse: frozenset[str]  # those of them that one Einsum alone walks: few sizes are enough to try
+    order: tuple[str, ...]  # of the shared loops
+    outer: int | None  # below how many loops operands are kept between the outermost level and the near one
+    spilled: frozenset[str]
 
 
 def tile_name(rank: str) -> str:
@@ -139,6 +142,20 @@ class Shape:
         if self.outer:
             yield from dict.fromkeys((0, len(self.batch), min(len(self.batch) + 1, len(self.batch) + len(order))))
 
+    def gains_by_whole(self, outer: int | None) -> bool:
+        """Whether a candidate with its operands at that depth is no better than the one that keeps them whole (depth 0)
+        where this fits. A hold further in brings them as often or more, and all else is the same. None at all spares
+        the level in between, which does not count where that is faster than the outermost one for all that passes it.
+        """
+        if outer is not None or not self.outer:
+            return outer not in (None, 0)
+        first, between = self.machine.levels[0], self.machine.levels[self.outer[-1]]
+        if first.rate_bytes_per_s is None or between.rate_bytes_per_s is None:
+            return False
+        passes = 1 if between.cache else 2  # what comes in passes the port too, unless it is a cache
+        slowest = min(between.rate_bytes_per_s, between.write_rate_bytes_per_s) / passes
+        return bool(slowest >= max(first.rate_bytes_per_s, first.shared_rate_bytes_per_s))
+
     def spills(self) -> Iterator[frozenset[str]]:
         """What may live in the outermost level between its writer and its readers. A recurrence cannot be cut apart, so
         that a state which is larger than the chip has no other place.
@@ -172,7 +189,7 @@ class Shape:
         if key not in self._groups:
             self._groups[key] = self._group(*key)
         group, tiled, coarse = self._groups[key]
-        return Candidate(group, bind, tiled, coarse)
+        return Candidate(group, bind, tiled, coarse, order, outer, spilled)
 
     def _group(
         self, order: tuple[str, ...], outer: int | None, spilled: frozenset[str]

@@ -28,7 +28,8 @@ def clock_hz(machine: Machine, busy: Mapping[str, Number], cycles: Number) -> Nu
     load = machine.sustained_load
     if load is None or machine.sustained_clock_hz is None:
         return most
-    share = maximum(_busy(machine, load.unit, busy) / maximum(cycles, 1), 1e-9)
+    cycles = maximum(cycles, 1)
+    share = maximum(_busy(machine, load.unit, busy) / cycles, 1e-9)
     factor = (load.utilization / share) ** (1 / load.exponent)
     first = most if load.first_clock_hz is None else minimum(most, load.first_clock_hz * factor)
     later = minimum(most, machine.sustained_clock_hz * factor)

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lightbound.base.errors import LightboundError
-from lightbound.base.formula import Number, evaluate, maximum, minimum
+from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
 
 from .flow import Site
 from .mapping import For
 from .reuse import Nest, Sizes, Step
 
 Result = TypeVar("Result")
+_UNKNOWN: Any = object()
 
 
 class Nests:
@@ -33,9 +34,10 @@ class Nests:
 
     def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
         """What `make` returns, made once for a key: plans that share sites and holds share what follows from them."""
-        if key not in self._found:
-            self._found[key] = make()
-        return self._found[key]
+        found = self._found.get(key, _UNKNOWN)
+        if found is _UNKNOWN:
+            found = self._found[key] = make()
+        return found
 
     def below(self, loops: tuple[For, ...]) -> Nest:
         known = self._shared.get(id(loops))
@@ -84,3 +86,27 @@ class Nests:
         reduced = set(site.einsum.reduced)
         inner.sort(key=lambda step: step.rank in reduced)  # innermost, so that sums stay in the unit
         return Nest((*outer.steps, *inner), outer.sizes)
+
+    def side_by_side(self, instances: Number, site: Site, ranks: frozenset[str]) -> dict[int, tuple[Number, Number]]:
+        """For loops over these ranks that are dealt over instances, by position: their trips, and how many run at once.
+
+        Iterations are dealt in loop order, so that the innermost loops fill the instances first.
+        """
+        if isinstance(instances, int) and instances == 1:
+            return {}
+        if is_array(instances):
+            return self._dealt(instances, site, ranks)
+        return self.once(("dealt", id(site.loops), instances, ranks), lambda: self._dealt(instances, site, ranks))
+
+    def _dealt(self, instances: Number, site: Site, ranks: frozenset[str]) -> dict[int, tuple[Number, Number]]:
+        found: dict[int, tuple[Number, Number]] = {}
+        nest = self.below(site.loops)
+        free = instances
+        for position in reversed(range(len(site.loops))):
+            loop = site.loops[position]
+            if loop.over is not None and loop.rank in ranks:
+                trips = ceil_div(nest.extent(loop.rank, position), nest.extent(loop.rank, position + 1))
+                at_once = minimum(trips, free)
+                found[position] = trips, at_once
+                free = ceil_div(free, at_once)
+        return found

@@ -33,6 +33,7 @@ class GroupPlan:
     holds: tuple[Held, ...]
     stages: tuple[tuple[int, Stage], ...]
     draining: tuple[tuple[int, Unit], ...]  # (slot, unit) that must drain before a later slot
+    private: frozenset[int]  # levels of which every instance has its own
     widths: Dictionary[str, Quantity] = field(default_factory=dict)  # bytes of a word of tensors of another type
 
 
@@ -233,9 +234,16 @@ class Frame:
         """The group under the binds of its Einsums, those of single operations first (`binding.bindings`)."""
         sites = {einsum.name: self._site(einsum, binds[einsum.name]) for einsum in self.einsums}
         walk = self.walk
-        stages, draining = tuple(walk.stages), self._draining(sites)
         return GroupPlan(
-            self.group, walk.shared, sites, self._flows(sites), tuple(walk.holds), stages, draining, widths
+            self.group,
+            walk.shared,
+            sites,
+            self._flows(sites),
+            tuple(walk.holds),
+            tuple(walk.stages),
+            self._draining(sites),
+            frozenset(number for number, level in enumerate(self.machine.levels) if level.scope is not None),
+            widths,
         )
 
     def _site(self, einsum: Einsum, binds: tuple[Bind, ...]) -> Site:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum, where
+from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum, times, where
 from lightbound.workloads.expression import Access, Affine, Coefficient
 
 _NONE: Mapping[int, Number] = MappingProxyType({})
@@ -50,7 +50,7 @@ def tiles(size: Number, extents: Collection[Number]) -> Number:
 class Nest:
     """Loops from outermost to innermost over ranks of known size; depth d means below the first d loops."""
 
-    __slots__ = ("_counts", "_extents", "_of_rank", "sizes", "steps")
+    __slots__ = ("_counts", "_extents", "_of_rank", "_splits", "sizes", "steps")
 
     def __init__(self, steps: tuple[Step, ...], sizes: Sizes) -> None:
         self.steps = steps
@@ -58,6 +58,7 @@ class Nest:
         self._of_rank: dict[str, list[int]] = {}
         self._counts: list[Number] = []  # tiles of the loop's rank in all, below this loop
         self._extents: list[Number] = []
+        self._splits: dict[int, Number] = {}
         nested: dict[str, list[Number]] = {}
         for position, step in enumerate(steps):
             chain = nested.setdefault(step.rank, [])
@@ -90,7 +91,7 @@ class Nest:
         result: Number = 1
         for rank in self._of_rank:
             if rank in ranks:
-                result = result * self.count(rank, depth)
+                result = times(result, self.count(rank, depth))
         return result
 
     def moved(
@@ -120,34 +121,40 @@ class Nest:
         counted: dict[str, Number] = {}
         for position, step in enumerate(self.steps[:depth]):
             if step.rank in own:
-                words = again * together * (covered if constant else self._covered(access, position + 1, also))
-                if step.if_split:
-                    splits = self._counts[position] > self.count(step.rank, position)
-                    result, places = where(splits, words, result), where(splits, 1, places)
-                else:
-                    result, places = words, 1
+                words = covered if constant else self._covered(access, position + 1, also)
+                splits = self._does_split(position) if step.if_split else True
+                result = where(splits, times(times(again, together), words), result)
+                if is_array(places) or places != 1:
+                    places = where(splits, 1, places)
             elif step.rank in ranks:
                 if step.rank in counted:
                     again = again // counted[step.rank]
                 counted[step.rank] = self._counts[position]
-                again = again * self._counts[position]
+                again = times(again, self._counts[position])
                 if position in rounds:
-                    together = together * rounds[position]
+                    together = times(together, rounds[position])
                 if position in apart:
-                    places = places * apart[position]
-        return result * places
+                    places = times(places, apart[position])
+        return times(result, places)
+
+    def _does_split(self, position: int) -> Number:
+        """Whether a loop makes more tiles of its rank than those outside of it."""
+        known = self._splits.get(position)
+        if known is None:
+            known = self._splits[position] = self._counts[position] > self.count(self.steps[position].rank, position)
+        return known
 
     def _covered(self, access: Access, depth: int, also: tuple[Access, ...]) -> Number:
         """Words of all tiles of a tensor at a depth together: a tile's halo counts again in each."""
         points: Number = 1 + len(also)  # a word counts no more often than there are points that need it
         for rank in access.ranks:
-            points = points * self.sizes[rank]
+            points = times(points, self.sizes[rank])
         if not also and _is_plain(access):
             return points
         reached: Number = 1
         for index, spread in zip(access.indices, self._spreads(access, also), strict=True):
             if isinstance(index, Affine):
-                reached = reached * self._spanned(index, depth, spread)
+                reached = times(reached, self._spanned(index, depth, spread))
             else:  # one row a gathered index, however often it repeats
                 for rank in index.access.ranks:
                     reached = reached * self.sizes[rank]
@@ -158,10 +165,13 @@ class Nest:
         counts = [self.count(rank, depth) for _, rank in index.terms]
         every: Number = 1
         for count in counts:
-            every = every * count
-        total = every * (1 + spread)
-        for (coefficient, rank), count in zip(index.terms, counts, strict=True):
-            total = total + _stride(coefficient, self.sizes) * (self.sizes[rank] - count) * (every // count)
+            every = times(every, count)
+        total = times(every, 1 + spread)
+        for place, (coefficient, rank) in enumerate(index.terms):
+            more = times(_stride(coefficient, self.sizes), self.sizes[rank] - counts[place])
+            for other, count in enumerate(counts):
+                more = more if other == place else times(more, count)
+            total = total + more
         return total
 
     def _spreads(self, access: Access, also: tuple[Access, ...]) -> tuple[Number, ...]:
@@ -181,7 +191,7 @@ class Nest:
         points: Number = 1 + len(also)
         for rank in access.ranks:
             if rank not in live:
-                points = points * self.extent(rank, depth)
+                points = times(points, self.extent(rank, depth))
         if not also and _is_plain(access):
             return points
         reached: Number = 1
@@ -190,8 +200,8 @@ class Nest:
                 span = 1 + spread
                 for coefficient, rank in index.terms:
                     if rank not in live:
-                        span = span + _stride(coefficient, self.sizes) * (self.extent(rank, depth) - 1)
-                reached = reached * span
+                        span = span + times(_stride(coefficient, self.sizes), self.extent(rank, depth) - 1)
+                reached = times(reached, span)
             else:
                 for rank in index.access.ranks:
                     reached = reached * self.extent(rank, depth)

@@ -16,9 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from math import inf
-from typing import Any, TypeVar, get_args
-
-import numpy as np
+from typing import Any, get_args
 
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
@@ -29,16 +27,14 @@ from lightbound.workloads.registry import Workload
 
 from .kernel_choice import fastest_kernel
 from .mapping import Mapping
+from .seek import TIE, Choice, least, seek
 from .segment import Segment, renamed, segment_of
-from .tries import Objective, Tried, Tries, explore, tries
+from .tries import Objective, Tries, explore, tries
 
 LONGEST = 16  # Einsums in one group at most
 FREE_TILES = (64, 128, 256)  # for a tile that the cascade itself leaves open
-TIE = 1e-12  # two times that agree this far are one
-Option = TypeVar("Option", bound=tuple[Any, ...])
 Run = tuple[int, int]  # of steps, from one to before another
 Piece = tuple[dict[str, Any], list[dict[str, Any]], dict[str, int]]  # a group, its binds, and the tiles in it
-_Choice = tuple[float, float, Tried, int]  # value, tie, candidate, and the point of its tiles
 
 
 def default_mapping(work: Workload, machine: Machine, objective: Objective = "latency") -> Mapping:
@@ -73,18 +69,10 @@ def best_mapping(
         cut = _best_cut(cascade, machine, room, work.word_bytes, objective, fine, longest, below)
         if cut is not None:
             found.append((*cut[:2], cascade, cut[2], free))
-    best = _least(found)
+    best = least(found)
     if best is None:
         raise _too_small(work, room)
     return _assemble(*best[2:])
-
-
-def _least(options: list[Option]) -> Option | None:
-    """The option whose value, its first part, is least; of several that agree, the one whose second part is least."""
-    if not options:
-        return None
-    close = min(option[0] for option in options) * (1 + TIE)
-    return min((option for option in options if option[0] <= close), key=lambda option: option[1])
 
 
 def sized(cascade: Cascade, free_tiles: tuple[int, ...] = FREE_TILES) -> Iterator[tuple[Cascade, dict[str, int]]]:
@@ -169,22 +157,28 @@ def _best_cut(
     for run in sorted(segments(cascade, steps, longest)):
         here[run] = segment_of(cascade, tuple(name for step in steps[slice(*run)] for name in step))
         offered[run] = tries(here[run], machine, word_bytes, fine, objective == "energy")
-    known: dict[Run, _Choice | None] = {}
-    values = {run: _floor(one.floor, objective) for run, one in offered.items()}
+    sought = {run: seek(every, room, objective) for run, every in offered.items()}
     while True:
+        values = {run: one.floor for run, one in sought.items()}  # some may share one search
         cut = _cheapest(len(steps), values)
         if cut is None or cut[0] > below * (1 + TIE):
-            return None
+            found = None
+            break
         value, tie, path = cut
-        unknown = [run for run in path if run not in known]
+        unknown = [run for run in path if not sought[run].is_done]
         if not unknown:
-            return value, tie, [_named(known[run], offered[run].segment, here[run]) for run in path]
+            found = value, tie, [_named(sought[run].found, offered[run].segment, here[run]) for run in path]
+            break
         run = max(unknown, key=lambda run: values[run][0])  # the one that may change the cut most
-        choice = known[run] = _best_point(offered[run], room, objective)
-        values[run] = (inf, inf) if choice is None else choice[:2]
+        one = sought[run]
+        while not one.is_done and one.floor == values[run]:
+            one.go_on()
+    for every in offered.values():
+        every.release()
+    return found
 
 
-def _named(choice: _Choice | None, found: Segment, here: Segment) -> Piece:
+def _named(choice: Choice | None, found: Segment, here: Segment) -> Piece:
     """A choice in the names of a segment, found for one that is the same."""
     assert choice is not None
     _, _, tried, point = choice
@@ -205,45 +199,8 @@ def _cheapest(count: int, values: dict[Run, tuple[float, float]]) -> tuple[float
             before, (value, tie) = best[run[0]], values[run]
             if before is not None and value < inf:
                 options.append((before[0] + value, before[1] + tie, (*before[2], run)))
-        best.append(_least(options))
+        best.append(least(options))
     return best[-1]
-
-
-def _floor(floor: tuple[float, float], objective: Objective) -> tuple[float, float]:
-    """What an objective's value and its tie are at least, where seconds and bytes are at least these."""
-    seconds, moved = floor
-    by = {"latency": (seconds, moved), "traffic": (moved, seconds), "energy": (0.0 if moved < inf else inf, moved)}
-    return by[objective]
-
-
-def _best_point(tried: Tries, machine: Machine, objective: Objective) -> _Choice | None:
-    best: _Choice | None = None
-    for number, floor in tried.floors():
-        if best is not None:
-            value, tie = _floor(floor, objective)
-            if value > best[0] * (1 + TIE) or (best[0] <= value * (1 + TIE) and best[1] <= tie * (1 + TIE)):
-                continue
-        choice = _best_of(tried[number], machine, objective)
-        if choice is not None:
-            best = choice if best is None else _least([best, choice])
-    tried.release()
-    return best
-
-
-def _best_of(one: Tried, machine: Machine, objective: Objective) -> _Choice | None:
-    """The best tiles of a candidate that fit the machine."""
-    fits = np.ones(one.latency_s.shape, dtype=bool)
-    for name, need in one.need_bytes.items():
-        capacity = machine.level(name).capacity_bytes
-        if capacity is not None:
-            fits &= need <= capacity
-    if not fits.any():
-        return None
-    value = np.where(fits, one.objective(objective), inf)
-    close = np.flatnonzero(value <= value.min() * (1 + TIE))
-    tie = one.objective("latency" if objective == "traffic" else "traffic")
-    point = int(close[np.argmin(tie[close])])
-    return float(value[point]), float(tie[point]), one, point
 
 
 # ---- assembling ---------------------------------------------------------------------------------------------------

@@ -18,11 +18,11 @@ from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, evaluate, is_array, minimum, where
 from lightbound.base.points import refuse
 
+from .footprints import footprints
 from .mapping import Fit
 from .nests import Nests
 from .plan import GroupPlan, Plan
 from .reuse import Sizes
-from .traffic import footprints
 
 LARGEST = 1 << 40  # no tile is longer
 

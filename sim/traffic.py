@@ -8,19 +8,21 @@ Einsums of one unit in one pass costs nothing; otherwise it is written once at i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from lightbound.base.formula import Number, ceil_div, divide, evaluate, is_array, maximum, minimum, where
+from lightbound.base.formula import Number, ceil_div, divide, evaluate, maximum, minimum, times, where
 from lightbound.workloads.expression import Access, Affine
 
 from .flow import Flow, Held, Site, Walk
 from .nests import Nests
 from .plan import GroupPlan
-from .reuse import Nest, together, windows
+from .reuse import together, windows
 
 READ, WRITE = "read", "write"
 Action = tuple[int, str, str]  # level, READ or WRITE, tensor
+Key = TypeVar("Key")
 
 
 @dataclass
@@ -28,45 +30,72 @@ class Traffic:
     """Words by (level, read or write, tensor): of all instances, and of the busiest one, at a port of its own.
 
     A word of a tensor with a width of its own counts as so many of the workload's words. fills: of the words written to
-    a level, by level and tensor, those that come from outside into a hold.
+    a level, by level and tensor, those that come from outside into a hold. levels: those that are asked for, or all.
     """
 
     words: dict[Action, Number]
     busiest: dict[Action, Number]
     widths: Mapping[str, Number] = field(default_factory=dict)
     fills: dict[tuple[int, str], Number] = field(default_factory=dict)
+    levels: Collection[int] | None = None
+
+    def wants(self, *levels: int) -> bool:
+        """Whether words of any of these are asked for."""
+        return self.levels is None or any(level in self.levels for level in levels)
+
+    def of(self, levels: Collection[int]) -> list[tuple[Action, Number]]:
+        """The words that pass some levels."""
+        return [(key, words) for key, words in self.words.items() if key[0] in levels]
 
     def fill(self, level: int, tensor: str, words: Number) -> None:
         """Words from the level outside that are written to a hold."""
         self.add(level, WRITE, tensor, words)
-        self.fills[level, tensor] = self.fills.get((level, tensor), 0) + words * self.widths.get(tensor, 1)
+        _more(self.fills, (level, tensor), times(words, self.widths.get(tensor, 1)))
 
     def add(self, level: int, action: str, tensor: str, words: Number) -> None:
-        key = (level, action, tensor)
-        if tensor in self.widths:
-            words = words * self.widths[tensor]
-        self.words[key] = self.words.get(key, 0) + words
+        _more(self.words, (level, action, tensor), times(words, self.widths.get(tensor, 1)))
 
 
-def group_traffic(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) -> Traffic:
+def _more(table: dict[Key, Number], key: Key, words: Number) -> None:
+    known = table.get(key)
+    table[key] = words if known is None else known + words
+
+
+def group_traffic(
+    plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number], whole: Traffic | None = None
+) -> Traffic:
     """The words moved by a group. `spilled` is, for each overbooked level, the fraction of every tensor held there
-    that is not there when it is wanted.
+    that is not there when it is wanted. `whole`: those of all instances, where they are known.
     """
-    traffic = _all_flows(plan, nests, spilled)
+    traffic = whole_traffic(plan, nests, spilled) if whole is None else whole
     if any(loop.over is not None for site in plan.sites.values() for loop in site.loops):
         rounds = maximum(*(_rounds(site, nests) for site in plan.sites.values()))
-        task = _all_flows(plan, nests.one_task(), spilled).words
-        traffic.busiest = {key: minimum(words, rounds * task.get(key, 0)) for key, words in traffic.words.items()}
+        task = _all_flows(plan, nests.one_task(), spilled, plan.private).words
+        busiest = {key: minimum(words, rounds * task.get(key, 0)) for key, words in traffic.of(plan.private)}
+        return replace(traffic, busiest=traffic.words | busiest)
     return traffic
 
 
-def _all_flows(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) -> Traffic:
+def whole_traffic(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) -> Traffic:
+    """The words of all instances, of which the busiest is taken to move all."""
+    return _all_flows(plan, nests, spilled)
+
+
+def outermost_traffic(plan: GroupPlan, nests: Nests) -> Traffic:
+    """Of the words moved by a group those that pass the outermost level; words that pass others are not all there."""
+    return _all_flows(plan, nests, {}, frozenset({0}))
+
+
+def _all_flows(
+    plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number], levels: Collection[int] | None = None
+) -> Traffic:
+    """All words, or at least all of these levels."""
     words: dict[Action, Number] = {}
-    traffic = Traffic(words, words, relative_widths(plan, nests))
+    traffic = Traffic(words, words, relative_widths(plan, nests), levels=levels)
     for flow in plan.flows:
         if flow.arrives:
             _read_from_outside(flow, nests, spilled, traffic)
-        elif flow.home is not None:
+        elif flow.home is not None and traffic.wants(0, flow.home):
             _read_at_home(flow, nests, spilled, traffic)
         if flow.leaves:
             _write_outside(flow, nests, spilled, traffic)
@@ -91,10 +120,10 @@ def _rounds(site: Site, nests: Nests) -> Number:
 
 def _taken(walk: Walk, nests: Nests) -> Number:
     """Words that Einsums of one walk take of a tensor: what several of them read alike is read once."""
-    words: Number = 0
-    for window, taking in walk[1]:
-        words = words + maximum(*(_at_unit(site, window[0], nests, window[1:]) for site in taking))
-    return words
+    first, *others = (
+        maximum(*(_at_unit(site, window[0], nests, window[1:]) for site in taking)) for window, taking in walk[1]
+    )
+    return sum(others, first)
 
 
 def _at_unit(site: Site, access: Access, nests: Nests, also: tuple[Access, ...] = ()) -> Number:
@@ -102,7 +131,7 @@ def _at_unit(site: Site, access: Access, nests: Nests, also: tuple[Access, ...] 
 
     def words() -> Number:
         nest = nests.inside(site)
-        dealt = _side_by_side(site.instances, site, site.ranks, nests)
+        dealt = nests.side_by_side(site.instances, site, site.ranks)
         apart = {at: once for at, (_, once) in dealt.items()}
         return nest.moved(access, len(nest.steps), site.ranks, also, apart=apart)
 
@@ -119,36 +148,35 @@ def _at_hold(
     """
 
     def words() -> Number:
-        dealt = _side_by_side(held.instances, site, ranks, nests)
+        dealt = nests.side_by_side(held.instances, site, ranks)
         rounds = {} if held.apart else {at: divide(ceil_div(trips, once), trips) for at, (trips, once) in dealt.items()}
         apart = {at: once for at, (_, once) in dealt.items()} if held.apart else {}
         depth = len(held.loops)
         moved = nests.below(held.loops).moved(access, depth, ranks, also, rounds, apart)
         for at, once in apart.items():
             if at >= depth and site.loops[at].rank not in access.ranks:
-                moved = moved * once
+                moved = times(moved, once)
         return moved
 
     return nests.once(("at hold", id(held.loops), held.level, id(site.loops), ranks, access, also), words)
 
 
 def _read_from_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traffic: Traffic) -> None:
-    walks = [(walk[0], _taken(walk, nests)) for walk in flow.walks]
     filled: dict[int, None] = {}
-    for sites, unit_words in walks:
-        level = 0
-        for held in sites[0].holds.get(flow.tensor, ()):
-            if id(held) not in filled:
+    for walk in flow.walks:
+        level, first = 0, walk[0][0]
+        for held in first.holds.get(flow.tensor, ()):
+            if id(held) not in filled and traffic.wants(level, held.level):
                 filled[id(held)] = None
                 moved = _filled(flow, held, nests)
                 missing = spilled.get(held.level, 0)
-                if level == 0 and _present(missing) and not _used_by_all(held, sites[0]):
-                    wanted = _wanted(flow, held, walks)
-                    moved = (1 - missing) * moved + missing * wanted
+                if level == 0 and _present(missing) and not _used_by_all(held, first):
+                    moved = (1 - missing) * moved + missing * _wanted(flow, held, nests)
                 traffic.add(level, READ, flow.tensor, moved)
                 traffic.fill(held.level, flow.tensor, moved)
             level = held.level
-        traffic.add(level, READ, flow.tensor, unit_words)
+        if traffic.wants(level):
+            traffic.add(level, READ, flow.tensor, _taken(walk, nests))
 
 
 def _used_by_all(held: Held, site: Site) -> bool:
@@ -157,12 +185,13 @@ def _used_by_all(held: Held, site: Site) -> bool:
     return bool(dealt) and not any(loop in held.loops for loop in dealt)
 
 
-def _wanted(flow: Flow, held: Held, walks: list[tuple[tuple[Site, ...], Number]]) -> Number:
+def _wanted(flow: Flow, held: Held, nests: Nests) -> Number:
     """Words that a hold without room would bring: what every pass wants; units that read alike share what came."""
     passes: dict[object, Number] = {}
-    for sites, words in walks:
-        if held in sites[0].holds.get(flow.tensor, ()):
-            passes[sites[0].passes] = maximum(passes.get(sites[0].passes, 0), words)
+    for walk in flow.walks:
+        first = walk[0][0]
+        if held in first.holds.get(flow.tensor, ()):
+            passes[first.passes] = maximum(passes.get(first.passes, 0), _taken(walk, nests))
     return sum(passes.values())
 
 
@@ -247,8 +276,6 @@ def _write_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traf
     writer = flow.writer
     assert writer is not None
     access = writer.einsum.output
-    once = _once(flow, nests)
-    at_unit = _at_unit(writer, access, nests)
     chain: tuple[Held, ...] = writer.holds.get(flow.tensor, ())
     if flow.home not in (None, 0):  # already written at its home: only the copy that leaves is new
         chain, inner = chain[:1], chain[0].level
@@ -256,24 +283,24 @@ def _write_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traf
         traffic.add(inner, READ, flow.tensor, moved)
         traffic.add(0, WRITE, flow.tensor, moved)
         return
+    once = _once(flow, nests)
     level = 0
     for held in chain:
-        outer = _at_hold(held, writer, writer.ranks, access, nests)
-        missing = spilled.get(held.level, 0)
-        if level == 0 and _present(missing):
-            outer = (1 - missing) * outer + missing * at_unit
-        back = _revisited(outer, once)
-        traffic.add(level, WRITE, flow.tensor, outer)
-        traffic.add(held.level, READ, flow.tensor, outer)
-        traffic.add(level, READ, flow.tensor, back)
-        traffic.add(held.level, WRITE, flow.tensor, back)
+        if traffic.wants(level, held.level):
+            outer = _at_hold(held, writer, writer.ranks, access, nests)
+            missing = spilled.get(held.level, 0)
+            if level == 0 and _present(missing):
+                outer = (1 - missing) * outer + missing * _at_unit(writer, access, nests)
+            back = maximum(0, outer - once)
+            traffic.add(level, WRITE, flow.tensor, outer)
+            traffic.add(held.level, READ, flow.tensor, outer)
+            traffic.add(level, READ, flow.tensor, back)
+            traffic.add(held.level, WRITE, flow.tensor, back)
         level = held.level
-    traffic.add(level, WRITE, flow.tensor, at_unit)
-    traffic.add(level, READ, flow.tensor, _revisited(at_unit, once))
-
-
-def _revisited(words: Number, once: Number) -> Number:
-    return maximum(0, words - once)
+    if traffic.wants(level):
+        at_unit = _at_unit(writer, access, nests)
+        traffic.add(level, WRITE, flow.tensor, at_unit)
+        traffic.add(level, READ, flow.tensor, maximum(0, at_unit - once))
 
 
 def readers_at_once(plan: GroupPlan, nests: Nests, tensor: str) -> Number:
@@ -284,92 +311,8 @@ def readers_at_once(plan: GroupPlan, nests: Nests, tensor: str) -> Number:
     for flow in plan.flows:
         for site, access in flow.readers if flow.tensor == tensor else ():
             alike: Number = 1
-            for position, (_, at_once) in _side_by_side(site.instances, site, site.ranks, nests).items():
+            for position, (_, at_once) in nests.side_by_side(site.instances, site, site.ranks).items():
                 if site.loops[position].rank not in access.ranks:
-                    alike = alike * at_once
+                    alike = times(alike, at_once)
             most = maximum(most, alike)
     return most
-
-
-def footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
-    """Words that each buffer of each level takes in one copy of it: level -> buffer -> (words, tensors)."""
-    return nests.once(("footprints", plan.holds), lambda: _footprints(plan, nests))
-
-
-def _footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
-    found: dict[int, dict[int, tuple[Number, tuple[str, ...]]]] = {}
-    running = {flow.tensor: flow.running for flow in plan.flows}
-    widths = relative_widths(plan, nests)
-    for held in plan.holds:
-        site = next(plan.sites[name] for name in sorted(held.users))
-        words = _held_words(held, site, running.get(held.tensor, frozenset()), nests) * widths.get(held.tensor, 1)
-        buffers = found.setdefault(held.level, {})
-        known, tensors = buffers.get(held.buffer, (0, ()))
-        buffers[held.buffer] = (maximum(known, words), (*tensors, held.tensor))
-    return found
-
-
-def _held_words(held: Held, site: Site, live: frozenset[str], nests: Nests) -> Number:
-    """Words of all copies of what is held, and of all tiles of it that are held at once; `site` is one of its users."""
-
-    def words() -> Number:
-        room = _room(held, nests.below(held.loops), live)
-        return room * evaluate(held.copies, nests.environment) * _tiles_at_once(site, held, nests)
-
-    place = id(held.loops), id(site.loops), held.level
-    return nests.once(("held", held.tensor, held.users, held.copies, live, *place), words)
-
-
-def _room(held: Held, nest: Nest, live: frozenset[str]) -> Number:
-    """Words of what is held: of the tile that is written, or of those that are read together; the whole at most."""
-    depth = len(held.loops)
-    written = [nest.footprint(access, depth, live) for access in held.written]
-    if live:
-        return maximum(*written, *(nest.footprint(access, depth, live) for access in held.reads))
-    several = windows(held.reads)
-    tiles = [nest.footprint(window[0], depth, (), window[1:]) for window in several]
-    room = together(nest, depth, several, tiles) if tiles else 0
-    if len(several) > 1:
-        room = minimum(room, maximum(*(nest.footprint(window[0], 0, (), window[1:]) for window in several)))
-    return maximum(*written, room)
-
-
-def _tiles_at_once(site: Site, held: Held, nests: Nests) -> Number:
-    """How many tiles of a tensor a shared level holds at once, for instances that work on different iterations."""
-    accesses = (*site.einsum.reads, site.einsum.output)
-    own = {rank for access in accesses if access.tensor == held.tensor for rank in access.ranks}
-    result: Number = 1
-    if held.apart:
-        return result
-    for position, (_, at_once) in _side_by_side(held.instances, site, site.ranks, nests).items():
-        if position < len(held.loops) and held.loops[position].rank in own:
-            result = result * at_once
-    return result
-
-
-def _side_by_side(
-    instances: Number, site: Site, ranks: frozenset[str], nests: Nests
-) -> dict[int, tuple[Number, Number]]:
-    """For loops over these ranks that are dealt over instances, by position: their trips, and how many run at once.
-
-    Iterations are dealt in loop order, so that the innermost loops fill the instances first.
-    """
-    if isinstance(instances, int) and instances == 1:
-        return {}
-    if is_array(instances):
-        return _dealt(instances, site, ranks, nests)
-    return nests.once(("dealt", id(site.loops), instances, ranks), lambda: _dealt(instances, site, ranks, nests))
-
-
-def _dealt(instances: Number, site: Site, ranks: frozenset[str], nests: Nests) -> dict[int, tuple[Number, Number]]:
-    found: dict[int, tuple[Number, Number]] = {}
-    nest = nests.below(site.loops)
-    free = instances
-    for position in reversed(range(len(site.loops))):
-        loop = site.loops[position]
-        if loop.over is not None and loop.rank in ranks:
-            trips = ceil_div(nest.extent(loop.rank, position), nest.extent(loop.rank, position + 1))
-            at_once = minimum(trips, free)
-            found[position] = trips, at_once
-            free = ceil_div(free, at_once)
-    return found

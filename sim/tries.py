@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Dictionary
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from math import inf
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from lightbound.base.formula import Number
 from lightbound.base.schema import check
 from lightbound.workloads.cascade import Cascade
 
-from .analytical import GroupResult, run_group
+from .analytical import run_group
 from .binding import bindings
 from .candidates import Candidate, Shape, tile_name
 from .energy import energy
@@ -29,6 +29,7 @@ from .mapping import Bind, Group, Mapping
 from .nests import Nests
 from .plan import Frame, Loops, Plan
 from .segment import Segment, segment_of
+from .sketch import Sketch
 
 Bound = tuple[tuple[Bind, ...], Dictionary[str, tuple[Bind, ...]]]  # binds, and those of each Einsum
 Objective = Literal["latency", "traffic", "energy"]
@@ -85,7 +86,8 @@ class Tries:
         self._compute_s = [compute_floor_s(cascade, machine, names, of, shape.dealt) for _, (_, of) in self._binds]
         self._floors = {spilled: self._floor(spilled) for spilled in shape.spills()}
         self._tried: dict[int, Tried] = {}
-        self._work: _Work | None = None
+        self._trials: dict[int, Trial] = {}
+        self.sought: dict[tuple[Machine, Objective], Any] = {}  # searches for the best of them, each begun once
 
     def _floor(self, spilled: frozenset[str]) -> tuple[float, float]:
         """Seconds and bytes that what passes the outermost level takes at least, with these tensors there."""
@@ -102,25 +104,47 @@ class Tries:
         return self.machine.launch_latency_s + seconds, min(moved for _, moved in self._floors.values())
 
     @cached_property
+    def _here(self) -> _Shared:
+        return _Shared(self)
+
+    @cached_property
     def _all(self) -> list[tuple[Candidate, Bound, tuple[float, float]]]:
         found = []
         for (plain, bind), compute_s in zip(self._binds, self._compute_s, strict=True):
             for candidate in self._shape.candidates(plain):
-                transfer_s, moved = self._floors[frozenset(candidate.group.get("spill", ()))]
+                transfer_s, moved = self._floors[candidate.spilled]
                 floor = self.machine.launch_latency_s + max(compute_s, transfer_s), moved
                 found.append((candidate, bind, floor))
         return sorted(found, key=lambda one: one[2])
+
+    @cached_property
+    def _whole(self) -> dict[tuple[Any, ...], int]:
+        """The candidates that keep operands whole, by what else they are."""
+        return {_beside(one): number for number, (one, _, _) in enumerate(self._all) if one.outer == 0}
+
+    def instead(self, number: int) -> int | None:
+        """The candidate that is no worse wherever it fits, if there is one."""
+        candidate = self._all[number][0]
+        return self._whole.get(_beside(candidate)) if self._shape.gains_by_whole(candidate.outer) else None
 
     def floors(self) -> Iterator[tuple[int, tuple[float, float]]]:
         """The number of every candidate, with seconds and bytes below which it cannot get."""
         return enumerate(floor for _, _, floor in self._all)
 
+    def trial(self, number: int) -> Trial:
+        """A candidate before it is evaluated."""
+        if number not in self._trials:
+            candidate, bind, _ = self._all[number]
+            self._trials[number] = self._here.trial(candidate, bind)
+        return self._trials[number]
+
+    def is_known(self, number: int) -> bool:
+        """Whether a candidate has been evaluated."""
+        return number in self._tried
+
     def __getitem__(self, number: int) -> Tried:
         if number not in self._tried:
-            if self._work is None:
-                self._work = _Work(self)
-            candidate, bind, _ = self._all[number]
-            self._tried[number] = self._work.evaluated(candidate, bind)
+            self._tried[number] = self.trial(number).evaluated(self.priced)
         return self._tried[number]
 
     def __len__(self) -> int:
@@ -128,7 +152,8 @@ class Tries:
 
     def release(self) -> None:
         """Forget what evaluations share, which is large; results are kept."""
-        self._work = None
+        self._trials.clear()
+        self.__dict__.pop("_here", None)
 
 
 def explore(
@@ -141,7 +166,12 @@ def explore(
     return found
 
 
-class _Work:
+def _beside(candidate: Candidate) -> tuple[Any, ...]:
+    """What candidates have in common that differ in where operands are kept alone."""
+    return tuple(map(id, candidate.bind)), candidate.order, candidate.spilled
+
+
+class _Shared:
     """What the evaluations of a segment's candidates share."""
 
     def __init__(self, of: Tries) -> None:
@@ -153,41 +183,74 @@ class _Work:
         self.frames: dict[int, Frame] = {}  # by group, which candidates that differ in binds alone share
         self.nests: dict[tuple[str, ...], Nests] = {}  # by what is tiled
 
-    def evaluated(self, candidate: Candidate, bind: Bound) -> Tried:
+    def trial(self, candidate: Candidate, bind: Bound) -> Trial:
         cascade, machine, word_bytes = self.of.segment.cascade, self.of.machine, self.of.word_bytes
         tiled = (*candidate.tiled, *sorted(candidate.coarse))
         if tiled not in self.nests:
             grid = _grid(cascade, candidate, self.of.fine)
             names = {**machine.quantities, **self.sizes, "word_bytes": word_bytes, **grid}
             self.nests[tiled] = Nests(self.sizes, names)
-        nests = self.nests[tiled]
         if id(candidate.group) not in self.frames:
             group = check(Group, candidate.group, "group")
             self.frames[id(candidate.group)] = Frame("group", cascade, machine, group, 0, self.group_of, self.loops)
         frame = self.frames[id(candidate.group)]
         bound = frame.bound(bind[1], {})
         plan = Plan(cascade, Mapping(bind=bind[0], groups=(frame.group,)), machine, (bound,), self.group_of)
-        result = run_group(plan, bound, nests, word_bytes, strict=False)
-        return _tried(plan, candidate, nests, result, word_bytes, self.of.priced)
+        return Trial(candidate, Sketch(plan, bound, self.nests[tiled], word_bytes))
 
 
-def _tried(plan: Plan, candidate: Candidate, nests: Nests, result: GroupResult, word_bytes: int, priced: bool) -> Tried:
-    names = dict(nests.environment)
-    tiles = {name: np.asarray(names[name]) for name in map(tile_name, candidate.tiled)}
-    points = np.broadcast_shapes(*(values.shape for values in tiles.values())) or (1,)
-    words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One candidate at all its tile sizes, and what is known of it without evaluating it: arrays over the grid."""
 
-    def spread(value: Number) -> np.ndarray:
-        return np.broadcast_to(np.asarray(value, dtype=float), points).reshape(-1)
+    candidate: Candidate
+    sketch: Sketch
+    _fits: dict[Machine, np.ndarray] = field(default_factory=dict)
 
-    return Tried(
-        candidate,
-        {name: spread(values) for name, values in tiles.items()},
-        spread(result.latency_s),
-        spread(words * word_bytes),
-        spread(sum(energy(plan, names, names, (result,), word_bytes)[0].values())) if priced else None,
-        {name: spread(taken) for name, taken in result.occupancy_bytes.items()},
-    )
+    def fits(self, room: Machine) -> np.ndarray:
+        """Where what it holds fits a machine."""
+        if room not in self._fits:
+            fits: np.ndarray = np.ones((), dtype=bool)
+            for name, need in self.sketch.need_bytes.items():
+                capacity = room.level(name).capacity_bytes
+                if capacity is not None:
+                    fits = fits & (np.asarray(need) <= capacity)
+            self._fits[room] = np.broadcast_to(fits, self._points).reshape(-1)
+        return self._fits[room]
+
+    def at_least(self, closer: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds and bytes: of units and of the outermost level alone, or `closer`, with all that instances share."""
+        seconds, moved = self.sketch.closer if closer else self.sketch.at_least
+        return self._spread(seconds), self._spread(moved)
+
+    def evaluated(self, priced: bool) -> Tried:
+        """The candidate, evaluated."""
+        plan, group, nests, word_bytes = (getattr(self.sketch, one.name) for one in fields(self.sketch))
+        result = run_group(plan, group, nests, word_bytes, strict=False, whole=self.sketch.traffic)
+        names = nests.environment
+        words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
+        return Tried(
+            self.candidate,
+            {name: self._spread(values) for name, values in self._tiles.items()},
+            self._spread(result.latency_s),
+            self._spread(words * word_bytes),
+            self._spread(sum(energy(plan, names, names, (result,), word_bytes)[0].values())) if priced else None,
+            {name: self._spread(taken) for name, taken in result.occupancy_bytes.items()},
+        )
+
+    @cached_property
+    def _tiles(self) -> dict[str, np.ndarray]:
+        names = self.sketch.nests.environment
+        return {name: np.asarray(names[name]) for name in map(tile_name, self.candidate.tiled)}
+
+    @cached_property
+    def _points(self) -> tuple[int, ...]:
+        return np.broadcast_shapes(*(values.shape for values in self._tiles.values())) or (1,)
+
+    def _spread(self, value: Number) -> np.ndarray:
+        whole = np.empty(self._points)
+        whole[...] = value
+        return whole.reshape(-1)
 
 
 def _grid(cascade: Cascade, candidate: Candidate, fine: bool) -> dict[str, np.ndarray]:

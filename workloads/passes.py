@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from weakref import finalize
+from functools import lru_cache
 
 from .cascade import Cascade
 from .expression import Access, Affine, Coefficient, Index, size_symbol
 from .pass_rule import Force, Walk, check_family
+from .structure import Structure
 
 __all__ = ["Force", "Live", "PassAnalysis", "pass_of", "passes"]
 
@@ -74,23 +75,22 @@ def passes(cascade: Cascade, family: str) -> PassAnalysis:
     return _analysis(cascade, check_family(cascade, family))
 
 
-_KNOWN: dict[int, dict[str, PassAnalysis]] = {}
-
-
 def pass_of(cascade: Cascade) -> Mapping[str, PassAnalysis]:
     """The analysis of every rank family, by family; computed once for all sizings of a cascade."""
     return {family: _analysis(cascade, family) for family in cascade.families}
 
 
 def _analysis(cascade: Cascade, family: str) -> PassAnalysis:
-    structure = cascade.structure
-    key = id(structure)
-    if key not in _KNOWN:
-        _KNOWN[key] = {}
-        finalize(structure, _KNOWN.pop, key, None)
-    if family not in _KNOWN[key]:
-        _KNOWN[key][family] = _analyse(cascade, family)
-    return _KNOWN[key][family]
+    known = _known(cascade.structure)
+    if family not in known:
+        known[family] = _analyse(cascade, family)
+    return known[family]
+
+
+@lru_cache(maxsize=256)
+def _known(structure: Structure) -> dict[str, PassAnalysis]:
+    """What is known of the cascades whose lines say the same."""
+    return {}
 
 
 def _analyse(cascade: Cascade, family: str) -> PassAnalysis:

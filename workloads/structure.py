@@ -67,6 +67,9 @@ class Structure:
             for line in (*(first for first in self.initial if first.name == einsum.name), einsum)
         )
 
+    def __hash__(self) -> int:
+        return self.digest
+
     @cached_property
     def digest(self) -> int:
         """A hash of what the lines say."""

@@ -34,10 +34,30 @@ def test_no_candidate_gets_below_its_floor(workload: tuple[str, str | None], nam
         segment = segment_of(cascade, tuple(name for step in steps[start:end] for name in step))
         every = tries(segment, machine, work.word_bytes)
         for number, (seconds, moved) in every.floors():
-            tried = every[number]
-            assert tried.latency_s.min() >= seconds * (1 - 1e-9), segment.names
-            assert tried.traffic_bytes.min() >= moved * (1 - 1e-9), segment.names
+            trial, tried = every.trial(number), every[number]
             assert (seconds, moved) >= every.floor
+            for closer in (False, True):  # at every tile size
+                least_s, least_bytes = trial.at_least(closer)
+                assert (least_s >= seconds * (1 - 1e-9)).all(), segment.names
+                assert (least_bytes >= moved * (1 - 1e-9)).all(), segment.names
+                assert (tried.latency_s >= least_s * (1 - 1e-9)).all(), segment.names
+                np.testing.assert_allclose(tried.traffic_bytes, least_bytes, rtol=1e-9)
+            np.testing.assert_array_equal(trial.fits(machine), _fits(tried, machine))
+        every.release()
+
+
+@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda one: one[0])
+def test_to_keep_operands_whole_is_never_worse(workload: tuple[str, str | None], name: str) -> None:
+    work, machine = lb.workload(*workload), lb.machine(name)
+    cascade, _ = next(sized(work.cascade))
+    for step in steps_of(cascade):
+        every = tries(segment_of(cascade, step), machine, work.word_bytes)
+        for number in range(len(every)):
+            instead = every.instead(number)
+            if instead is not None:
+                assert (every[instead].latency_s <= every[number].latency_s * (1 + 1e-9)).all(), step
+                assert (every[instead].traffic_bytes <= every[number].traffic_bytes * (1 + 1e-9)).all(), step
         every.release()
 
 
@@ -58,11 +78,15 @@ def test_the_best_cut_is_that_of_an_exhaustive_search(name: str) -> None:
 
 
 def _least(tried: Tried, machine: lb.Machine) -> float:
+    return float(np.where(_fits(tried, machine), tried.latency_s, np.inf).min())
+
+
+def _fits(tried: Tried, machine: lb.Machine) -> np.ndarray:
     fits = np.ones(tried.latency_s.shape, dtype=bool)
     for level, need in tried.need_bytes.items():
         capacity = machine.level(level).capacity_bytes
         fits &= True if capacity is None else need <= capacity
-    return float(np.where(fits, tried.latency_s, np.inf).min())
+    return fits
 
 
 def test_segments_that_differ_in_names_alone_are_one() -> None:

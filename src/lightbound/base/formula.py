@@ -41,6 +41,13 @@ def ceil_div(a: Number, b: Number) -> Number:
     return -(-a // b)
 
 
+def times(a: Number, b: Number) -> Number:
+    """``a * b``, which costs nothing where one of them is the number 1."""
+    if isinstance(b, int) and b == 1:
+        return a
+    return b if isinstance(a, int) and a == 1 else a * b
+
+
 def maximum(*values: Number) -> Number:
     """The largest, elementwise where any operand is an array."""
     result = values[0]

@@ -1,0 +1,68 @@
+"""How much room what a group holds takes in each level."""
+
+from __future__ import annotations
+
+from lightbound.base.formula import Number, evaluate, maximum, minimum, times
+
+from .flow import Held, Site
+from .nests import Nests
+from .plan import GroupPlan
+from .reuse import Nest, together, windows
+from .traffic import relative_widths
+
+
+def footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
+    """Words that each buffer of each level takes in one copy of it: level -> buffer -> (words, tensors)."""
+    return nests.once(("footprints", plan.holds), lambda: _footprints(plan, nests))
+
+
+def _footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Number, tuple[str, ...]]]]:
+    found: dict[int, dict[int, tuple[Number, tuple[str, ...]]]] = {}
+    running = {flow.tensor: flow.running for flow in plan.flows}
+    widths = relative_widths(plan, nests)
+    for held in plan.holds:
+        site = next(plan.sites[name] for name in sorted(held.users))
+        words = _held_words(held, site, running.get(held.tensor, frozenset()), nests)
+        words = times(words, widths.get(held.tensor, 1))
+        buffers = found.setdefault(held.level, {})
+        known, tensors = buffers.get(held.buffer, (0, ()))
+        buffers[held.buffer] = (maximum(known, words), (*tensors, held.tensor))
+    return found
+
+
+def _held_words(held: Held, site: Site, live: frozenset[str], nests: Nests) -> Number:
+    """Words of all copies of what is held, and of all tiles of it that are held at once; `site` is one of its users."""
+
+    def words() -> Number:
+        room = _room(held, nests.below(held.loops), live)
+        return times(times(room, evaluate(held.copies, nests.environment)), _tiles_at_once(site, held, nests))
+
+    place = id(held.loops), id(site.loops), held.level
+    return nests.once(("held", held.tensor, held.users, held.copies, live, *place), words)
+
+
+def _room(held: Held, nest: Nest, live: frozenset[str]) -> Number:
+    """Words of what is held: of the tile that is written, or of those that are read together; the whole at most."""
+    depth = len(held.loops)
+    written = [nest.footprint(access, depth, live) for access in held.written]
+    if live:
+        return maximum(*written, *(nest.footprint(access, depth, live) for access in held.reads))
+    several = windows(held.reads)
+    tiles = [nest.footprint(window[0], depth, (), window[1:]) for window in several]
+    room = together(nest, depth, several, tiles) if tiles else 0
+    if len(several) > 1:
+        room = minimum(room, maximum(*(nest.footprint(window[0], 0, (), window[1:]) for window in several)))
+    return maximum(*written, room)
+
+
+def _tiles_at_once(site: Site, held: Held, nests: Nests) -> Number:
+    """How many tiles of a tensor a shared level holds at once, for instances that work on different iterations."""
+    accesses = (*site.einsum.reads, site.einsum.output)
+    own = {rank for access in accesses if access.tensor == held.tensor for rank in access.ranks}
+    result: Number = 1
+    if held.apart:
+        return result
+    for position, (_, at_once) in nests.side_by_side(held.instances, site, site.ranks).items():
+        if position < len(held.loops) and held.loops[position].rank in own:
+            result = times(result, at_once)
+    return result

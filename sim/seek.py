@@ -1,0 +1,128 @@
+"""The best candidate of a run of Einsums at its best tiles, found a step at a time.
+
+The candidate that may be best is looked at first, ever more closely: its floor, then a sketch of it, then all that
+instances share, and only then is it evaluated. Whoever asks can stop in between, since what is left has a floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import heapify, heappop, heappush
+from math import inf
+from typing import Any, TypeVar
+
+import numpy as np
+
+from lightbound.archs.machine import Machine
+from lightbound.base.formula import Number, where
+
+from .tries import Objective, Tried, Tries
+
+TIE = 1e-12  # two values that agree this far are one
+EVALUATED = 2  # looks after which a candidate is evaluated
+Option = TypeVar("Option", bound=tuple[Any, ...])
+Choice = tuple[float, float, Tried, int]  # value, tie, candidate, and the point of its tiles
+
+
+def least(options: list[Option]) -> Option | None:
+    """The option whose value, its first part, is least; of several that agree, the one whose second part is least."""
+    if not options:
+        return None
+    close = min(option[0] for option in options) * (1 + TIE)
+    return min((option for option in options if option[0] <= close), key=lambda option: option[1])
+
+
+class Seek:
+    """The search for one objective on a machine with room as in `room`. `found`: the best so far, if any."""
+
+    def __init__(self, tries: Tries, room: Machine, objective: Objective) -> None:
+        self.tries, self.room = tries, room
+        self.objective: Objective = objective
+        self.found: Choice | None = None
+        self.floor = _at_least(*tries.floor, objective)
+        self._looks: dict[int, int] | None = None
+        self._waiting: list[tuple[float, float, int]] = []
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left that may be better than what is found."""
+        return self._looks is not None and not self._waiting
+
+    def go_on(self) -> None:
+        """Look once more at the candidate that may be best; `floor` is what the best one is at least after that."""
+        if self._looks is None:
+            self._waiting = [(*_at_least(*floor, self.objective), number) for number, floor in self.tries.floors()]
+            self._looks = {number: EVALUATED if self.tries.is_known(number) else 0 for _, _, number in self._waiting}
+            heapify(self._waiting)
+        elif self._waiting:
+            *_, number = heappop(self._waiting)
+            self._look(number, self._looks)
+        while self._waiting and self.found is not None and not _may_beat(self.found, *self._waiting[0][:2]):
+            heappop(self._waiting)
+        options = [option[:2] for option in (self.found, *self._waiting[:1]) if option is not None]
+        self.floor = least(options) or (inf, inf)
+
+    def _look(self, number: int, looks: dict[int, int]) -> None:
+        if looks[number] == EVALUATED:
+            choice = _best_of(self.tries[number], self.room, self.objective)
+            if choice is not None:
+                self.found = choice if self.found is None else least([self.found, choice])
+            return
+        if looks[number] == 0 and self._has_better(number):
+            return
+        trial = self.tries.trial(number)
+        may = trial.fits(self.room)
+        if may.any():
+            values, ties = _at_least(*trial.at_least(closer=looks[number] == 1), self.objective)
+            if self.found is not None:
+                may = may & _may_beat(self.found, values, ties)
+            if may.any():
+                value = values[may].min()
+                heappush(self._waiting, (value, ties[may & (values <= value * (1 + TIE))].min(), number))
+                looks[number] += 1
+
+    def _has_better(self, number: int) -> bool:
+        """Whether there is a candidate that is no worse at any of these tiles."""
+        instead = self.tries.instead(number)
+        return instead is not None and bool(self.tries.trial(instead).fits(self.room).all())
+
+
+def seek(tries: Tries, room: Machine, objective: Objective) -> Seek:
+    """The search among these candidates, as far as whoever asked for it before went."""
+    key = room, objective
+    if key not in tries.sought:
+        tries.sought[key] = Seek(tries, room, objective)
+    return tries.sought[key]
+
+
+def _at_least(seconds: Number, moved: Number, objective: Objective) -> tuple[Number, Number]:
+    """What an objective's value and its tie are at least, where seconds and bytes are at least these."""
+    if objective == "energy":
+        return where(moved < inf, 0.0, inf), moved
+    return (seconds, moved) if objective == "latency" else (moved, seconds)
+
+
+def _may_beat(best: Choice, value: Number, tie: Number) -> Number:
+    """Whether something whose value and tie are at least these may be better."""
+    less, same = value * (1 + TIE) < best[0], value <= best[0] * (1 + TIE)
+    return less | (same & (tie * (1 + TIE) < best[1]))
+
+
+def _fits(need_bytes: Mapping[str, np.ndarray], machine: Machine) -> np.ndarray:
+    fits: np.ndarray = np.ones((), dtype=bool)
+    for name, need in need_bytes.items():
+        capacity = machine.level(name).capacity_bytes
+        if capacity is not None:
+            fits = fits & (need <= capacity)
+    return fits
+
+
+def _best_of(one: Tried, machine: Machine, objective: Objective) -> Choice | None:
+    """The best tiles of a candidate that fit the machine."""
+    value = np.where(_fits(one.need_bytes, machine), one.objective(objective), inf)
+    close = np.flatnonzero(value <= value.min() * (1 + TIE))
+    if value[close[0]] == inf:
+        return None
+    tie = one.objective("latency" if objective == "traffic" else "traffic")
+    point = int(close[np.argmin(tie[close])])
+    return float(value[point]), float(tie[point]), one, point
