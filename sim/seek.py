@@ -6,7 +6,6 @@ instances share, and only then is it evaluated. Whoever asks can stop in between
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Any, TypeVar
@@ -16,7 +15,7 @@ import numpy as np
 from lightbound.archs.machine import Machine
 from lightbound.base.formula import Number, where
 
-from .tries import Objective, Tried, Tries
+from .tries import Objective, Tried, Tries, fitting
 
 TIE = 1e-12  # two values that agree this far are one
 EVALUATED = 2  # looks after which a candidate is evaluated
@@ -108,18 +107,9 @@ def _may_beat(best: Choice, value: Number, tie: Number) -> Number:
     return less | (same & (tie * (1 + TIE) < best[1]))
 
 
-def _fits(need_bytes: Mapping[str, np.ndarray], machine: Machine) -> np.ndarray:
-    fits: np.ndarray = np.ones((), dtype=bool)
-    for name, need in need_bytes.items():
-        capacity = machine.level(name).capacity_bytes
-        if capacity is not None:
-            fits = fits & (need <= capacity)
-    return fits
-
-
 def _best_of(one: Tried, machine: Machine, objective: Objective) -> Choice | None:
     """The best tiles of a candidate that fit the machine."""
-    value = np.where(_fits(one.need_bytes, machine), one.objective(objective), inf)
+    value = np.where(fitting(one.need_bytes, machine), one.objective(objective), inf)
     close = np.flatnonzero(value <= value.min() * (1 + TIE))
     if value[close[0]] == inf:
         return None

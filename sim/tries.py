@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Dictionary
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import inf
 from typing import Any, Literal
@@ -166,6 +166,16 @@ def explore(
     return found
 
 
+def fitting(need_bytes: Dictionary[str, Number], machine: Machine) -> np.ndarray:
+    """Where what is held in each level fits it; one answer where no level is limited."""
+    fits: np.ndarray = np.ones((), dtype=bool)
+    for name, need in need_bytes.items():
+        capacity = machine.level(name).capacity_bytes
+        if capacity is not None:
+            fits = fits & (np.asarray(need) <= capacity)
+    return fits
+
+
 def _beside(candidate: Candidate) -> tuple[Any, ...]:
     """What candidates have in common that differ in where operands are kept alone."""
     return tuple(map(id, candidate.bind)), candidate.order, candidate.spilled
@@ -210,11 +220,7 @@ class Trial:
     def fits(self, room: Machine) -> np.ndarray:
         """Where what it holds fits a machine."""
         if room not in self._fits:
-            fits: np.ndarray = np.ones((), dtype=bool)
-            for name, need in self.sketch.need_bytes.items():
-                capacity = room.level(name).capacity_bytes
-                if capacity is not None:
-                    fits = fits & (np.asarray(need) <= capacity)
+            fits = fitting(self.sketch.need_bytes, room)
             self._fits[room] = np.broadcast_to(fits, self._points).reshape(-1)
         return self._fits[room]
 
@@ -225,8 +231,9 @@ class Trial:
 
     def evaluated(self, priced: bool) -> Tried:
         """The candidate, evaluated."""
-        plan, group, nests, word_bytes = (getattr(self.sketch, one.name) for one in fields(self.sketch))
-        result = run_group(plan, group, nests, word_bytes, strict=False, whole=self.sketch.traffic)
+        sketch = self.sketch
+        plan, nests, word_bytes = sketch.plan, sketch.nests, sketch.word_bytes
+        result = run_group(plan, sketch.group, nests, word_bytes, strict=False, whole=sketch.traffic)
         names = nests.environment
         words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
         return Tried(
