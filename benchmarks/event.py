@@ -1,4 +1,5 @@
-"""How many tasks a second the event engines run on one core, beside the bars they are held to.
+"""How many tasks a second the event engines run on one core, beside the bars they are held to, and how long a long
+prediction takes with all instances followed and with some.
 
 Figures of one machine at one moment: no test reads them.
 
@@ -7,16 +8,21 @@ Run it with `python benchmarks/event.py`.
 
 from __future__ import annotations
 
-from time import process_time
+from time import perf_counter, process_time
 
 from rich.console import Console
 from rich.table import Table
 
+import lightbound as lb
 from lightbound.sim import event, event_simpy
+from lightbound.sim.following import Follow, some_of
+from lightbound.sim.masked_events import masked_systems
+from lightbound.sim.masked_prediction import counted, kernel
 from lightbound.sim.program import Program, Resource, System, Task, Worker
 
 TASKS_PER_S = 15e6
 SPEEDUP = 100
+PREDICTION_S = 2.0
 
 
 def tiles(trips: int, instances: int = 1) -> System:
@@ -60,6 +66,22 @@ def rate(engine: object, system: System) -> tuple[float, float]:
     return run.tasks / (process_time() - begin), run.makespan
 
 
+def prediction(follow: Follow) -> tuple[float, float, int, str]:
+    """HunyuanVideo's neighbourhood attention on an H200: seconds of a prediction, and what it says, with the tasks that
+    it runs and the instances that it follows.
+    """
+    work, machine = lb.workload("gna", "hunyuan_video"), lb.machine("h200")
+    begin = perf_counter()
+    found = lb.simulate(work, machine, engine="event", follow=follow)
+    seconds = perf_counter() - begin
+    chosen = kernel(work, machine, None, strict=True)
+    assert chosen is not None
+    count = counted(chosen[0], machine, chosen[1])
+    (system,) = masked_systems(chosen[0], machine, chosen[1], count, "counted")
+    run = event.run_system(some_of(system, follow))
+    return seconds, float(found.latency_s), run.tasks, f"{run.system.instances} of {system.instances}"
+
+
 def main() -> None:
     table = Table(title="Event engines, one core")
     for title in ("program", "native, M tasks/s", "bar", "SimPy, M tasks/s", "native / SimPy", "bar"):
@@ -81,6 +103,14 @@ def main() -> None:
             str(SPEEDUP),
         )
     Console().print(table)
+    long = Table(title="HunyuanVideo's neighbourhood attention on an H200, engine='event'")
+    for title in ("follow", "instances", "M tasks", "seconds", "bar", "latency, ms"):
+        long.add_column(title, justify="left" if title == "follow" else "right")
+    for follow in ("auto", "all"):
+        seconds, latency, tasks, instances = min(prediction(follow) for _ in range(2))
+        bar = f"{PREDICTION_S:.0f}" if follow == "auto" else ""
+        long.add_row(follow, instances, f"{tasks / 1e6:.1f}", f"{seconds:.2f}", bar, f"{1e3 * latency:.3f}")
+    Console().print(long)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from .analytical import GroupResult
 from .clock import clock_hz
 from .event import MOST_TASKS, EventRun, run_system
 from .explain import size
+from .following import checked, followed, some_of, tasks_of
 from .lowering import FILLS, JITTER, Fill, lower
 from .nests import Nests
 from .perfetto import LONGEST, write_trace
@@ -62,12 +63,14 @@ def by_events(
     fill: str = "counted",
     trace: str | Path | None = None,
     masked: Callable[[Fill], tuple[System, ...]] | None = None,
+    follow: str | int = "auto",
 ) -> Prediction:
     """What the event engine says of the same workload, machine and mapping; `masked` makes the systems of a mapping
     whose kernel skips tiles.
 
     fill: ``counted`` counts what pipelines take to fill, and waits for memory; ``amortised`` keeps to the conventions
-    of the closed forms. trace: a file for the Perfetto UI.
+    of the closed forms. trace: a file for the Perfetto UI. follow: so many of the like instances, with their part of
+    the tasks and of what all share (following.py); ``all``; or ``auto``, which is all up to some million tasks.
     Raises LightboundError for sweeps, for unknown fills, and where there is more to simulate than time allows.
     """
     if fill not in FILLS:
@@ -82,7 +85,9 @@ def by_events(
     lowered = systems(prediction, kind) if masked is None else masked(kind)
     assert prediction.plan is not None
     machine = prediction.plan.machine
-    for system, result in zip(lowered, prediction.groups, strict=True):
+    meant = checked(follow)
+    for whole, result in zip(lowered, prediction.groups, strict=True):
+        system = whole if _repeats(whole, fill) else some_of(whole, meant)
         _check_size(system, fill)
         left = LONGEST - sum(len(one.run.slices) for one in made) if trace is not None else 0
         run = run_system(system, seed, left, extrapolate=True)
@@ -100,6 +105,7 @@ def by_events(
         busy_s=_busy(machine, made),
         decomposition_s=_decomposed(made),
         counted_s=_account(made),
+        followed=tuple(one for each in made if (one := followed(each.run.system)) is not None),
         assumptions=(*_assumed(made, seed, fill), *prediction.assumptions[1:]),
     )
 
@@ -110,20 +116,20 @@ def _clock_hz(machine: Machine, run: EventRun) -> float:
     return float(clock_hz(machine, busy, run.makespan))
 
 
+def _repeats(system: System, fill: str) -> bool:
+    """One context repeats itself, and is leapt over, unless memory runs further and further ahead of it."""
+    return fill == "counted" and sum(len(worker.trips) for worker in system.workers) == 1
+
+
 def _check_size(system: System, fill: str) -> None:
-    """Refuse what would take too long before it starts. One context repeats itself, and is leapt over, unless memory
-    runs further and further ahead of it.
-    """
-    if fill == "counted" and sum(len(worker.trips) for worker in system.workers) == 1:
-        return
-    body = {program.name: len(program.body) for program in system.programs}
-    tasks = sum(body[worker.program] * sum(worker.trips) for worker in system.workers)
-    if tasks > MOST_TASKS:
+    """Refuse what would take too long before it starts."""
+    tasks = tasks_of(system)
+    if tasks > MOST_TASKS and not _repeats(system, fill):
         raise LightboundError(
             "engine",
             "event",
-            f"would simulate {tasks:,} tasks, more than {MOST_TASKS:,}",
-            "Use smaller sizes, or engine='analytical'.",
+            f"would simulate {tasks:,.0f} tasks, more than {MOST_TASKS:,}",
+            "Use smaller sizes, follow fewer instances, or engine='analytical'.",
         )
 
 
@@ -205,8 +211,9 @@ def _fetched(one: GroupRun) -> list[str]:
     run, notes = one.run, []
     for resource in run.system.resources:
         if resource.cache:
-            served = float(run.served[run.system.first_number[resource.name]])
-            counted = float(one.result.memory_s[resource.name]) * resource.rate * float(one.result.clock_hz)
+            part = run.system.part
+            served = float(run.served[run.system.first_number[resource.name]]) / part
+            counted = float(one.result.memory_s[resource.name]) * resource.rate / part * float(one.result.clock_hz)
             notes.append(f"the run moved {size(served)} at {resource.name}, closed forms count {size(counted)}")
     return notes
 
@@ -215,5 +222,6 @@ def _assumed(made: list[GroupRun], seed: int, fill: str) -> list[str]:
     notes = ["pipeline fill is counted" if fill == "counted" else "pipeline fill is amortised"]
     if any(program.jitter for one in made for program in one.run.system.programs):
         notes.append(f"service times of contending contexts vary by up to {JITTER:.0%} (seed {seed})")
+    notes += [f"{one} are followed and stand for all" for each in made if (one := followed(each.run.system))]
     notes += [note for one in made for note in _fetched(one)]
     return notes

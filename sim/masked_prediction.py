@@ -94,7 +94,13 @@ def counted(work: Workload, machine: Machine, mapping: Mapping) -> TileCount:
 
 
 def masked_by_events(
-    work: Workload, machine: Machine, mapping: Mapping, seed: int, fill: str, trace: str | Path | None
+    work: Workload,
+    machine: Machine,
+    mapping: Mapping,
+    seed: int,
+    fill: str,
+    trace: str | Path | None,
+    follow: str | int,
 ) -> Prediction:
     """As `predict_masked`, by the event engine: every block with its own visits."""
     from .event_prediction import by_events
@@ -102,7 +108,9 @@ def masked_by_events(
 
     closed = predict_masked(work, machine, mapping)
     count = counted(work, machine, mapping)
-    found = by_events(closed, seed, fill, trace, lambda kind: masked_systems(work, machine, mapping, count, kind))
+    found = by_events(
+        closed, seed, fill, trace, lambda kind: masked_systems(work, machine, mapping, count, kind), follow
+    )
     return replace(found, assumptions=(*(note for note in found.assumptions if not note.startswith("busy times, ")),))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from lightbound.base.errors import LightboundError
 
 from .event import EventRun, Slice
+from .following import followed
 from .trace_counters import counters
 
 LONGEST = 100_000  # slices; more make a file that no viewer opens quickly
@@ -106,7 +107,9 @@ def write_trace(path: str | Path, runs: Sequence[tuple[EventRun, float, float]],
         sum(counts) for counts in ([len(run.slices) for run, _, _ in runs], [run.tasks for run, _, _ in runs])
     )
     events = trace_events(runs, machine, instance)
-    write_document(path, events, {"machine": machine, "tasks": total, "tasks left out": total - listed})
+    some = {"followed": [str(one) for run, _, _ in runs if (one := followed(run.system))]}
+    told = {"machine": machine, "tasks": total, "tasks left out": total - listed, **(some if some["followed"] else {})}
+    write_document(path, events, told)
 
 
 def write_document(path: str | Path, events: list[dict[str, Any]], other: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from .reuse import Sizes
 
 if TYPE_CHECKING:
     from .estimate import Estimate
+    from .following import Followed
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,8 @@ class Prediction:
     params: what the mapping's parameters came to. assumptions: what the answer rests on. unread: what the machine
         states and this engine does not read. groups: the results of each group, and plan: what they follow from.
     estimate: of a kernel that skips tiles, how its time comes about; groups are then those of a mean block.
+    followed: groups of which the event engine followed some instances only (following.py). All numbers are of the whole
+        machine.
     """
 
     workload: str
@@ -62,6 +65,7 @@ class Prediction:
     groups: tuple[GroupResult, ...] = field(default=(), repr=False)
     counted_s: Mapping[str, Number] | None = field(default=None, repr=False)  # `account_s`, where an engine counts it
     estimate: Estimate | None = field(default=None, repr=False)
+    followed: tuple[Followed, ...] = ()
 
     @cached_property
     def account_s(self) -> Mapping[str, Number]:
@@ -108,6 +112,7 @@ class Prediction:
             "occupancy_bytes": _plain(self.occupancy_bytes),
             "assumptions": list(self.assumptions),
             "unread": list(self.unread),
+            "followed": [asdict(one) for one in self.followed],
         }
 
 

@@ -19,7 +19,7 @@ lowering writes cycles and bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from math import inf, isfinite
@@ -139,6 +139,7 @@ class Block:
 class System:
     """All that an event engine needs to know. `slots` workers at a time run on each of the `instances`.
 
+    whole: the system of which this one follows some instances, with their part of what all share (following.py).
     Raises LightboundError where names do not meet, numbers are out of range or tasks wait for each other in a circle.
     """
 
@@ -147,9 +148,15 @@ class System:
     workers: tuple[Worker, ...]
     instances: int = 1
     slots: int = 1
+    whole: System | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_system(self)
+
+    @property
+    def part(self) -> float:
+        """Of the whole, as much as this follows; 1 where it is all."""
+        return len(self.workers) / len(self.whole.workers) if self.whole is not None else 1.0
 
     @cached_property
     def first_number(self) -> dict[str, int]:

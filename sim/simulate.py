@@ -39,14 +39,16 @@ def simulate(
     seed: int = 0,
     fill: str = "counted",
     trace: str | Path | None = None,
+    follow: str | int = "auto",
 ) -> Prediction:
     """Predict latency, traffic, utilization, energy and buffer use of a workload on a machine.
 
     workload: a Workload, a sized Cascade, or a name. machine: a Machine or a name.
     mapping: the name of one of the workload's mappings, a Mapping, or its plain data; none for `default_mapping`.
     engine: ``analytical`` for closed forms, ``event`` to simulate every task of every worker (docs/events.md). Only
-    the latter reads `seed` (of its random numbers), `fill` (``counted`` or ``amortised``), and `trace` (a file to write
-    for the Perfetto UI).
+    the latter reads `seed` (of its random numbers), `fill` (``counted`` or ``amortised``), `trace` (a file to write
+    for the Perfetto UI), and `follow`: of how many instances it runs the tasks, for all that there are (a number,
+    ``all``, or ``auto``: of all where that takes no more than seconds).
     Sizes and machine fields may be float64 arrays of one shape: the Prediction then holds arrays.
     Raises LightboundError where the three do not fit each other or the machine is too small for the mapping.
     """
@@ -60,7 +62,7 @@ def simulate(
         masked = kernel(work, hardware, mapping, strict=engine == "event")
         if masked is not None:
             if engine == "event":
-                return masked_by_events(masked[0], hardware, masked[1], seed, fill, trace)
+                return masked_by_events(masked[0], hardware, masked[1], seed, fill, trace, follow)
             _without_trace(trace)
             return predict_masked(masked[0], hardware, masked[1])
     work, chosen = resolve_mapping(work, hardware, mapping)
@@ -68,7 +70,7 @@ def simulate(
     if engine == "event":
         from .event_prediction import by_events
 
-        return by_events(prediction, seed, fill, trace)
+        return by_events(prediction, seed, fill, trace, follow=follow)
     _without_trace(trace)
     return prediction
 

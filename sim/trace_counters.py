@@ -29,7 +29,8 @@ def counters(run: EventRun, begin: float, scale: float, shared: int) -> list[dic
     for number, changes in steps.items():
         resource, owner = run.system.numbered[number]
         process = shared if owner is None else owner + 1
-        rates = [(begin + at * scale, change * 1e-9 / scale) for at, change in changes]
+        part = run.system.part if owner is None else 1.0  # what all share counts for all
+        rates = [(begin + at * scale, change * 1e-9 / scale / part) for at, change in changes]
         made += _steps(f"{resource.name} bandwidth", "GB/s", process, rates)
     resident: dict[int, list[tuple[float, float]]] = {}
     for start, end, instance in zip(run.worker_start, run.worker_end, run.worker_instance.tolist(), strict=True):

@@ -81,7 +81,7 @@ def what_if(
 ) -> WhatIf:
     """What changes of the machine would gain; without any named, those of `default_changes`.
 
-    workload, machine, mapping and options (engine, seed, fill) are those of `simulate`.
+    workload, machine, mapping and options (engine, seed, fill, follow) are those of `simulate`.
     Raises LightboundError for a change that names nothing of the machine or has no value that it could take.
     """
     work, hardware = as_workload(workload), as_machine(machine)

@@ -166,6 +166,10 @@ def simulate(
         Path | None,
         typer.Option("--trace", metavar="FILE", help="The run of events for the Perfetto UI (.json), or drawn (.svg)."),
     ] = None,
+    follow: Annotated[
+        str,
+        typer.Option("--follow", metavar="N", help="How many instances the event engine follows: a number, all, auto."),
+    ] = "auto",
     what_if: Annotated[
         list[str] | None,
         typer.Option("--what-if", metavar="NAME=VALUE", help="And with another machine: exp=2x, dram=inf; or all."),
@@ -190,7 +194,7 @@ def simulate(
     hardware = given.machine(machine, set_machine or ())
     values = kernel.values(param or (), stages, warps)
     meant = kernel.mapping_of(work, hardware, given.mapping(mapping), tiles, values)
-    found = answer(work, hardware, meant, engine, explain, seed, fill, trace, what_if or ())
+    found = answer(work, hardware, meant, engine, explain, seed, fill, trace, what_if or (), follow)
     deliver(found, form, report, f"{work.name} on {hardware.name}")
 
 

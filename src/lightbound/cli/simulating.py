@@ -22,6 +22,7 @@ from .timeline import traced
 if TYPE_CHECKING:
     from .charts.chart import Picture
 
+LISTS = ("assumptions", "lacks", "followed")
 ALL = "all"  # the changes that are of interest for most kernels
 
 
@@ -35,21 +36,22 @@ def answer(
     fill: str = "counted",
     trace: Path | None = None,
     changes: Sequence[str] = (),
+    follow: str = "auto",
 ) -> Answer:
-    """The prediction, with its explanation in words where that is wanted. Seed, fill and trace are the event engine's;
-    `changes` are of the machine, and what each would gain is told beside.
+    """The prediction, with its explanation in words where that is wanted. Seed, fill, trace and what to follow are the
+    event engine's; `changes` are of the machine, and what each would gain is told beside.
     """
     with progress(f"Simulating {work.name} on {machine.name}"):
         asked = work
         work, chosen = kept(work, machine, mapping, engine)
         with traced(trace) as file:
-            prediction = simulate(work, machine, chosen, engine, seed, fill, file)
+            prediction = simulate(work, machine, chosen, engine, seed, fill, file, follow)
         named = () if tuple(changes) == (ALL,) else changes
-        options: dict[str, Any] = {"engine": engine, "seed": seed, "fill": fill}
+        options: dict[str, Any] = {"engine": engine, "seed": seed, "fill": fill, "follow": follow}
         gains = what_if(work, machine, chosen, named, **options) if changes else None
     words = prediction.explain() if explained else None
     data = {"preset": work.preset, "variant": work.variant, **prediction.to_dict(), "lacks": list(machine.lacks)}
-    record = dict(flat({name: value for name, value in data.items() if name not in ("assumptions", "lacks")}))
+    record = dict(flat({name: value for name, value in data.items() if name not in LISTS}))
     if words is not None:
         data["explanation"] = words
     if gains is not None:
@@ -88,6 +90,7 @@ def _summary(p: Prediction, work: Workload) -> Block:
         ("bottleneck", f"{p.bottleneck}, {_share(p.decomposition_s[p.bottleneck], p.latency_s)} of the latency"),
         (f"{outermost} traffic", f"{size(total)}, {_ratio(total, p.compulsory_bytes)}"),
     ]
+    rows += [("followed", str(one)) for one in p.followed]
     if p.energy_j is not None:
         rows.append(("energy", joules(p.energy_j)))
     return Table(("prediction", p.engine), rows)
