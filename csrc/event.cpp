@@ -172,11 +172,13 @@ private:
         here_.clear();
     }
 
+    // What ends on an instance ends in the order in which it does where the instance is alone: accounts tell it.
     void take_up(Instance& instance) {
         is_here(instance);
         if (!instance.stopped) {
-            for (std::int32_t place = instance.first; place < instance.first + resources_.stride(); ++place)
-                if (next_[place] <= now_) completing_.push_back(place);
+            std::uint64_t due = 0;
+            for (std::int32_t i = 0; i < resources_.stride(); ++i) due |= std::uint64_t(next_[instance.first + i] <= now_) << i;
+            for (; due; due &= due - 1) happen(instance.first + lowest(due));
             return;
         }
         instance.stopped = false;
