@@ -77,6 +77,14 @@ private:
             next = earliest(times, places);
             if (!(next < bound)) {
                 if (!is_now_) break;
+                if (const std::int32_t place = next_of_mine(std::min(next, others)); place >= 0) {
+                    now_ = next_[place];
+                    happen(place);
+                    finish_alone();
+                    if (stop_) return not_alone();
+                    bound = std::min(others, next_shared());
+                    continue;
+                }
                 is_now_ = false;  // from now on it is ahead of the others
                 bound = instance.outside ? next_shared() * nearly : never;
                 if (!(next < bound)) break;
@@ -98,6 +106,22 @@ private:
         }
         one_ = nullptr;
         calendar_.set(instance.number, next);
+    }
+
+    // The shared resource at which something ends before this time, nothing at any other at that time, and that for the
+    // only instance there is; -1 where there is none.
+    std::int32_t next_of_mine(double before) const {
+        std::int32_t place = -1;
+        bool tie = false;
+        for (std::int32_t i = 0; i < resources_.shared(); ++i) {
+            if (next_[i] > before) continue;
+            tie = next_[i] == before;
+            before = next_[i];
+            place = i;
+        }
+        if (place < 0 || tie) return -1;
+        const Context* ends = resources_.only(place);
+        return ends && ends->instance == one_->number ? place : -1;
     }
 
     // What is left to do in this instant of one instance; it stops where it needs the others.

@@ -350,7 +350,7 @@ private:
         if (!resource.count) resource.virtual_time = 0;
         take_in(resource, place, resource.jobs, resource.end, resource.count, resource.arrived, resource.virtual_time, now);
         if (!resource.count) return never;
-        resource.flow = resource.count == 1 ? resource.rate : resource.rate / double(resource.count);
+        resource.flow = resource.rate / double(resource.count);
         const double end = least(resource, resource.jobs, resource.count).end;
         return now + std::max(0.0, (end - resource.virtual_time) / resource.flow);
     }
