@@ -60,6 +60,7 @@ struct LinearTask {
     std::int64_t tokens;
     int key_dim, value_dim, chunk;
     float scale, decay;
+    void (*done)();  // called behind every chunk
 };
 
 // Prefix softmax averages of the rows of v under scores: a stretch of tokens with what came before it.

@@ -41,7 +41,7 @@ Loop loop_named(const std::string& name) {
 struct Rates {
     double operations = 0.0;             // of one round, on one thread
     std::vector<double> thread_seconds;  // processor time of each thread
-    double wall_seconds = 0.0;
+    double issue_seconds = 0.0;  // the most that an instruction took on any thread before and behind the loop, if asked
 };
 
 constexpr std::size_t HUGE_PAGE = std::size_t{2} << 20;
@@ -50,43 +50,55 @@ struct Free {
     void operator()(void* memory) const { std::free(memory); }
 };
 
-// Memory full of zeros as arrays of numpy have it: from 4 MiB on in huge pages, where the system gives them when asked.
-std::unique_ptr<void, Free> zeros(std::size_t bytes) {
-    const bool large = bytes >= 2 * HUGE_PAGE;
-    const std::size_t unit = large ? HUGE_PAGE : 4096, room = (bytes + unit - 1) / unit * unit;
+// Memory full of zeros: in huge pages, one piece of the machine's memory each, where the system gives them when asked;
+// else in pages as they come.
+std::unique_ptr<void, Free> zeros(std::size_t bytes, bool huge) {
+    const std::size_t unit = huge ? HUGE_PAGE : 4096, room = (bytes + unit - 1) / unit * unit;
     std::unique_ptr<void, Free> found(std::aligned_alloc(unit, room));
     if (!found) throw std::bad_alloc();
 #if defined(__linux__)
-    if (large) madvise(found.get(), room, MADV_HUGEPAGE);
+    if (huge) madvise(found.get(), room, MADV_HUGEPAGE);
 #endif
     std::memset(found.get(), 0, room);
     return found;
 }
 
-// Every thread has its own buffer of `bytes` and begins when all are there.
-Rates measure(const Isa& on, Loop loop, std::size_t bytes, std::int64_t rounds, int threads) {
-    Rates found;
+// A buffer for each thread, kept from one sample to the next: making one takes longer than most samples.
+struct Room {
+    Room(std::size_t bytes, int threads, bool huge) : size(bytes) {
+        for (int thread = 0; thread < threads; ++thread) buffers.push_back(zeros(bytes, huge));
+    }
+    std::size_t size;
     std::vector<std::unique_ptr<void, Free>> buffers;
-    for (int thread = 0; thread < threads; ++thread) buffers.push_back(zeros(bytes));
-    found.thread_seconds.assign(static_cast<std::size_t>(threads), 0.0);
-    std::vector<double> operations(static_cast<std::size_t>(threads), 0.0);
+};
+
+// Every thread goes through `bytes` of its buffer from `offset` on and begins when all are there. `warm`: it has been
+// there once before. Of several threads each asks its front end, with so many instructions.
+Rates measure(const Isa& on, Loop loop, const Room& room, std::size_t offset, std::size_t bytes, std::int64_t rounds,
+              bool warm, std::int64_t asked) {
+    Rates found;
+    const auto threads = static_cast<int>(room.buffers.size());
+    found.thread_seconds.assign(room.buffers.size(), 0.0);
+    std::vector<double> operations(room.buffers.size(), 0.0), issued(room.buffers.size(), 0.0);
     std::atomic<int> ready{0};
     const auto work = [&](int thread) {
         const auto at = static_cast<std::size_t>(thread);
-        on.probe(loop, buffers[at].get(), bytes, 1);
+        void* const from = static_cast<char*>(room.buffers[at].get()) + offset;
+        if (warm) on.probe(loop, from, bytes, 1);
         ++ready;
         while (ready < threads) std::this_thread::yield();
+        if (threads > 1) issued[at] = issue_seconds(asked);
         const double start = thread_seconds();
-        operations[at] = on.probe(loop, buffers[at].get(), bytes, rounds);
+        operations[at] = on.probe(loop, from, bytes, rounds);
         found.thread_seconds[at] = thread_seconds() - start;
+        if (threads > 1) issued[at] = std::max(issued[at], issue_seconds(asked));
     };
     std::vector<std::thread> others;
     for (int thread = 1; thread < threads; ++thread) others.emplace_back(work, thread);
-    const auto start = std::chrono::steady_clock::now();
     work(0);
     for (auto& thread : others) thread.join();
-    found.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     found.operations = operations[0];
+    found.issue_seconds = *std::max_element(issued.begin(), issued.end());
     return found;
 }
 
@@ -111,70 +123,86 @@ double thread_start_seconds() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Wall seconds of a step from one cache line to another that is only known when the first is there.
-double latency_seconds(std::size_t bytes, std::int64_t steps) {
-    const std::size_t lines = bytes / 64;
-    const auto room = zeros(lines * 64);
-    auto* const memory = static_cast<std::uint64_t*>(room.get());
-    std::size_t at = 0;  // a cycle through all lines: a linear congruence modulo a power of two has the full period
-    std::size_t power = 1;
-    while (power * 2 <= lines) power *= 2;
-    for (std::size_t i = 0; i < power; ++i) {
-        const std::size_t next = (at * 1664525 + 1013904223) & (power - 1);
-        memory[at * 8] = next * 8;
-        at = next;
-    }
-    std::uint64_t place = 0;
-    const double start = thread_seconds();
-    for (std::int64_t step = 0; step < steps; ++step) place = memory[place];
-    const double seconds = thread_seconds() - start;
-    asm volatile("" : : "r"(place));
-    return seconds / static_cast<double>(steps);
-}
-
-// Seconds that a branch costs which is guessed wrongly: random branches against ones that repeat, half of them wrong.
-double misprediction_seconds(std::int64_t count) {
-    constexpr std::size_t SIZE = 1 << 16;
-    std::vector<unsigned char> random(SIZE), regular(SIZE);
-    std::uint32_t state = 2463534242u;
-    for (std::size_t i = 0; i < SIZE; ++i) {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        random[i] = state & 1;
-        regular[i] = i & 1;
-    }
-    const auto run = [&](const std::vector<unsigned char>& bits) {
-        std::uint64_t value = 0;
-        const double start = thread_seconds();
-        for (std::int64_t i = 0; i < count; ++i) {
-            if (bits[static_cast<std::size_t>(i) % SIZE])
-                asm volatile("" : "+r"(value));
-            else
-                asm volatile("" : "+r"(value) : : "memory");
+// Cache lines each of which names the next, in an order nobody can guess; a walk goes on where the last one ended.
+struct Chain {
+    Chain(std::size_t bytes, bool huge) : room(zeros(bytes, huge)) {
+        auto* const memory = static_cast<std::uint64_t*>(room.get());
+        std::size_t at = 0, power = 1;  // through all: a linear congruence modulo a power of two has the full period
+        while (power * 2 <= bytes / 64) power *= 2;
+        for (std::size_t i = 0; i < power; ++i) {
+            const std::size_t next = (at * 1664525 + 1013904223) & (power - 1);
+            memory[at * 8] = next * 8;
+            at = next;
         }
-        return thread_seconds() - start;
-    };
-    run(random);
-    return 2.0 * (run(random) - run(regular)) / static_cast<double>(count);
+    }
+    // Processor seconds of a step from one line to another that is only known when the first is there.
+    double seconds(std::int64_t steps) {
+        const auto* const memory = static_cast<const std::uint64_t*>(room.get());
+        const double start = thread_seconds();
+        for (std::int64_t step = 0; step < steps; ++step) place = memory[place];
+        const double taken = thread_seconds() - start;
+        asm volatile("" : : "r"(place));
+        return taken / static_cast<double>(steps);
+    }
+    std::unique_ptr<void, Free> room;
+    std::uint64_t place = 0;
+};
+
+// Processor seconds of a branch: of random ones, half of which are guessed wrongly, or of ones that repeat. It goes on
+// where the last call ended, so that nothing is learnt by heart.
+double branch_seconds(std::int64_t count, bool guessed) {
+    constexpr std::size_t SIZE = 1 << 20;
+    static std::size_t place = 0;
+    static const auto bits = [] {
+        std::vector<unsigned char> both(2 * SIZE);
+        std::uint32_t state = 2463534242u;
+        for (std::size_t i = 0; i < SIZE; ++i) {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            both[i] = state & 1;
+            both[SIZE + i] = i & 1;
+        }
+        return both;
+    }();
+    const unsigned char* const from = bits.data() + (guessed ? SIZE : 0);
+    std::uint64_t value = 0;
+    const double start = thread_seconds();
+    const std::size_t end = place + static_cast<std::size_t>(count);
+    for (; place < end; ++place) {
+        if (from[place % SIZE])
+            asm volatile("" : "+r"(value));
+        else
+            asm volatile("" : "+r"(value) : : "memory");
+    }
+    return (thread_seconds() - start) / static_cast<double>(count);
 }
 
 }  // namespace
 
 void register_host_probe(py::module_& module) {
     using namespace pybind11::literals;
-    module.def("probe_loop", [](const std::string& name, const std::string& loop, std::size_t bytes, std::int64_t rounds, int threads) {
+    py::class_<Room>(module, "Room", "A buffer of so many bytes for each thread, full of zeros.")
+        .def(py::init<std::size_t, int, bool>(), "bytes"_a, "threads"_a, "huge"_a, py::call_guard<py::gil_scoped_release>())
+        .def_readonly("bytes", &Room::size);
+    py::class_<Chain>(module, "Chain", "Cache lines each of which names the next, in a buffer of so many bytes.")
+        .def(py::init<std::size_t, bool>(), "bytes"_a, "huge"_a, py::call_guard<py::gil_scoped_release>())
+        .def("seconds", &Chain::seconds, "steps"_a, py::call_guard<py::gil_scoped_release>(),
+             "Seconds of a step, over so many.");
+    module.def("probe_loop", [](const std::string& name, const std::string& loop, const Room& room, std::int64_t rounds, std::size_t offset, std::size_t bytes, bool warm, std::int64_t asked) {
         const Isa* on = find_isa(name.c_str());
         if (on == nullptr) throw std::invalid_argument("this machine has no such instruction set");
+        if (offset + bytes > room.size) throw std::invalid_argument("the buffers end before that");
         const Loop which = loop_named(loop);
         Rates found;
         {
             py::gil_scoped_release release;
-            found = measure(*on, which, bytes, rounds, threads);
+            found = measure(*on, which, room, offset, bytes, rounds, warm, asked);
         }
-        return py::make_tuple(found.operations, found.thread_seconds, found.wall_seconds);
-    }, "isa"_a, "loop"_a, "bytes"_a, "rounds"_a, "threads"_a,
-    "Operations of a round on one thread, processor seconds of each thread, and wall seconds.");
+        return py::make_tuple(found.operations, found.thread_seconds, found.issue_seconds);
+    }, "isa"_a, "loop"_a, "room"_a, "rounds"_a, "offset"_a, "bytes"_a, "warm"_a = true,
+    "asked"_a = 60'000,
+    "Operations of a round on one thread, processor seconds of each, and the most that an instruction took around them.");
     module.def("probe_additions", &addition_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),
                "Seconds of a chain of dependent additions.");
     module.def("probe_issue", &issue_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),
@@ -195,8 +223,6 @@ void register_host_probe(py::module_& module) {
     }, "Parts since then: wall seconds, processor seconds around them, marks, and seconds of an instruction behind it.");
     module.def("probe_thread_start", &thread_start_seconds, py::call_guard<py::gil_scoped_release>(),
                "Seconds in which a thread is started and joined.");
-    module.def("probe_latency", &latency_seconds, "bytes"_a, "steps"_a, py::call_guard<py::gil_scoped_release>(),
-               "Seconds of a dependent load out of a buffer of this size.");
-    module.def("probe_misprediction", &misprediction_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),
-               "Seconds that a branch costs which is guessed wrongly.");
+    module.def("probe_branches", &branch_seconds, "count"_a, "guessed"_a, py::call_guard<py::gil_scoped_release>(),
+               "Seconds of a branch, of random ones or of ones that can be guessed.");
 }

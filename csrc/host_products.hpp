@@ -104,8 +104,10 @@ static void linear(const LinearTask& task, float* scratch) {
     float* kept = keys + chunk * key_pitch;   // [wide]
     const float* pointers[QUERY_TILE];
     const float* others[QUERY_TILE];
-    for (int d = 0; d < e; ++d)
-        for (int j = 0; j < wide; ++j) state[d * pitch + j] = j < f ? task.state[d * f + j] : 0.0f;
+    for (int d = 0; d < e; ++d) {
+        __builtin_memcpy(state + d * pitch, task.state + d * f, sizeof(float) * static_cast<std::size_t>(f));
+        for (int j = f; j < wide; ++j) state[d * pitch + j] = 0.0f;
+    }
     for (int i = 0; i < width; ++i) {
         ones[i] = 1.0f;
         since[i] = i ? since[i - 1] * task.decay : task.decay;
@@ -157,7 +159,8 @@ static void linear(const LinearTask& task, float* scratch) {
         }
         for (int j = 0; j < wide; ++j) kept[j] = since[some - 1];
         columns_product(pointers, e, values, pitch, some, state, pitch, wide, kept);
+        task.done();
     }
     for (int d = 0; d < e; ++d)
-        for (int j = 0; j < f; ++j) task.state[d * f + j] = state[d * pitch + j];
+        __builtin_memcpy(task.state + d * f, state + d * pitch, sizeof(float) * static_cast<std::size_t>(f));
 }

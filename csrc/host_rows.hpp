@@ -2,11 +2,13 @@
 
 static void exp_array(const float* in, float* out, std::int64_t count) {
     std::int64_t i = 0;
-    for (; i + 2 * LANES <= count; i += 2 * LANES) {
-        Vec x[2] = {load(in + i), load(in + i + LANES)};
-        exp_each<2>(x);
-        store(out + i, x[0]);
-        store(out + i + LANES, x[1]);
+    for (; i + 4 * LANES <= count; i += 4 * LANES) {
+        Vec x[4];
+#pragma GCC unroll 4
+        for (int u = 0; u < 4; ++u) x[u] = load(in + i + u * LANES);
+        exp_each<4>(x);
+#pragma GCC unroll 4
+        for (int u = 0; u < 4; ++u) store(out + i + u * LANES, x[u]);
     }
     for (; i < count; i += LANES) {
         const int some = count - i < LANES ? static_cast<int>(count - i) : LANES;
@@ -98,6 +100,7 @@ HOST_INLINE float running_maxima(const float* scores, int tokens, float most, fl
 template <bool WRITE>
 HOST_INLINE void scan_tokens(const ScanTask& task) {
     constexpr int STRETCH = 64;
+    constexpr int BLOCK = 16;  // tokens after which the next features come: what is fetched ahead of a row is wanted soon
     float before[STRETCH], after[STRETCH], past[STRETCH], fresh[STRETCH], inverse[STRETCH];
     float most = task.carry[0], total = task.carry[1];
     float* numerator = task.carry + 2;
@@ -122,8 +125,14 @@ HOST_INLINE void scan_tokens(const ScanTask& task) {
         const float* v = task.v + start * dim;
         float* out = WRITE ? task.out + start * dim : nullptr;
         std::int64_t f = 0;
-        for (; f + 8 * LANES <= dim; f += 8 * LANES)
-            scan_features<8, WRITE>(v + f, WRITE ? out + f : nullptr, dim, some, numerator + f, past, fresh, inverse);
+        const std::int64_t wide = dim / (8 * LANES) * (8 * LANES);
+        const int few = wide > 8 * LANES ? BLOCK : STRETCH;
+        for (int t = 0; t < some; t += few) {
+            const int here = some - t < few ? some - t : few;
+            for (f = 0; f < wide; f += 8 * LANES)
+                scan_features<8, WRITE>(v + t * dim + f, WRITE ? out + t * dim + f : nullptr, dim, here, numerator + f, past + t,
+                                        fresh + t, inverse + t);
+        }
         for (; f + LANES <= dim; f += LANES)
             scan_features<1, WRITE>(v + f, WRITE ? out + f : nullptr, dim, some, numerator + f, past, fresh, inverse);
         for (; f < dim; ++f)

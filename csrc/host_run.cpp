@@ -11,7 +11,6 @@ namespace lightbound::host {
 namespace {
 
 constexpr std::int64_t ELEMENTS = 16384;  // of a task of an elementwise kernel
-constexpr std::int64_t STRETCH_CHUNKS = 8;  // of linear attention, and
 constexpr std::int64_t STRETCH_TOKENS = 1024;  // of prefix averages, between two marks
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -178,15 +177,9 @@ Seconds linear_attention(const float* q, const float* k, const float* v, const f
         task.chunk = chunk;
         task.scale = scale;
         task.decay = decay[head];
-        for (std::int64_t start = 0; start < tokens; start += task.tokens) {  // stretch by stretch, from state to state
-            task.tokens = std::min<std::int64_t>(STRETCH_CHUNKS * chunk, tokens - start);
-            on.linear(task, scratch);
-            task.q += task.tokens * key_dim;
-            task.k += task.tokens * key_dim;
-            task.v += task.tokens * value_dim;
-            task.out += task.tokens * value_dim;
-            mark();
-        }
+        task.tokens = tokens;
+        task.done = mark;
+        on.linear(task, scratch);
     };
     return in_threads(threads, heads, on.linear_floats(key_dim, value_dim, chunk), work);
 }

@@ -14,12 +14,16 @@ from typing import Any
 Mapping = dict[str, Any]
 
 QUERIES, KEYS, PANEL, DEPTH, ROWS, COLUMNS = 64, 64, 64, 256, 192, 256  # as in csrc
-# Rows of a tile are too short, and come too seldom, for a core to ask for their lines in time where these are as far
-# off as the third cache; of long streams it waits for the part that was probed.
-AWAITED = ["l3", "dram"]
+# Rows of a tile are too short, and come too seldom, for a core to ask for their lines in time from where tensors lie;
+# of long streams it waits for the part that was probed.
+AWAITED = ["l2", "l3", "dram"]
 APART = {"l3": "l3_rows", "dram": 1}  # where rows do not follow each other: lines take as much longer as was probed
-STREAMED = {"l3": "l3_awaited", "dram": "dram_awaited"}
-COPIED = {"l3": "l3_copy_awaited", "dram": "dram_copy_awaited"}  # where as much is written as is read
+STREAMED = {"l2": "l2_awaited", "l3": "l3_awaited", "dram": "dram_awaited"}
+COPIED = {  # where as much is written as is read
+    "l2": "l2_copy_awaited",
+    "l3": "l3_copy_awaited",
+    "dram": "dram_copy_awaited",
+}
 
 # Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles: the loop's last
 # branch, guessed wrongly, the first operands, the last result.

@@ -7,7 +7,9 @@ an exponential a query and visit, 1 % of its instructions: it begins the sum of 
 
 from __future__ import annotations
 
-from .declared import ATTEND_TILE, AWAITED, KEYS, QUERIES, Declared, on
+from copy import deepcopy
+
+from .declared import APART, ATTEND_TILE, AWAITED, KEYS, QUERIES, Declared, Mapping, on
 
 _ATTENTION = """
 RM[b,h,p,0]      = -inf
@@ -26,61 +28,79 @@ RO[b,h,p,f,m1+1] = RO[b,h,p,f,m1] * C[b,h,p,m1] + LO[b,h,p,f,m1]
 O[b,h,p,f]       = RO[b,h,p,f,M1] / RD[b,h,p,M1]
 """
 _SCORES, _OUTPUT = ["p", "m0"], ["p", "f"]
+_MAPPING: Mapping = {
+    "source": "csrc/host_attend.hpp: 64 queries lie along lanes, keys come in tiles of 64",
+    "sizes": {"M0": f"min(M, {KEYS})"},
+    "params": {**ATTEND_TILE, "BR": f"min(P, {QUERIES})"},
+    "bind": [
+        on("vector", ["QS"], ["p"]),
+        on("vector", ["QS"], ["p"], shuffle="SLOT / 2"),
+        on("load", ["QS"], ["p"], load="SLOT / 4"),
+        on("store", ["QS"], ["p"], store="SLOT / 4"),
+        on("vector", ["S"], _SCORES),
+        on("vector", ["S"], _SCORES, wait="REFILL / (TILE * E)"),
+        on("load", ["S"], _SCORES, load="LOADS"),
+        on("scalar", ["S"], [], iadd="STEP"),
+        on("vector", ["LM", "RM", "C", "RD"], ["p", "m0"]),
+        on("load", ["LM"], _SCORES, load=1),
+        on("store", ["LM"], _SCORES, store=1),
+        on("vector", ["N", "LD"], _SCORES),
+        on("load", ["N"], _SCORES, load=1),
+        on("store", ["N"], _SCORES, store=1),
+        on("vector", ["LO"], _OUTPUT),
+        on("vector", ["LO"], _OUTPUT, wait="REFILL / (TILE * M0)"),
+        on("load", ["LO"], _OUTPUT, load="LOADS"),
+        on("scalar", ["LO"], [], iadd="STEP"),
+        on("vector", ["RO"], _OUTPUT),
+        on("load", ["RO"], _OUTPUT, load=1),
+        on("store", ["RO"], _OUTPUT, store=1),
+        on("vector", ["O"], _OUTPUT),
+        on("vector", ["O"], _OUTPUT, shuffle="SLOT / 2"),
+        on("load", ["O"], _OUTPUT, load="1 + SLOT / 4"),
+        on("store", ["O"], _OUTPUT, store="1 + SLOT / 4"),
+    ],
+    "groups": [
+        {
+            "einsums": ["QS", "S", "LM", "RM", "N", "LD", "C", "RD", "LO", "RO", "O"],
+            "nest": [
+                {"for": "b", "over": "core"},
+                {"for": "h", "over": "core"},
+                {"for": "p", "tile": "BR", "over": "core"},
+                {"for": "m1"},
+                {"hold": ["K", "V"], "in": "l2"},
+            ],
+            "slots": [["QS"], ["S"], ["LM"], ["RM", "C", "N", "LD", "RD"], ["LO"], ["RO"], ["O"]],
+            "awaits": AWAITED,
+        }
+    ],
+    "masked": {
+        "q_tile": "BR",
+        "kv_tile": "M0",
+        "tests": {"einsums": ["LM"], "unit": "vector", "space": {"lanes": _SCORES}},
+        "order": "longest",
+        "tested": "partial",
+    },
+}
 ATTENTION = Declared(
     name="attention",
     title="Fused attention, one pass over the keys",
     cascade=_ATTENTION,
-    mapping={
-        "source": "csrc/host_attend.hpp: 64 queries lie along lanes, keys come in tiles of 64",
-        "sizes": {"M0": f"min(M, {KEYS})"},
-        "params": {**ATTEND_TILE, "BR": f"min(P, {QUERIES})"},
-        "bind": [
-            on("vector", ["QS"], ["p"]),
-            on("vector", ["QS"], ["p"], shuffle="SLOT / 2"),
-            on("load", ["QS"], ["p"], load="SLOT / 4"),
-            on("store", ["QS"], ["p"], store="SLOT / 4"),
-            on("vector", ["S"], _SCORES),
-            on("vector", ["S"], _SCORES, wait="REFILL / (TILE * E)"),
-            on("load", ["S"], _SCORES, load="LOADS"),
-            on("scalar", ["S"], [], iadd="STEP"),
-            on("vector", ["LM", "RM", "C", "RD"], ["p", "m0"]),
-            on("load", ["LM"], _SCORES, load=1),
-            on("store", ["LM"], _SCORES, store=1),
-            on("vector", ["N", "LD"], _SCORES),
-            on("load", ["N"], _SCORES, load=1),
-            on("store", ["N"], _SCORES, store=1),
-            on("vector", ["LO"], _OUTPUT),
-            on("vector", ["LO"], _OUTPUT, wait="REFILL / (TILE * M0)"),
-            on("load", ["LO"], _OUTPUT, load="LOADS"),
-            on("scalar", ["LO"], [], iadd="STEP"),
-            on("vector", ["RO"], _OUTPUT),
-            on("load", ["RO"], _OUTPUT, load=1),
-            on("store", ["RO"], _OUTPUT, store=1),
-            on("vector", ["O"], _OUTPUT),
-            on("vector", ["O"], _OUTPUT, shuffle="SLOT / 2"),
-            on("load", ["O"], _OUTPUT, load="1 + SLOT / 4"),
-            on("store", ["O"], _OUTPUT, store="1 + SLOT / 4"),
-        ],
-        "groups": [
-            {
-                "einsums": ["QS", "S", "LM", "RM", "N", "LD", "C", "RD", "LO", "RO", "O"],
-                "nest": [
-                    {"for": "b", "over": "core"},
-                    {"for": "h", "over": "core"},
-                    {"for": "p", "tile": "BR", "over": "core"},
-                    {"for": "m1"},
-                    {"hold": ["K", "V"], "in": "l2"},
-                ],
-                "slots": [["QS"], ["S"], ["LM"], ["RM", "C", "N", "LD", "RD"], ["LO"], ["RO"], ["O"]],
-                "awaits": AWAITED,
-            }
-        ],
-        "masked": {
-            "q_tile": "BR",
-            "kv_tile": "M0",
-            "tests": {"einsums": ["LM"], "unit": "vector", "space": {"lanes": _SCORES}},
-            "order": "longest",
-            "tested": "partial",
-        },
-    },
+    mapping=_MAPPING,
+)
+
+
+def _gathered() -> Mapping:
+    """Keys of a visit in several runs: their rows do not follow each other, and those of values are copied together."""
+    mapping = deepcopy(_MAPPING)
+    (refill,) = (one for one in mapping["bind"] if one["einsums"] == ["LO"] and "wait" in one.get("implied", {}))
+    refill["implied"]["wait"] += " + PACK / BR"
+    mapping["groups"][0]["awaits"] = {"l2": 1, **APART}
+    return mapping
+
+
+GATHERED = Declared(
+    name="attention_gathered",
+    title="Fused attention in windows of a grid of several axes",
+    cascade=_ATTENTION,
+    mapping=_gathered(),
 )

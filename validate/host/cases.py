@@ -39,7 +39,8 @@ class HostCase:
     @property
     def declared(self) -> Declared:
         """The kernel as data."""
-        return DECLARED[KERNELS[self.kernel].declared]
+        runnable = KERNELS[self.kernel]
+        return DECLARED[runnable.gathered if len(self.options.get("grid", ())) > 1 else runnable.declared]
 
     @property
     def name(self) -> str:
@@ -64,11 +65,14 @@ class HostCase:
 
 @dataclass(frozen=True)
 class Runnable:
-    """How a kernel is run, which declaration describes it, and its mask at some sizes and options."""
+    """How a kernel is run, which declaration describes it (on a grid of several axes `gathered`), and its mask at some
+    sizes and options.
+    """
 
     declared: str
     prepare: Callable[[dict[str, int], dict[str, Any], int], Call]
     mask: Callable[[dict[str, int], dict[str, Any]], Mask | None] = lambda sizes, options: None
+    gathered: str = ""
 
 
 def _short(value: Any) -> str:
@@ -171,6 +175,7 @@ KERNELS: dict[str, Runnable] = {
         "attention",
         _attention(host.gna_attention),
         lambda sizes, options: GNA(options["grid"], options["window"], options["stride"]),
+        "attention_gathered",
     ),
     "attention_blocks": Runnable("attention", _block_sparse, _block_mask),
     "attention_three_pass": Runnable("attention_three_pass", _attention(host.three_pass_attention, scores=True)),

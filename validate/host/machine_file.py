@@ -12,7 +12,8 @@ import yaml
 
 from lightbound.archs.cached import probed_file
 
-from .probe import Figure, Probe
+from .probe import Probe
+from .sampling import Figure
 
 FUSED = ("mac", "mul+add", "mul+sub", "sub+mul")
 LIKE_ADD = ("add", "sub", "compare", "iadd", "abs")  # one instruction of the adders, each

@@ -1,11 +1,13 @@
 """Kernels timed side by side on a machine that others use too.
 
-Cases take turns, so that a disturbance is spread over all of them. A call of one thread is timed in parts of a tenth of
-a millisecond (csrc/host_watch.hpp): a kernel does the same in the same order each time, so that a part of one call is
-the same work as that of the next, and a core that a stranger shares for some milliseconds at a time is ours alone for
-many parts, where it hardly ever is for a long call. A part in which the system took the processor away is put aside,
-with the next, which finds the caches of somebody else; so is one before or after which the front end of the core was
-not ours alone (front_end.py). The time of a call is the sum of the medians of its parts.
+Cases take turns, so that a disturbance is spread over all of them, until intervals are narrow. A turn begins with calls
+that do not count: a cache that strangers use holds all lines of a call only after some of them. A call of one thread is
+timed in parts of a twentieth of a millisecond (csrc/host_watch.hpp): a kernel does the same in the same order each
+time, so that a part of one call is the same work as that of the next, and a core that a stranger shares for some
+milliseconds at a time is ours alone for many parts, where it hardly ever is for a long call. A part in which the system
+took the processor away is put aside, with the next, which finds the caches of somebody else; so is one before or after
+which the front end of the core was not ours alone (front_end.py). The time of a call is the sum of the medians of its
+parts.
 
 Where a part has too few samples left, all of them count, made shorter by as much as the samples of the other parts are
 shorter that were alone. Where most parts have too few, all samples count as they are, and the mean share that was left
@@ -29,9 +31,12 @@ from .front_end import INSTRUCTIONS, NEARLY, WHOLE, issued_per_s
 QUIET = 1.1  # wall over processor time of an undisturbed call, at most, where it is not timed in parts
 LEAST = 5  # undisturbed samples of a part, and of a case
 SLACK_S = 40e-6  # to start threads
-BURST = 4  # samples in a turn at least, after one to warm the caches
-TURN_S = 0.02  # of a turn, where more samples are wanted: short calls take many in the time that long ones take
-PART_S = 100e-6  # of a part, about
+WARM_S = 0.016  # of the calls with which a turn begins, one at least
+BURST = 4  # samples in a turn at least
+TURN_S = 0.02  # of a turn: short calls take many samples in the time that long ones take
+TURNS = 3  # of a case, at least
+NARROW = 0.01  # of the time of a case: half the interval that it may have where it needs no more turns
+PART_S = 50e-6  # of a part, about
 KNOWN = (
     0.5  # of the time of a call is in parts with undisturbed samples enough, at least: the others can be told by them
 )
@@ -102,16 +107,21 @@ class _Case:
     def __init__(self, call: Call, whole_per_s: float | None) -> None:
         self.call, self.whole_per_s = call, whole_per_s
         self.marks = 0  # of a part; 0: not known yet
+        self.turns = 0
         self.samples: list[tuple[_Part, ...]] = []
         self.counts: list[int] = []  # of undisturbed samples, by part
 
-    def turn(self, repeats: int) -> None:
-        """Samples of one turn, after a call that warms the caches."""
+    def turn(self) -> None:
+        """Samples of one turn, after calls that warm the caches."""
+        warm = time.perf_counter() + WARM_S
         self.call([])
+        while time.perf_counter() < warm:
+            self.call([])
         if not self.marks:
             self.marks = self._marks() if self.whole_per_s else 1
+        self.turns += 1
         clean, taken, end = True, 0, time.perf_counter() + TURN_S
-        while taken < BURST or (time.perf_counter() < end and self.least < repeats):
+        while taken < BURST or time.perf_counter() < end:
             sample = tuple(self._sample(clean))
             clean = sample[-1].clean
             self.samples.append(sample)
@@ -154,6 +164,10 @@ class _Case:
     def least(self) -> int:
         """Undisturbed samples of the part that has the fewest."""
         return min(self.counts)
+
+    def done(self, repeats: int) -> bool:
+        """Whether more turns would hardly move the figure."""
+        return self.turns >= TURNS and self.least >= repeats and self.measurement().spread <= NARROW
 
     def alone(self, least: float = WHOLE) -> list[tuple[float, ...]]:
         """Seconds of every part while nobody disturbed it."""
@@ -202,7 +216,8 @@ def measure(
     step: Callable[[int], None] | None = None,
     whole_per_s: float | None = None,
 ) -> list[Measurement]:
-    """Measurements of calls that take turns, each until all its parts have so many undisturbed samples or time is up.
+    """Measurements of calls that take turns, each until all its parts have so many undisturbed samples, in several
+    turns, and its interval is narrow, or time is up.
 
     A call runs its kernel once and fills the list it is given with the seconds of its threads. `step` is told how many
     cases are done. Every case gets one turn even where the time is up. `whole_per_s`: instructions a second that the
@@ -214,8 +229,8 @@ def measure(
     first = True
     while waiting and (first or time.perf_counter() < end):
         for case in list(waiting):
-            case.turn(repeats)
-            if case.least >= repeats:
+            case.turn()
+            if case.done(repeats):
                 waiting.remove(case)
                 if step is not None:
                     step(1)

@@ -45,7 +45,7 @@ class HostPrediction:
 def host_machine(threads: int, name: str = "host", share: float = 1.0) -> Machine:
     """The probed machine with so many cores, and a share of the front end of each; threads are taken to run already."""
     machine = find_machine(name, core=threads)
-    if "attend_rows" not in machine.params:
+    if any(level.name == "l2" for level in machine.levels) and "l2_awaited" not in machine.params:
         raise LightboundError("machine", name, "was probed by an earlier version", "Run lightbound probe host.")
     if share != 1.0:
         machine = find_machine(name, core=threads, issue_width=share * float(machine.params["issue_width"]))
@@ -127,7 +127,8 @@ def _resident(machine: Machine, work: Workload, declared: Declared) -> Machine:
 
 
 def _inside(mapping: Mapping, machine: Machine) -> Mapping:
-    """The mapping without holds in the levels where tensors lie anyway, and in those further out.
+    """The mapping without holds in the levels where tensors lie anyway, and in those further out. Lines are awaited
+    from where tensors lie.
 
     What exceeds a cache that is left is fetched on each use: a cache refuses nothing.
     """
@@ -141,12 +142,12 @@ def _inside(mapping: Mapping, machine: Machine) -> Mapping:
             found.append(node.model_copy(update={"nest": kept(node.nest)}) if hasattr(node, "nest") else node)
         return tuple(found)
 
-    here = {level.name for level in machine.levels}
+    home = machine.levels[0].name
     groups = tuple(
         group.model_copy(
             update={
                 "nest": kept(group.nest),
-                "awaits": {level: part for level, part in group.awaits.items() if level in here},
+                "awaits": {level: part for level, part in group.awaits.items() if level == home},
                 "overbook": True,
             }
         )

@@ -1,9 +1,9 @@
 """Microbenchmarks of this computer: what its cores do a cycle, what its caches and memory deliver.
 
-Every figure is a median over repeats with its spread, in processor time of the thread that did the work, so that other
-programs disturb it little. Repeats during which another thread of the core took slots of its front end are put aside,
-as long as enough are left (front_end.py). What cannot be measured from inside is said in `notes`. The loops are C++
-(csrc/host_loops.hpp).
+Every figure is made of many samples, spread over the time of the probe (sampling.py), in processor time of the thread
+that did the work, so that other programs disturb it little. Cores and caches come first, memory after them: what a walk
+through memory leaves in a shared cache, lines to be written back above all, makes that one a fifth slower for as long
+as it is there. What cannot be measured from inside is said in `notes`. The loops are C++ (csrc/host_loops.hpp).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import platform
 import re
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +23,20 @@ import numpy as np
 from lightbound._core import host
 from lightbound.kernels.host import instruction_set, instruction_sets
 
-from .front_end import NEARLY, WHOLE, issued_per_s, issued_whole_per_s
+from .front_end import issued_whole_per_s
+from .sampling import SLICE_S, Figure, Loops, Sampler, alone, named
 
-REPEATS = 9  # that nobody disturbed
-LEAST = 3  # of these, where the time is up
-VISITS = 6  # to caches and memory, which strangers use now more, now less
-LONGEST_S = 0.35  # of all repeats of a figure, if there are REPEATS of them
-SLICE_S = 0.0005  # of one repeat: a core that is shared is ours for about as long at a time
+NEAR_S, FAR_S = (6.0, 16.0), (6.0, 16.0)  # for cores and caches, and for memory: at least, at most
+STEPS = 10  # of the progress of each
+PIECE = 16 << 20  # bytes of memory that a sample walks through
+# Samples of a turn. A shared cache holds the lines of a walk only after a hundred rounds; memory first takes what the
+# walk before it has left to be written.
+OUTER: dict[str, int] = {"warm": 10, "turn": 12}
+MEMORY: dict[str, int] = {"warm": 4, "turn": 4}
 SYSFS = Path("/sys/devices/system/cpu")
 CACHES = ("l1", "l2", "l3")
 
 Step = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure in SI units: the median, half the range of the middle half over it, and the most."""
-
-    value: float
-    spread: float
-    what: str
-    most: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,86 +87,66 @@ class Probe:
 
 
 def probe_host(step: Step = lambda what: None) -> Probe:
-    """Measure this computer; `step` is told what comes next. Takes half a minute to a minute."""
+    """Measure this computer; `step` is told what comes next, 2 + 2 * STEPS times. Takes 15 to 45 seconds."""
     on = instruction_set()
+    isa = on["name"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     caches, notes = _caches()
     step("front end")
     issue = _figure(issued_whole_per_s(), "instructions that need nothing but a slot, the quickest of many questions")
-    repeats = _Repeats(issue.value)
-    step("clock")
-    additions = 400_000
-    clock = repeats.figure(lambda: additions / host.probe_additions(additions), "a chain of additions")
-    step("multiply-adds")
-    widths = [name for name in instruction_sets() if name != "scalar"] or ["scalar"]
-    fma = {
-        name: {"fp32": repeats.rate(name, "fma32"), "fp64": repeats.rate(name, "fma64")}
-        for name in dict.fromkeys((on["name"], *widths))
-    }
-    step("arithmetic")
-    rates = {name: repeats.rate(on["name"], name) for name in ("add", "mul", "max", "exp")}
-    chains = {name: repeats.rate(on["name"], name) for name in ("fma_chain", "max_chain", "recurrence")}
-    chain = {name: Figure(1 / one.value, one.spread, f"a chain: {one.what}") for name, one in chains.items()}
-    wrong = repeats.figure(lambda: host.probe_misprediction(100_000), "random branches against regular ones")
-    load, store, copy, latency = {}, {}, {}, {}
+    sampler, loops = Sampler(issue.value), Loops(caches.get("l2", caches["l1"]))
     sizes = {level: caches[level] // 2 for level in CACHES if level in caches}
     if "l3" in sizes:  # not much of it: the rest may hold what strangers use
         sizes["l3"] = min(sizes["l3"] // 2, 4 * caches.get("l2", sizes["l3"]))
+    names = [name for name in dict.fromkeys((isa, *instruction_sets())) if name != "scalar"] or ["scalar"]
+    outer = "l3" if "l3" in sizes else "l2" if "l2" in sizes else "l1"
+    _near(sampler, loops, isa, names, cores, sizes, outer)
+    near = sampler.take(*NEAR_S, partial(step, "cores and caches"), STEPS)
     big = _beyond_caches(caches)
-    dram_load, dram_copy = {}, {}
-    for visit in range(1, VISITS + 1):
-        for level, size in sizes.items():
-            step(f"{level} cache, {visit} of {VISITS}")
-            load[level], store[level], copied = (
-                repeats.rate(on["name"], loop, size) for loop in ("load", "store", "copy")
-            )
-            copy[level] = _twice(copied)
-            latency[level] = repeats.latency(size)
-        for threads in sorted({1, 2, cores // 2, cores} - {0}):
-            if threads <= cores:
-                step(f"memory, {threads} thread{'s' if threads > 1 else ''}, {visit} of {VISITS}")
-                dram_load[threads] = repeats.rate(on["name"], "load", big // min(threads, 4), threads)
-                dram_copy[threads] = _twice(repeats.rate(on["name"], "copy", big // min(threads, 4), threads))
+    counts = [threads for threads in sorted({1, 2, cores // 2, cores} - {0}) if threads <= cores]
+    _far(sampler, loops, isa, big, counts)
+    far = sampler.take(*FAR_S, partial(step, "memory"), STEPS)
+    step("threads")
+    starts = _figure([host.probe_thread_start() for _ in range(400)], "starting and joining a thread", 25)
+    levels = list(sizes)
+    load, store = named(near, "load", levels), named(near, "store", levels)
+    copy = {level: _twice(figure) for level, figure in named(near, "copy", levels).items()}
+    latency = named(near, "latency", levels) | {"dram": far["latency"]}
+    dram_load = {threads: far[f"load {threads}"] for threads in counts}
+    dram_copy = {threads: _twice(far[f"copy {threads}"]) for threads in counts}
     load["dram"], copy["dram"] = dram_load[1], dram_copy[1]
-    step("latency of memory")
-    latency["dram"] = repeats.latency(big)
-    step("streams beside work")
-    near = caches["l1"] // 2
+    chain = {name: _inverse(near[name]) for name in ("fma_chain", "max_chain", "recurrence")}
     awaited, copy_awaited = (
         {
-            level: repeats.awaited(on["name"], loop, size, near, copy[level].value, 12 if level == "dram" else 4)
-            for level, size in (("l3", sizes.get("l3", 0)), ("dram", big))
-            if level in copy
+            level: _awaited(here, there, rates[level], moved)
+            for level, here, there in (
+                *((level, near[f"{loop} beside {level}"], near[f"{loop} beside l1"]) for level in levels[1:]),
+                ("dram", far[f"{loop} beside"], near[f"{loop} beside near"]),
+            )
         }
-        for loop in ("load", "copy")
+        for loop, rates, moved in (("load", load, 1), ("copy", copy, 2))
     )
-    outer = "l3" if "l3" in caches else "l2"
-    together = _twice(repeats.rate(on["name"], "copy", sizes.get(outer, 1 << 18), cores))
-    rows = repeats.rate(on["name"], "rows", sizes.get(outer, 1 << 18))
-    apart = Figure(load[outer].value / rows.value, rows.spread + load[outer].spread, f"{rows.what}, against a stream")
-    step("threads")
-    starts = _figure([host.probe_thread_start() for _ in range(200)], "starting and joining a thread")
-    scaling = repeats.rate(on["name"], "fma32", threads=cores).value / fma[on["name"]]["fp32"].value
-    alone = repeats.alone / repeats.taken
+    scaling = near["all cores"].value / near[f"{isa} fma32"].value
+    undisturbed = sampler.alone / sampler.taken
     return Probe(
         cpu=_model(),
         day=date.today().isoformat(),
         cores=cores,
-        isa=on["name"],
+        isa=isa,
         lanes=on["lanes"],
         tile_rows=on["rows"],
         tile_vectors=on["vectors"],
         attend_rows=on["attend_rows"],
         attend_vectors=on["attend_vectors"],
-        clock_hz=clock,
+        clock_hz=near["clock"],
         issue_per_s=issue,
-        alone=alone,
-        fma_per_s=fma,
-        rates_per_s=rates,
+        alone=undisturbed,
+        fma_per_s={name: {"fp32": near[f"{name} fma32"], "fp64": near[f"{name} fma64"]} for name in names},
+        rates_per_s={name: near[name] for name in ("add", "mul", "max", "exp")},
         fma_latency_s=chain["fma_chain"],
         max_latency_s=chain["max_chain"],
         recurrence_latency_s=chain["recurrence"],
-        misprediction_s=wrong,
+        misprediction_s=_wrong(near["random branches"], near["branches that repeat"]),
         cache_bytes=caches,
         load=load,
         store=store,
@@ -181,84 +154,99 @@ def probe_host(step: Step = lambda what: None) -> Probe:
         latency_s=latency,
         awaited=awaited,
         copy_awaited=copy_awaited,
-        rows_over_stream=apart,
+        rows_over_stream=_over(load[outer], near["rows"]),
         dram_load=dram_load,
         dram_copy=dram_copy,
-        l3_copy=together,
+        l3_copy=_twice(near["copy together"]),
         thread_start_s=starts,
         scaling=scaling,
-        notes=(*notes, *_unmeasured(cores, scaling, alone)),
+        notes=(*notes, *_unmeasured(cores, scaling, undisturbed)),
     )
 
 
-def _figure(values: list[float], what: str) -> Figure:
+def _near(
+    sampler: Sampler, loops: Loops, isa: str, names: list[str], cores: int, sizes: dict[str, int], outer: str
+) -> None:
+    """What cores and caches do, as figures to sample. Streams are hidden behind as much work as takes about as long:
+    four multiply-adds a vector from a cache, twelve from memory.
+    """
+
+    def add(name: str, loop: str, size: int = 0, on: str = isa, threads: int = 1) -> None:
+        what, turn = _loop(loop, on, size, threads), OUTER if size == sizes[outer] else {}
+        sampler.add(name, loops.rate(on, loop, size, threads), what, threads=threads, **turn)
+
+    additions = int(SLICE_S * 3e9)
+    sampler.add("clock", alone(lambda: additions / host.probe_additions(additions)), "a chain of additions")
+    for name in names:
+        for kind in ("fma32", "fma64"):
+            add(f"{name} {kind}", kind, on=name)
+    for loop in ("add", "mul", "max", "exp", "fma_chain", "max_chain", "recurrence"):
+        add(loop, loop)
+    add("all cores", "fma32", threads=cores)
+    for guessed, what in ((True, "branches that repeat"), (False, "random branches")):
+        sampler.add(what, alone(partial(host.probe_branches, 40_000, guessed)), what, fast=False)
+    for level, size in sizes.items():
+        for loop in ("load", "store", "copy"):
+            add(f"{loop} {level}", loop, size)
+        what = f"a chain of loads, {size / 1024:,.0f} KiB"
+        sampler.add(f"latency {level}", loops.latency(size, max(size // 64, 20_000)), what, fast=False, warm=3, turn=3)
+    for loop in ("load", "copy"):
+        for level in sizes:
+            add(f"{loop} beside {level}", f"{loop}_beside_4", sizes[level])
+        add(f"{loop} beside near", f"{loop}_beside_12", sizes["l1"])
+    add("rows", "rows", sizes[outer])
+    add("copy together", "copy", sizes[outer], threads=cores)
+
+
+def _far(sampler: Sampler, loops: Loops, isa: str, big: int, counts: list[int]) -> None:
+    """What memory does, as figures to sample."""
+    piece = min(PIECE, big // 4)
+    for threads in counts:
+        size = max(big // min(threads, 4), piece)
+        for loop in ("load", "copy"):
+            what = _loop(loop, isa, size, threads)
+            stream = loops.stream(isa, loop, size, piece, threads)
+            sampler.add(f"{loop} {threads}", stream, what, threads=threads, **MEMORY)
+    for loop in ("load", "copy"):
+        beside = f"{loop}_beside_12"
+        sampler.add(f"{loop} beside", loops.stream(isa, beside, big, piece), _loop(beside, isa, big, 1), **MEMORY)
+    what = f"a chain of loads, {big / 1024:,.0f} KiB"
+    sampler.add("latency", loops.latency(big, 4_000), what, fast=False)
+
+
+def _loop(loop: str, isa: str, size: int, threads: int) -> str:
+    where = f"{size / 1024:,.0f} KiB" if size else "registers"
+    return f"{loop} of {isa}, {where}{f', {threads} threads' if threads > 1 else ''}"
+
+
+def _figure(values: list[float], what: str, percentile: float = 50) -> Figure:
     low, middle, high = np.percentile(values, [25, 50, 75])
-    return Figure(float(middle), float((high - low) / 2 / middle), what, float(max(values)))
+    return Figure(float(np.percentile(values, percentile)), float((high - low) / 2 / middle), what, float(max(values)))
 
 
-@dataclass
-class _Repeats:
-    """Takes samples until enough are undisturbed, or the time is up: then the median of all has to do."""
+def _inverse(rate: Figure) -> Figure:
+    """Seconds of a step of a chain."""
+    return Figure(1 / rate.value, rate.spread, f"a chain: {rate.what}")
 
-    whole_per_s: float
-    taken: int = 0
-    alone: int = 0
-    samples: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # value, and the front end around it
 
-    def figure(self, sample: Callable[[], float], what: str) -> Figure:
-        """The median of samples during which the front end was ours, of earlier ones of the same name too."""
-        found: list[tuple[float, float]] = []
-        end = time.perf_counter() + LONGEST_S
-        before = issued_per_s()
-        while sum(share >= WHOLE for _, share in found) < REPEATS and (
-            len(found) < REPEATS or time.perf_counter() < end
-        ):
-            value = sample()
-            after = issued_per_s()
-            found.append((value, min(before, after) / self.whole_per_s))
-            before = after
-        self.taken += len(found)
-        self.alone += sum(share >= WHOLE for _, share in found)
-        every = self.samples.setdefault(what, [])
-        every.extend(found)
-        chosen = [value for value, _ in every]
-        for least in (WHOLE, NEARLY):
-            alone = [value for value, share in every if share >= least]
-            if len(alone) >= LEAST:
-                chosen = alone
-                break
-        return _figure(chosen, what)
+def _wrong(random: Figure, guessed: Figure) -> Figure:
+    """Seconds that a branch costs which is guessed wrongly, as half of random ones are."""
+    value = 2 * (random.value - guessed.value)
+    return Figure(value, random.spread + guessed.spread, f"{random.what} against {guessed.what}")
 
-    def rate(self, isa: str, loop: str, size: int = 0, threads: int = 1) -> Figure:
-        """Operations (or bytes) a second of a loop, over all threads."""
-        rounds = 1
-        while True:
-            _, seconds, _ = host.probe_loop(isa, loop, size, rounds, threads)
-            if max(seconds) > SLICE_S / 4 or rounds > 1 << 40:
-                break
-            rounds *= 4
-        rounds = max(1, int(rounds * SLICE_S / max(max(seconds), 1e-9)))
 
-        def sample() -> float:
-            done, seconds, _ = host.probe_loop(isa, loop, size, rounds, threads)
-            return sum(done * rounds / one for one in seconds)
+def _over(stream: Figure, rows: Figure) -> Figure:
+    """How much longer lines of short rows take than those of a stream."""
+    return Figure(stream.value / rows.value, rows.spread + stream.spread, f"{rows.what}, against a stream")
 
-        where = f"{size / 1024:,.0f} KiB" if size else "registers"
-        return self.figure(sample, f"{loop} of {isa}, {where}{f', {threads} threads' if threads > 1 else ''}")
 
-    def awaited(self, isa: str, loop: str, size: int, near: int, bytes_per_s: float, work: int) -> Figure:
-        """Of the time that a level takes for a stream that is loaded, or loaded and stored (`loop`), the part for which
-        so many multiply-adds a vector, which take about as long, are held up: a thousandth where all of it is hidden.
-        """
-        here, there = (self.rate(isa, f"{loop}_beside_{work}", one) for one in (size, near))
-        moved = 2 if loop == "copy" else 1
-        part = (1 / here.value - 1 / there.value) * bytes_per_s / moved
-        what = f"{here.what}, against {near / 1024:,.0f} KiB"
-        return Figure(min(max(part, 1e-3), 1.0), here.spread + there.spread, what)
-
-    def latency(self, size: int) -> Figure:
-        """Seconds of a load out of a buffer of this size."""
-        return self.figure(lambda: host.probe_latency(size, 20_000), f"a chain of loads, {size / 1024:,.0f} KiB")
+def _awaited(here: Figure, there: Figure, stream: Figure, moved: int) -> Figure:
+    """Of the time that a level takes for a stream that is loaded, or loaded and stored (then two bytes are moved where
+    one is read), the part for which multiply-adds beside it, which take about as long, are held up: what they take
+    longer than in the nearest cache, there. A thousandth where all of it is hidden.
+    """
+    part = (1 / here.value - 1 / there.value) * stream.value / moved
+    return Figure(min(max(part, 1e-3), 1.0), here.spread + there.spread, f"{here.what}, against {there.what}")
 
 
 def _twice(figure: Figure) -> Figure:
@@ -284,7 +272,7 @@ def _caches() -> tuple[dict[str, int], tuple[str, ...]]:
 
 def _measured_caches() -> dict[str, int]:
     sizes = [2**power * 1024 for power in range(3, 16)]
-    times = [host.probe_latency(size, 40_000) for size in sizes]
+    times = [host.Chain(size, True).seconds(40_000) for size in sizes]
     jumps = [before for before, now, next_ in zip(sizes, times, times[1:], strict=False) if next_ > 1.6 * now]
     return dict(zip(CACHES, jumps, strict=False)) or {"l1": 32 * 1024}
 

@@ -1,7 +1,9 @@
 """The shapes at which the host's kernels are compared: sizes of ranks, and options of the call.
 
 They are chosen so that a call takes from microseconds to tens of milliseconds, and so that tensors fit a cache with
-room to spare or not at all: what half fits is in no level for sure.
+room to spare or not at all: what half fits is in no level for sure. Every kernel has two shapes on either side of the
+split, or more: where the first few had not, more followed, with sizes doubled or halved, one after the other until it
+had, whichever side they fell on.
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
         (1, 256, 64), (4, 512, 64), (2, 1024, 32), (2, 1024, 64), (2, 1024, 128), (1, 2048, 64), (1, 2048, 128),
         (1, 4096, 64), (3, 768, 96), (2, 1500, 80),
     ),
-    "attention_causal": _dense((4, 512, 64), (2, 1024, 64), (2, 1024, 128), (2, 2048, 64), (1, 4096, 64)),
+    "attention_causal": _dense(
+        (4, 512, 64), (2, 1024, 64), (2, 1024, 128), (2, 2048, 64), (1, 4096, 64), (1, 2048, 64), (1, 2048, 128),
+        (1, 1024, 64), (1, 1024, 128), (4, 1024, 64), (2, 512, 64), (2, 512, 128), (1, 4096, 128),
+    ),
     "attention_window": (
         (_heads(2, 2048, 64), {"before": 255}),
         (_heads(2, 2048, 128), {"before": 511}),
@@ -61,13 +66,19 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
         (_heads(2, 2048, 64), {"share": 0.25}),
         (_heads(2, 2048, 128), {"share": 0.5}),
         (_heads(1, 4096, 64), {"share": 0.1}),
+        (_heads(2, 2048, 64), {"share": 0.5}),
+        (_heads(2, 2048, 128), {"share": 0.25}),
     ),
     "attention_three_pass": _dense((1, 256, 64), (2, 512, 64), (1, 1024, 64), (1, 1024, 128), (1, 1536, 64)),
     "linear_attention": _linear(
         (4, 16, 64, 64), (2, 32, 128, 128), (2, 64, 64, 64), (1, 64, 64, 128), (1, 128, 128, 64)
     ),
-    "prefix_attention": _prefix({}, (4, 1024, 64), (2, 4096, 64), (2, 2048, 128), (4, 4096, 64), (1, 4096, 256)),
-    "prefix_attention_parallel": _prefix({"chunk": 512}, (4, 1024, 64), (2, 4096, 64), (2, 2048, 128), (4, 4096, 64)),
+    "prefix_attention": _prefix(
+        {}, (4, 1024, 64), (2, 4096, 64), (2, 2048, 128), (4, 4096, 64), (1, 4096, 256), (2, 1024, 64)
+    ),
+    "prefix_attention_parallel": _prefix(
+        {"chunk": 512}, (4, 1024, 64), (2, 4096, 64), (2, 2048, 128), (4, 4096, 64), (2, 1024, 64), (2, 2048, 64)
+    ),
     "gemm": _products(
         (1, 256, 256, 256), (1, 512, 512, 512), (1, 1024, 1024, 1024), (1, 512, 2048, 256), (1, 2048, 512, 128),
         (1, 96, 1024, 1024), (8, 256, 256, 64), (1, 1024, 64, 1024), (1, 700, 900, 500),
@@ -78,5 +89,5 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
             (64, 512), (256, 1024), (64, 4096), (1024, 1024), (200, 3000), (4096, 8192), (1024, 32000),
         )
     ),
-    "exp": tuple(({"N": count}, {}) for count in (16384, 65536, 262144, 2**20, 2**25)),
+    "exp": tuple(({"N": count}, {}) for count in (16384, 65536, 262144, 2**20, 2**25, 32768, 131072, 524288)),
 }  # fmt: skip

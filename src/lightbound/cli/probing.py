@@ -6,13 +6,12 @@ from pathlib import Path
 
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.validate.host.machine_file import write_machine
-from lightbound.validate.host.probe import Figure, Probe, probe_host
+from lightbound.validate.host.probe import STEPS, Probe, probe_host
+from lightbound.validate.host.sampling import Figure
 
 from .answer import Answer, Block, Table, Text
 from .probing_cuda import answer_cuda
 from .progress import progress
-
-STEPS = 13
 
 
 def answer(
@@ -28,7 +27,7 @@ def answer(
             raise LightboundError(name, str(value), "is for GPUs only", "Leave it out, or probe cuda.")
     if output is not None and not output.parent.is_dir():
         raise LightboundError("--output", str(output), "lies in no folder that exists", "Choose another one.")
-    with progress("Probing", total=STEPS) as advance:
+    with progress("Probing", total=2 + 2 * STEPS) as advance:
         found = probe_host(lambda what: advance(1))
     path = write_machine(found, output)
     return Answer(_blocks(found), {"file": str(path), **found.to_dict()}), path
@@ -73,6 +72,6 @@ def _blocks(probe: Probe) -> list[Block]:
     add("start of a thread", probe.thread_start_s, f"{probe.thread_start_s.value * 1e6:.1f} us")
     caches = ", ".join(f"{level} {size // 1024:,} KiB" for level, size in probe.cache_bytes.items())
     return [
-        Table(("figure", "median", "spread"), rows, title=title, right=frozenset({"median", "spread"})),
+        Table(("figure", "value", "spread"), rows, title=title, right=frozenset({"value", "spread"})),
         Text(f"Caches: {caches}\n" + "\n".join(probe.notes), title="Notes"),
     ]

@@ -1,0 +1,199 @@
+"""Samples of many figures in turns, over as long a time as a probe has: what strangers take is a matter of the moment.
+
+A sample takes a third of a millisecond where it can, and the front end is asked before and after it. Those during which
+it was not ours alone are put aside, as long as enough are left (front_end.py). A figure is what the better quarter of
+the samples reaches: strangers make no sample better, and a core that is ours before and after a sample need not be so
+in between. Where several threads work at once, all of them are asked; if they are hardly ever all alone, the figure is
+what the better sixteenth of all samples of two threads reaches, and so on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lightbound._core import host
+
+from .front_end import NEARLY, WHOLE, issued_per_s
+
+SLICE_S = 0.0003  # of one sample: a core that is shared is ours for about as long at a time
+BEST = 0.25  # of the samples reach a figure
+ENOUGH = 24  # undisturbed samples of a figure, at least
+LEAST = 4  # of these, where the time is up
+NARROW = 0.01  # of a figure: half the range that it may have where it needs no more samples
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure in SI units: what the better quarter of samples reaches (`value`); half the range of the
+    middle half over the median; and the best sample.
+    """
+
+    value: float
+    spread: float
+    what: str
+    most: float = 0.0
+
+
+Sample = Callable[[], tuple[float, float]]
+"""A sample: its value, and the most that an instruction took on any of its threads around it, 0 where nobody asked."""
+
+
+def alone(sample: Callable[[], float]) -> Sample:
+    """Samples of one thread, whose front end is asked by who takes them."""
+    return lambda: (sample(), 0.0)
+
+
+@dataclass
+class Sampled:
+    """One figure under way. `sample` takes a sample; `fast`: more is better; `threads` work at once in it. In a turn so
+    many samples are taken to `warm` caches, which do not count, and then `turn` that do.
+    """
+
+    sample: Sample
+    what: str
+    fast: bool = True
+    threads: int = 1
+    warm: int = 0
+    turn: int = 1
+    found: list[tuple[float, float]] = field(default_factory=list)  # value, and the front end around it
+
+    @property
+    def alone(self) -> int:
+        """How many samples had the front end for themselves."""
+        return sum(share >= WHOLE for _, share in self.found)
+
+    def chosen(self) -> tuple[np.ndarray, float]:
+        """The undisturbed samples, or all where they are too few; and the part of them that reaches the figure."""
+        for least in (WHOLE, NEARLY):
+            some = [value for value, share in self.found if share >= least]
+            if len(some) >= LEAST:
+                return np.array(some), BEST
+        return np.array([value for value, _ in self.found]), BEST**self.threads
+
+    def settled(self) -> bool:
+        """Whether more samples would hardly move the figure: of its rank, two standard errors to each side are near."""
+        if self.alone < ENOUGH:
+            return False
+        samples, best = self.chosen()
+        part = 1 - best if self.fast else best
+        reach = 2 * np.sqrt(part * (1 - part) / len(samples))
+        low, high = np.quantile(samples, [max(part - reach, 0.0), min(part + reach, 1.0)])
+        return bool(high - low <= 2 * NARROW * high)
+
+    def figure(self) -> Figure:
+        """What the samples say."""
+        samples, part = self.chosen()
+        value = float(np.quantile(samples, 1 - part if self.fast else part))
+        low, middle, high = np.percentile(samples, [25, 50, 75])
+        best = samples.max() if self.fast else samples.min()
+        return Figure(value, float((high - low) / 2 / middle), self.what, float(best))
+
+
+class Sampler:
+    """Figures that take turns, in one group after the other."""
+
+    def __init__(self, whole_per_s: float) -> None:
+        self.whole_per_s = whole_per_s
+        self.group: dict[str, Sampled] = {}
+        self.taken = self.alone = 0
+
+    def add(self, name: str, sample: Sample, what: str, **how: Any) -> None:
+        """One more figure of the group under way; `how`: as fields of Sampled."""
+        self.group[name] = Sampled(sample, what, **how)
+
+    def take(self, least_s: float, most_s: float, step: Callable[[], None], steps: int) -> dict[str, Figure]:
+        """The figures of the group, and an end to it: samples of all in turns for so long at least, then of those that
+        are not settled, until the time is up. `step` is called so often in the course of it.
+        """
+        start, told = time.perf_counter(), 0
+        waiting = list(self.group.values())
+        while waiting and (past := time.perf_counter() - start) < most_s:
+            for one in waiting:
+                for _ in range(one.warm):
+                    one.sample()
+                before = issued_per_s()
+                for _ in range(one.turn):
+                    value, instruction_s = one.sample()
+                    after = issued_per_s()
+                    all_of_them = (before, after, 1 / instruction_s if instruction_s else after)
+                    one.found.append((value, min(all_of_them) / self.whole_per_s))
+                    before = after
+            while told < steps * past / most_s:
+                told += 1
+                step()
+            if past > least_s:
+                waiting = [one for one in waiting if not one.settled()]
+        for _ in range(told, steps):
+            step()
+        self.taken += sum(len(one.found) for one in self.group.values())
+        self.alone += sum(one.alone for one in self.group.values())
+        figures = {name: one.figure() for name, one in self.group.items()}
+        self.group = {}
+        return figures
+
+
+class Loops:
+    """Loops of an instruction set as samples, with the buffers they walk through."""
+
+    def __init__(self, contiguous: int) -> None:
+        """contiguous: the most bytes that one core's own caches hold."""
+        self.contiguous = contiguous
+        self.rooms: dict[tuple[int, int], host.Room] = {}
+
+    def rate(self, isa: str, loop: str, size: int = 0, threads: int = 1) -> Sample:
+        """Operations (or bytes) a second over all threads, each with `size` bytes, which it has just been through."""
+        room, rounds = self._room(size, threads), 1
+        while True:
+            _, seconds, _ = host.probe_loop(isa, loop, room, rounds, 0, size)
+            if max(seconds) > SLICE_S / 4 or rounds > 1 << 40:
+                break
+            rounds *= 4
+        rounds = max(1, int(rounds * SLICE_S / max(max(seconds), 1e-9)))
+
+        def sample() -> tuple[float, float]:
+            done, seconds, instruction_s = host.probe_loop(isa, loop, room, rounds, 0, size)
+            return done * rounds * threads / max(seconds), instruction_s
+
+        return sample
+
+    def stream(self, isa: str, loop: str, size: int, piece: int, threads: int = 1) -> Sample:
+        """The same of a walk through more than any cache holds, a piece a sample, each where the last one ended."""
+        room, at = self._room(size, threads), 0
+
+        def sample() -> tuple[float, float]:
+            nonlocal at
+            done, seconds, instruction_s = host.probe_loop(isa, loop, room, 1, at, piece, warm=False)
+            at = at + piece if at + 2 * piece <= size else 0
+            return done * threads / max(seconds), instruction_s
+
+        return sample
+
+    def latency(self, size: int, steps: int) -> Sample:
+        """Seconds of a load that waits for the one before, out of a buffer of this size."""
+        chain = host.Chain(size, self._huge(size))
+        return alone(lambda: chain.seconds(steps))
+
+    def _room(self, size: int, threads: int) -> host.Room:
+        key = (max(size, 1), threads)
+        if key not in self.rooms:
+            self.rooms[key] = host.Room(*key, self._huge(size))
+        return self.rooms[key]
+
+    def _huge(self, size: int) -> bool:
+        """Whether a buffer is one piece of memory. Pages of 4 KiB meet in the sets of a core's caches by chance: the
+        second one of a Zen 3 then gave 91 to 103 GB/s. Large ones are so too, as arrays of numpy are.
+        """
+        return size <= self.contiguous or size >= HUGE
+
+
+HUGE = 4 << 20  # bytes from which on arrays of numpy are in huge pages
+
+
+def named(figures: dict[str, Figure], kind: str, levels: Sequence[str]) -> dict[str, Figure]:
+    """Of figures named 'kind level', those of a kind, by level."""
+    return {level: figures[f"{kind} {level}"] for level in levels}
