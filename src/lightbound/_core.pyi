@@ -146,7 +146,14 @@ class host:  # noqa: N801
     def exp(in_: _Floats, out: _Floats, threads: int) -> list[float]: ...
     @staticmethod
     def probe_loop(
-        isa: str, loop: str, room: host.Room, rounds: int, offset: int, bytes: int, warm: bool = True, asked: int = 60_000
+        isa: str,
+        loop: str,
+        room: host.Room,
+        rounds: int,
+        offset: int,
+        bytes: int,
+        warm: bool = True,
+        asked: int = 60_000,
     ) -> tuple[float, list[float], float]: ...
     @staticmethod
     def probe_additions(count: int) -> float: ...
