@@ -3,6 +3,9 @@
 Levels that contexts contend for as for units are stations of one instance, as in the closed network (contention.py):
 of a level that all instances share each has its part. What is awaited are steps of an epoch like any other. What is
 left of a transfer loads the station while nobody waits for it: as an even flow, which leaves contexts the rest.
+
+Where all reads are under way at once (`at_once`), they are one step: at the levels that instances share, which all of
+them fill together, and at the same time on the path of the instance to the cache in front of it, its only station.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from lightbound.archs.machine import Machine
+from lightbound.archs.machine import Level, Machine
 from lightbound.base.formula import evaluate
 
 from .coalescing import Stage
@@ -21,6 +24,7 @@ from .traffic import READ, WRITE
 from .transfers import Transfer
 
 Parts = dict[tuple[str, str], float]
+PATH = " path"  # behind the name of a cache: from it to one instance
 
 
 def awaited_parts(group: GroupPlan, nests: Nests) -> Parts:
@@ -49,10 +53,22 @@ def divided(moves: Sequence[Transfer], parts: Parts) -> tuple[tuple[Transfer, ..
     return tuple(awaited), tuple(left)
 
 
+def path_of(machine: Machine, group: GroupPlan, instances: int) -> Level | None:
+    """The cache to which every instance has a path that its contexts contend for, where they read all at once."""
+    if not group.group.at_once or group.group.contexts == 0 or instances < 2:
+        return None
+    return next((level for level in machine.levels if level.cache and level.bandwidth_bytes_per_s is not None), None)
+
+
+def on_path(task: Task, path: Level) -> Task:
+    """The same bytes, on the way from the cache to the instance."""
+    return replace(task, name=f"{task.name} by{PATH}", resource=f"{path.name}{PATH}")
+
+
 def stages_around(
-    machine: Machine, awaited: Sequence[Transfer], as_task: Callable[[Transfer], Task]
+    machine: Machine, awaited: Sequence[Transfer], as_task: Callable[[Transfer], Task], path: Level | None
 ) -> tuple[list[Stage], list[Stage]]:
-    """The stages of an epoch before its work and behind it, level after level."""
+    """The stages of an epoch before its work and behind it, level after level, or those that are shared at once."""
     before = [move for move in awaited if move.action == READ and move.purpose != "drain"]
     behind = [move for move in awaited if move not in before]
 
@@ -61,7 +77,11 @@ def stages_around(
         levels = (level.name for level in machine.levels)
         return [[[as_task(move) for move in listed if move.level == name]] for name in levels if _any(listed, name)]
 
-    return stages(before), stages(behind)
+    if path is None:
+        return stages(before), stages(behind)
+    shared = [as_task(move) for move in before if machine.level(move.level).scope is None]
+    wide = [[[on_path(task, path)] for task in shared] + [[task] for task in shared]] if shared else []
+    return wide + stages(move for move in before if machine.level(move.level).scope is not None), stages(behind)
 
 
 def _any(moves: Iterable[Transfer], level: str) -> bool:

@@ -15,6 +15,7 @@ from lightbound.base.formula import Number, is_array
 
 from .accounts import IMBALANCE, LAUNCH, OVERHEAD, WAITING, settled, with_loads
 from .analytical import GroupResult
+from .awaiting import PATH
 from .clock import clock_hz
 from .event import MOST_TASKS, EventRun, run_system
 from .explain import size
@@ -174,7 +175,7 @@ def _decomposed(made: list[GroupRun]) -> dict[str, float]:
         overhead *= len(run.system.workers) / max(1, ends.size) / run.system.slots
         overhead = min(overhead, mean - busy)
         for name, cycles in (
-            (binding, busy),
+            (binding.removesuffix(PATH), busy),
             ("overhead", overhead),
             ("waiting", mean - busy - overhead),
             ("imbalance", run.makespan - mean),
@@ -191,7 +192,10 @@ def _account(made: list[GroupRun]) -> dict[str, Number]:
     for one in made:
         run, system = one.run, one.run.system
         places = system.instances * system.slots
-        spent = dict(zip((resource.name for resource in system.resources), (run.spent / places).tolist(), strict=False))
+        spent: dict[str, Number] = {}
+        for resource, cycles in zip(system.resources, (run.spent / places).tolist(), strict=False):
+            name = resource.name.removesuffix(PATH)
+            spent[name] = spent.get(name, 0.0) + cycles
         delayed = sum(spent.pop(resource.name) for resource in system.resources if resource.kind == "delay")
         prologue = {program.name: sum(task.demand for task in program.prologue) for program in system.programs}
         overhead = min(delayed, sum(prologue[worker.program] for worker in system.workers) / places)

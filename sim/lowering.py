@@ -25,11 +25,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, get_args
 
-from lightbound.archs.machine import Machine
+from lightbound.archs.machine import Level, Machine
 from lightbound.base.formula import evaluate
 
 from .analytical import GroupResult
-from .awaiting import awaited_parts, divided, stages_around
+from .awaiting import PATH, awaited_parts, divided, on_path, path_of, stages_around
 from .coalescing import Chain, Stage, coalesced, einsums_of, gathered, inside
 from .epochs import Epochs, epochs_of
 from .flow import Site
@@ -56,6 +56,7 @@ class _Lowering:
     amortised: bool
     reuse: bool
     tested: GroupResult | None
+    path: Level | None
 
     @property
     def cascade_order(self) -> list[list[Site]]:
@@ -82,14 +83,15 @@ def lower(
     they fetch what the closed forms say. tested: the group where it does more, in iterations that workers mark.
     """
     epochs = epochs_of(plan, group, result, nests)
-    this = _Lowering(plan, group, result, epochs, fill == "amortised", reuse and fill != "amortised", tested)
+    path = path_of(plan.machine, group, epochs.instances)
+    this = _Lowering(plan, group, result, epochs, fill == "amortised", reuse and fill != "amortised", tested, path)
     parts = awaited_parts(group, nests)
     awaited, moves = divided(transfers(plan.machine, group, result, nests, epochs, word_bytes), parts)
     if epochs.contexts and not this.amortised:
         moves = gathered(moves)
     stages = [_stage(this, sites, moves) for sites in this.cascade_order]
     drains = _add_drains(this, stages)
-    before, behind = stages_around(plan.machine, awaited, partial(_in_turn, this))
+    before, behind = stages_around(plan.machine, awaited, partial(_in_turn, this), path)
     stages = [*before, *stages, *behind]
     if epochs.contexts:
         stages = coalesced(stages)
@@ -111,7 +113,8 @@ def lower(
     slots = max(1, epochs.contexts // epochs.split)
     keyed = [move for move in moves if _keyed(this, move)]
     kept_bytes = _kept_bytes(plan, group) if keyed else 0.0
-    resources = _resources(plan.machine, result, epochs, body, kept_bytes, {level for level, _ in parts})
+    awaits = {level for level, _ in parts}
+    resources = _resources(plan.machine, result, epochs, body, kept_bytes, set() if path else awaits, path)
     columns = [epochs.keys(move.apart) for move in keyed]
     trips = (epochs.trips,) * epochs.split
     workers = (
@@ -134,9 +137,15 @@ def _kept_bytes(plan: Plan, group: GroupPlan) -> float:
 
 
 def _resources(
-    machine: Machine, result: GroupResult, epochs: Epochs, body: list[Task], kept_bytes: float, awaited: set[str]
+    machine: Machine,
+    result: GroupResult,
+    epochs: Epochs,
+    body: list[Task],
+    kept_bytes: float,
+    awaited: set[str],
+    path: Level | None,
 ) -> tuple[Resource, ...]:
-    """Units, levels and the delay. Of a level that contexts await every instance at work has its part."""
+    """Units, levels, paths and the delay. Of a level that contexts await every instance at work has its part."""
     used = {task.resource for task in body}
     kind = "sharing" if epochs.contexts else "fifo"
     units = [Resource(unit.name, kind, 1.0, unit.scope is None) for unit in machine.units.values() if unit.name in used]
@@ -152,7 +161,11 @@ def _resources(
         for number, level in enumerate(machine.levels)
         if level.name in used and level.rate_bytes_per_s is not None
     ]
-    return (*units, *levels, Resource(WAITING, "delay"))
+    paths = []
+    if path is not None and f"{path.name}{PATH}" in used:
+        rate = float(path.bandwidth_bytes_per_s / result.clock_hz) * epochs.busiest / epochs.tasks
+        paths = [Resource(f"{path.name}{PATH}", "bandwidth", rate)]
+    return (*units, *levels, *paths, Resource(WAITING, "delay"))
 
 
 def _stage(this: _Lowering, sites: list[Site], moves: tuple[Transfer, ...]) -> Stage:
@@ -300,6 +313,9 @@ def _memory(this: _Lowering, moves: tuple[Transfer, ...], first: list[Task]) -> 
         tasks = [(move, Task(move.name, move.level, move.bytes / trips, ahead=True)) for move in moves]
         return [even(move, task) if move.beside else task for move, task in tasks]
     flows = [even(move, _in_turn(this, move)) for move in moves if move.beside]
+    flows += [
+        on_path(task, this.path) for task in flows if this.path and this.plan.machine.level(task.resource).scope is None
+    ]
     moves = tuple(move for move in moves if not move.beside)
     made = []
     keys: list[str] = []

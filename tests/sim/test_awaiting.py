@@ -72,3 +72,32 @@ def test_to_await_more_takes_longer() -> None:
         return fmean(run_system(system, seed).makespan for seed in range(4))
 
     assert time(0.0) < time(0.5) < time(1.0)
+
+
+@given(l2=PARTS, dram=st.sampled_from([0.3, 1.0]), stores=PARTS, fill=st.sampled_from(["counted", "amortised"]))
+@example(l2=1.0, dram=1.0, stores=1.0, fill="counted")
+@example(l2=0.0, dram=1.0, stores=0.0, fill="amortised")
+@settings(deadline=None, max_examples=6)
+def test_reads_under_way_at_once_are_awaited_on_the_path_of_an_instance(
+    l2: float, dram: float, stores: float, fill: Any
+) -> None:
+    awaits = {level: part for level, part in (("l2", l2), ("dram", dram)) if part}
+    in_turn = flash(awaits, {"dram": stores} if stores else {})
+    groups = tuple(group.model_copy(update={"at_once": True}) for group in in_turn.groups)
+    work = lb.workload("attention", B=1, H=33, M=32768, P=512, E=128, F=128)
+    at_once, turns = (simulate(work, "h200", one) for one in (in_turn.model_copy(update={"groups": groups}), in_turn))
+    (system,), (result,) = systems(at_once, fill), at_once.groups
+    means = [
+        fmean(float(run_system(one, seed).instance_end.mean()) for seed in range(4))
+        for one in (system, *systems(turns, fill))
+    ]
+    assert means[0] == pytest.approx(float(result.schedule.cycles), rel=0.03)
+    assert means[0] <= means[1] * 1.005
+
+
+def test_rows_whose_loads_are_under_way_at_once_take_what_the_closed_forms_say() -> None:
+    work = lb.workload("layernorm", R=65536, N=4096)
+    closed, events = (simulate(work, "h200", "kept", engine) for engine in ("analytical", "event"))
+    assert events.latency_s == pytest.approx(closed.latency_s, rel=0.02)
+    assert sum(events.account_s.values()) == pytest.approx(events.latency_s)
+    assert not any(name.endswith("path") for name in (*events.account_s, *events.decomposition_s, *events.busy_s))
