@@ -138,7 +138,7 @@ def test_of_threads_that_were_never_alone_together_fewer_samples_make_a_figure()
 
 def test_figures_take_turns_until_more_samples_would_not_move_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightbound.validate.host.sampling.issued_per_s", lambda: 1.0)
-    taken, told = {"steady": 0, "never alone": 0}, []
+    taken = {"steady": 0, "never alone": 0}
 
     def sample(name: str, instruction_s: float) -> tuple[float, float]:
         taken[name] += 1
@@ -147,10 +147,10 @@ def test_figures_take_turns_until_more_samples_would_not_move_them(monkeypatch: 
     sampler = Sampler(1.0)
     sampler.add("steady", lambda: sample("steady", 0.0), "a loop", warm=2, turn=3)
     sampler.add("never alone", lambda: sample("never alone", 2.0), "a loop", threads=2)
-    found = sampler.take(0.0, 0.05, lambda: told.append(1), 7)
-    assert {name: figure.value for name, figure in found.items()} == {"steady": 1.0, "never alone": 1.0}
-    assert taken["steady"] == 5 * 8 and taken["never alone"] > 8 and len(told) == 7
-    assert (sampler.alone, sampler.group) == (24, {})
+    sampler.visit(0.0, 0.05)
+    assert {name: figure.value for name, figure in sampler.figures().items()} == {"steady": 1.0, "never alone": 1.0}
+    assert taken["steady"] == 5 * 8 and taken["never alone"] > 8
+    assert sampler.alone == (24, 24 + taken["never alone"])
 
 
 def _call(reported_s: float, taken_s: float = 0.0) -> Callable[[list[float]], None]:

@@ -1,9 +1,10 @@
 """Microbenchmarks of this computer: what its cores do a cycle, what its caches and memory deliver.
 
 Every figure is made of many samples, spread over the time of the probe (sampling.py), in processor time of the thread
-that did the work, so that other programs disturb it little. Cores and caches come first, memory after them: what a walk
-through memory leaves in a shared cache, lines to be written back above all, makes that one a fifth slower for as long
-as it is there. What cannot be measured from inside is said in `notes`. The loops are C++ (csrc/host_loops.hpp).
+that did the work, so that other programs disturb it little. Cores and caches take turns for seconds, then memory does:
+what a walk through memory leaves in a shared cache, lines to be written back above all, makes that one a fifth slower
+for as long as it is there. What cannot be measured from inside is said in `notes`. The loops are C++
+(csrc/host_loops.hpp).
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from lightbound.kernels.host import instruction_set, instruction_sets
 from .front_end import issued_whole_per_s
 from .sampling import SLICE_S, Figure, Loops, Sampler, alone, named
 
-NEAR_S, FAR_S = (6.0, 16.0), (6.0, 16.0)  # for cores and caches, and for memory: at least, at most
-STEPS = 10  # of the progress of each
+VISITS = 4  # to cores and caches, then to memory, over the time of the probe
+NEAR_S, FAR_S = (2.0, 4.0), (4.0, 6.0)  # of a visit: at least, at most
+STEPS = 2 + 2 * VISITS  # of the progress
 PIECE = 16 << 20  # bytes of memory that a sample walks through
 # Samples of a turn. A shared cache holds the lines of a walk only after a hundred rounds; memory first takes what the
 # walk before it has left to be written.
@@ -87,25 +89,31 @@ class Probe:
 
 
 def probe_host(step: Step = lambda what: None) -> Probe:
-    """Measure this computer; `step` is told what comes next, 2 + 2 * STEPS times. Takes 15 to 45 seconds."""
+    """Measure this computer; `step` is told what comes next, STEPS times. Takes half a minute to three quarters."""
     on = instruction_set()
     isa = on["name"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     caches, notes = _caches()
     step("front end")
     issue = _figure(issued_whole_per_s(), "instructions that need nothing but a slot, the quickest of many questions")
-    sampler, loops = Sampler(issue.value), Loops(caches.get("l2", caches["l1"]))
+    close, away = Sampler(issue.value), Sampler(issue.value)
+    loops = Loops(caches.get("l2", caches["l1"]))
     sizes = {level: caches[level] // 2 for level in CACHES if level in caches}
     if "l3" in sizes:  # not much of it: the rest may hold what strangers use
         sizes["l3"] = min(sizes["l3"] // 2, 4 * caches.get("l2", sizes["l3"]))
     names = [name for name in dict.fromkeys((isa, *instruction_sets())) if name != "scalar"] or ["scalar"]
     outer = "l3" if "l3" in sizes else "l2" if "l2" in sizes else "l1"
-    _near(sampler, loops, isa, names, cores, sizes, outer)
-    near = sampler.take(*NEAR_S, partial(step, "cores and caches"), STEPS)
     big = _beyond_caches(caches)
     counts = [threads for threads in sorted({1, 2, cores // 2, cores} - {0}) if threads <= cores]
-    _far(sampler, loops, isa, big, counts)
-    far = sampler.take(*FAR_S, partial(step, "memory"), STEPS)
+    _near(close, loops, isa, names, cores, sizes, outer)
+    _far(away, loops, isa, big, counts)
+    for visit in range(1, VISITS + 1):
+        loops.move()
+        step(f"cores and caches, {visit} of {VISITS}")
+        close.visit(*NEAR_S)
+        step(f"memory, {visit} of {VISITS}")
+        away.visit(*FAR_S)
+    near, far = close.figures(), away.figures()
     step("threads")
     starts = _figure([host.probe_thread_start() for _ in range(400)], "starting and joining a thread", 25)
     levels = list(sizes)
@@ -127,7 +135,9 @@ def probe_host(step: Step = lambda what: None) -> Probe:
         for loop, rates, moved in (("load", load, 1), ("copy", copy, 2))
     )
     scaling = near["all cores"].value / near[f"{isa} fma32"].value
-    undisturbed = sampler.alone / sampler.taken
+    undisturbed = sum(sampler.alone[0] for sampler in (close, away)) / sum(
+        sampler.alone[1] for sampler in (close, away)
+    )
     return Probe(
         cpu=_model(),
         day=date.today().isoformat(),

@@ -95,22 +95,19 @@ class Sampled:
 
 
 class Sampler:
-    """Figures that take turns, in one group after the other."""
+    """Figures of one group that take turns, in as many visits as there are."""
 
     def __init__(self, whole_per_s: float) -> None:
         self.whole_per_s = whole_per_s
         self.group: dict[str, Sampled] = {}
-        self.taken = self.alone = 0
 
     def add(self, name: str, sample: Sample, what: str, **how: Any) -> None:
-        """One more figure of the group under way; `how`: as fields of Sampled."""
+        """One more figure of the group; `how`: as fields of Sampled."""
         self.group[name] = Sampled(sample, what, **how)
 
-    def take(self, least_s: float, most_s: float, step: Callable[[], None], steps: int) -> dict[str, Figure]:
-        """The figures of the group, and an end to it: samples of all in turns for so long at least, then of those that
-        are not settled, until the time is up. `step` is called so often in the course of it.
-        """
-        start, told = time.perf_counter(), 0
+    def visit(self, least_s: float, most_s: float) -> None:
+        """Samples of all in turns for so long at least, then of those that are not settled, until the time is up."""
+        start = time.perf_counter()
         waiting = list(self.group.values())
         while waiting and (past := time.perf_counter() - start) < most_s:
             for one in waiting:
@@ -123,18 +120,18 @@ class Sampler:
                     all_of_them = (before, after, 1 / instruction_s if instruction_s else after)
                     one.found.append((value, min(all_of_them) / self.whole_per_s))
                     before = after
-            while told < steps * past / most_s:
-                told += 1
-                step()
             if past > least_s:
                 waiting = [one for one in waiting if not one.settled()]
-        for _ in range(told, steps):
-            step()
-        self.taken += sum(len(one.found) for one in self.group.values())
-        self.alone += sum(one.alone for one in self.group.values())
-        figures = {name: one.figure() for name, one in self.group.items()}
-        self.group = {}
-        return figures
+
+    @property
+    def alone(self) -> tuple[int, int]:
+        """How many samples had the front end for themselves, and how many there are."""
+        every = self.group.values()
+        return sum(one.alone for one in every), sum(len(one.found) for one in every)
+
+    def figures(self) -> dict[str, Figure]:
+        """What all samples say."""
+        return {name: one.figure() for name, one in self.group.items()}
 
 
 class Loops:
@@ -144,6 +141,12 @@ class Loops:
         """contiguous: the most bytes that one core's own caches hold."""
         self.contiguous = contiguous
         self.rooms: dict[tuple[int, int], host.Room] = {}
+
+    def move(self) -> None:
+        """Have buffers made anew, elsewhere in memory: how they lie there is luck, and those of two threads may be in
+        each other's way by a fifth.
+        """
+        self.rooms.clear()
 
     def rate(self, isa: str, loop: str, size: int = 0, threads: int = 1) -> Sample:
         """Operations (or bytes) a second over all threads, each with `size` bytes, which it has just been through."""
@@ -156,6 +159,7 @@ class Loops:
         rounds = max(1, int(rounds * SLICE_S / max(max(seconds), 1e-9)))
 
         def sample() -> tuple[float, float]:
+            room = self._room(size, threads)
             done, seconds, instruction_s = host.probe_loop(isa, loop, room, rounds, 0, size)
             return done * rounds * threads / max(seconds), instruction_s
 
@@ -163,10 +167,11 @@ class Loops:
 
     def stream(self, isa: str, loop: str, size: int, piece: int, threads: int = 1) -> Sample:
         """The same of a walk through more than any cache holds, a piece a sample, each where the last one ended."""
-        room, at = self._room(size, threads), 0
+        at = 0
 
         def sample() -> tuple[float, float]:
             nonlocal at
+            room = self._room(size, threads)
             done, seconds, instruction_s = host.probe_loop(isa, loop, room, 1, at, piece, warm=False)
             at = at + piece if at + 2 * piece <= size else 0
             return done * threads / max(seconds), instruction_s

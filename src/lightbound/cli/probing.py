@@ -27,7 +27,7 @@ def answer(
             raise LightboundError(name, str(value), "is for GPUs only", "Leave it out, or probe cuda.")
     if output is not None and not output.parent.is_dir():
         raise LightboundError("--output", str(output), "lies in no folder that exists", "Choose another one.")
-    with progress("Probing", total=2 + 2 * STEPS) as advance:
+    with progress("Probing", total=STEPS) as advance:
         found = probe_host(lambda what: advance(1))
     path = write_machine(found, output)
     return Answer(_blocks(found), {"file": str(path), **found.to_dict()}), path
