@@ -90,10 +90,11 @@ def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:
     if block.registers is not None:
         registers = Registers(**r.block(f"{path}.registers", block.registers, env, block))
     cost, energy = (r.table(f"{path}.{name}", getattr(block, name), env, block) for name in ("cost", "energy"))
-    if block.composes:
-        cost, energy = (r.composed(f"{path}.{name}", table) for name, table in (("cost", cost), ("energy", energy)))
     also = {ops: r.table(f"{path}.also.{ops}", table, env, block) for ops, table in block.also.items()}
     needs = {port: r.table(f"{path}.needs.{port}", table, env, block) for port, table in block.needs.items()}
+    if block.composes:
+        cost, energy = (r.composed(f"{path}.{name}", table) for name, table in (("cost", cost), ("energy", energy)))
+        needs = {port: r.composed(f"{path}.needs.{port}", table) for port, table in needs.items()}
     return Unit(
         name,
         block.title,

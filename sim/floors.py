@@ -14,11 +14,13 @@ from math import ceil
 from operator import mul
 
 from lightbound.archs.machine import Machine
+from lightbound.base.formula import Number, maximum
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.counts import footprint, points
 from lightbound.workloads.expression import Access
 
 from .binding import Piece, pieces_of
+from .clock import clock_hz
 from .mapping import Bind
 
 
@@ -30,7 +32,7 @@ def compute_floor_s(
     dealt: Collection[str],
 ) -> float:
     """Seconds that the busiest unit works at least, under the binds of each Einsum (`binding.bindings`), where no other
-    ranks than `dealt` are.
+    ranks than `dealt` are. A run that takes longer, for whatever reason, gains less by a higher clock than it loses.
     """
     busy: dict[str, float] = {}
     for name in segment:
@@ -41,7 +43,13 @@ def compute_floor_s(
                 instances = min(float(machine.copies(piece.unit.scope)), tasks)
                 cycles = _fillings(cascade, piece) * float(cost) / instances
                 busy[piece.unit.name] = busy.get(piece.unit.name, 0.0) + cycles
-    return max(busy.values(), default=0.0) / float(machine.clock_hz)
+    return float(busy_s(machine, busy))
+
+
+def busy_s(machine: Machine, busy: Dictionary[str, Number]) -> Number:
+    """Seconds of the busiest unit, at the clock that their cycles allow where nothing else takes longer."""
+    cycles = maximum(0, *busy.values())
+    return cycles / clock_hz(machine, busy, cycles)
 
 
 def _fillings(cascade: Cascade, piece: Piece) -> float:

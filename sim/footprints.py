@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lightbound.base.formula import Number, evaluate, maximum, minimum, times
+from lightbound.workloads.expression import Access
 
 from .flow import Held, Site
 from .nests import Nests
@@ -34,25 +35,28 @@ def _held_words(held: Held, site: Site, live: frozenset[str], nests: Nests) -> N
     """Words of all copies of what is held, and of all tiles of it that are held at once; `site` is one of its users."""
 
     def words() -> Number:
-        room = _room(held, nests.below(held.loops), live)
+        room = words_held(held.written, held.reads, nests.below(held.loops), len(held.loops), live)
         return times(times(room, evaluate(held.copies, nests.environment)), _tiles_at_once(site, held, nests))
 
     place = id(held.loops), id(site.loops), held.level
     return nests.once(("held", held.tensor, held.users, held.copies, live, *place), words)
 
 
-def _room(held: Held, nest: Nest, live: frozenset[str]) -> Number:
-    """Words of what is held: of the tile that is written, or of those that are read together; the whole at most."""
-    depth = len(held.loops)
-    written = [nest.footprint(access, depth, live) for access in held.written]
+def words_held(
+    written: tuple[Access, ...], reads: tuple[Access, ...], nest: Nest, depth: int, live: frozenset[str]
+) -> Number:
+    """Words of a tensor that is held at a depth: of the tile that is written, or of those that are read together; the
+    whole at most. Along a `live` rank only one iterate exists.
+    """
+    tiles = [nest.footprint(access, depth, live) for access in written]
     if live:
-        return maximum(*written, *(nest.footprint(access, depth, live) for access in held.reads))
-    several = windows(held.reads)
-    tiles = [nest.footprint(window[0], depth, (), window[1:]) for window in several]
-    room = together(nest, depth, several, tiles) if tiles else 0
+        return maximum(*tiles, *(nest.footprint(access, depth, live) for access in reads))
+    several = windows(reads)
+    words = [nest.footprint(window[0], depth, (), window[1:]) for window in several]
+    room = together(nest, depth, several, words) if words else 0
     if len(several) > 1:
         room = minimum(room, maximum(*(nest.footprint(window[0], 0, (), window[1:]) for window in several)))
-    return maximum(*written, room)
+    return maximum(*tiles, room)
 
 
 def _tiles_at_once(site: Site, held: Held, nests: Nests) -> Number:

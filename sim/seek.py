@@ -54,36 +54,50 @@ class Seek:
             self._looks = {number: EVALUATED if self.tries.is_known(number) else 0 for _, _, number in self._waiting}
             heapify(self._waiting)
         elif self._waiting:
-            *_, number = heappop(self._waiting)
-            self._look(number, self._looks)
+            value, tie, number = heappop(self._waiting)
+            while self._look(number, self._looks, value, tie):
+                pass  # what is known so far takes nothing from it: it is still the one that may be best
         while self._waiting and self.found is not None and not _may_beat(self.found, *self._waiting[0][:2]):
             heappop(self._waiting)
         options = [option[:2] for option in (self.found, *self._waiting[:1]) if option is not None]
         self.floor = least(options) or (inf, inf)
 
-    def _look(self, number: int, looks: dict[int, int]) -> None:
+    def _look(self, number: int, looks: dict[int, int], value: float, tie: float) -> bool:
+        """Look at a candidate that is this at least; whether it is no more than that after it."""
         if looks[number] == EVALUATED:
             choice = _best_of(self.tries[number], self.room, self.objective)
             if choice is not None:
                 self.found = choice if self.found is None else least([self.found, choice])
-            return
-        if looks[number] == 0 and self._has_better(number):
-            return
+            return False
+        if looks[number] == 0 and (not self._may_fit(number) or self._has_better(number)):
+            return False
         trial = self.tries.trial(number)
         may = trial.fits(self.room)
-        if may.any():
-            values, ties = _at_least(*trial.at_least(closer=looks[number] == 1), self.objective)
-            if self.found is not None:
-                may = may & _may_beat(self.found, values, ties)
-            if may.any():
-                value = values[may].min()
-                heappush(self._waiting, (value, ties[may & (values <= value * (1 + TIE))].min(), number))
-                looks[number] += 1
+        if not may.any():
+            return False
+        values, ties = _at_least(*trial.at_least(closer=looks[number] == 1), self.objective)
+        if self.found is not None:
+            may = may & _may_beat(self.found, values, ties)
+            if not may.any():
+                return False
+        looks[number] += 1
+        less = values[may].min()
+        next_ = float(less), float(ties[may & (values <= less * (1 + TIE))].min())
+        if next_[0] <= value * (1 + TIE) and next_[1] <= tie * (1 + TIE):
+            return True
+        heappush(self._waiting, (*next_, number))
+        return False
+
+    def _may_fit(self, number: int) -> bool:
+        """Whether there may be tiles of a candidate for which there is room."""
+        return bool(fitting(self.tries.least_bytes(number), self.room))
 
     def _has_better(self, number: int) -> bool:
         """Whether there is a candidate that is no worse at any of these tiles."""
         instead = self.tries.instead(number)
-        return instead is not None and bool(self.tries.trial(instead).fits(self.room).all())
+        if instead is None or not self._may_fit(instead):
+            return False
+        return bool(self.tries.trial(instead).fits(self.room).all())
 
 
 def seek(tries: Tries, room: Machine, objective: Objective) -> Seek:

@@ -10,6 +10,7 @@ from functools import cached_property
 from lightbound.base.formula import Number, maximum
 
 from .analytical import capacity
+from .floors import busy_s
 from .level_time import level_seconds, readers_alike
 from .nests import Nests
 from .plan import GroupPlan, Plan
@@ -41,7 +42,7 @@ class Sketch:
                 busy[unit] = busy.get(unit, 0) + cycles
         traffic = outermost_traffic(self.group, self.nests)
         moved = self._seconds(traffic).get(self.plan.machine.levels[0].name, 0)
-        seconds = maximum(moved, maximum(0, *busy.values()) / self.plan.machine.clock_hz)
+        seconds = maximum(moved, busy_s(self.plan.machine, busy))
         words = sum((words for _, words in traffic.of((0,))), 0)
         return self.plan.machine.launch_latency_s + seconds, words * self.word_bytes
 

@@ -25,6 +25,7 @@ from .binding import bindings
 from .candidates import Candidate, Shape, tile_name
 from .energy import energy
 from .floors import compute_floor_s, transfer_floor_s, words_floor
+from .least_room import LeastRoom
 from .mapping import Bind, Group, Mapping
 from .nests import Nests
 from .plan import Frame, Loops, Plan
@@ -85,6 +86,7 @@ class Tries:
             self._binds.append((bind, (made, bindings("search", cascade, made, machine, names))))
         self._compute_s = [compute_floor_s(cascade, machine, names, of, shape.dealt) for _, (_, of) in self._binds]
         self._floors = {spilled: self._floor(spilled) for spilled in shape.spills()}
+        self._room = LeastRoom(cascade, sized_ranks(cascade))
         self._tried: dict[int, Tried] = {}
         self._trials: dict[int, Trial] = {}
         self.sought: dict[tuple[Machine, Objective], Any] = {}  # searches for the best of them, each begun once
@@ -125,11 +127,16 @@ class Tries:
     def instead(self, number: int) -> int | None:
         """The candidate that is no worse wherever it fits, if there is one."""
         candidate = self._all[number][0]
-        return self._whole.get(_beside(candidate)) if self._shape.gains_by_whole(candidate.outer) else None
+        return self._whole.get(_beside(candidate)) if self._shape.gains_by_whole(candidate) else None
 
     def floors(self) -> Iterator[tuple[int, tuple[float, float]]]:
         """The number of every candidate, with seconds and bytes below which it cannot get."""
         return enumerate(floor for _, _, floor in self._all)
+
+    def least_bytes(self, number: int) -> dict[str, float]:
+        """By level, what a candidate holds at least, whatever its tiles."""
+        words = self._room.words(self._all[number][0].group)
+        return {level: least * self.word_bytes for level, least in words.items()}
 
     def trial(self, number: int) -> Trial:
         """A candidate before it is evaluated."""
@@ -176,9 +183,14 @@ def fitting(need_bytes: Dictionary[str, Number], machine: Machine) -> np.ndarray
     return fits
 
 
+def sized_ranks(cascade: Cascade) -> dict[str, int]:
+    """Sizes by symbol and by rank."""
+    return {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
+
+
 def _beside(candidate: Candidate) -> tuple[Any, ...]:
     """What candidates have in common that differ in where operands are kept alone."""
-    return tuple(map(id, candidate.bind)), candidate.order, candidate.spilled
+    return tuple(map(id, candidate.bind)), candidate.order, candidate.spilled, candidate.places
 
 
 class _Shared:
@@ -187,7 +199,7 @@ class _Shared:
     def __init__(self, of: Tries) -> None:
         self.of = of
         cascade = of.segment.cascade
-        self.sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
+        self.sizes = sized_ranks(cascade)
         self.group_of = {einsum.name: 0 if einsum.name in of.segment.names else 1 for einsum in cascade.einsums}
         self.loops = Loops()
         self.frames: dict[int, Frame] = {}  # by group, which candidates that differ in binds alone share

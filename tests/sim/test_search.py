@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +15,7 @@ from lightbound.sim.simulate import as_workload, predict
 from lightbound.sim.tries import Tried, tries
 
 WORKLOADS = [("attention", "bert_base"), ("aaren", "stream"), ("gman", "pems_paper"), ("eca_net", None)]
-MACHINES = ["fusemax", "tpu_v4i", "h200", "mi300x"]
+MACHINES = ["fusemax", "tpu_v4i", "h200", "cpu_example"]
 BIRNN = """
 XF[t,u]   = sum(X[t,e] * WF[e,u], e)
 HF[0,u]   = 0
@@ -42,6 +45,8 @@ def test_no_candidate_gets_below_its_floor(workload: tuple[str, str | None], nam
                 assert (least_bytes >= moved * (1 - 1e-9)).all(), segment.names
                 assert (tried.latency_s >= least_s * (1 - 1e-9)).all(), segment.names
                 np.testing.assert_allclose(tried.traffic_bytes, least_bytes, rtol=1e-9)
+            for level, least in every.least_bytes(number).items():
+                assert (tried.need_bytes[level] >= least).all(), segment.names
             np.testing.assert_array_equal(trial.fits(machine), _fits(tried, machine))
         every.release()
 
@@ -75,6 +80,24 @@ def test_the_best_cut_is_that_of_an_exhaustive_search(name: str) -> None:
     assert work.word_bytes == 2
     found = predict(work, machine, best_mapping(work, machine, machine))
     assert float(found.latency_s) == pytest.approx(best[-1], rel=1e-9)
+
+
+def test_a_step_that_is_larger_than_registers_is_kept_further_out() -> None:
+    text = "S[0,i] = 0\nS[t+1,i] = sum(W[i,j] * S[t,j], j) + X[t,i]"
+    work = as_workload(lb.Cascade.parse(text, {"T": 64, "I": 1500, "J": 1500}))
+    machine = lb.machine("cpu_example")
+    mapping = best_mapping(work, machine, machine)
+    step_bytes = 1500 * work.word_bytes
+    assert step_bytes > (machine.level("registers").capacity_bytes or 0)
+    (home,) = (level for group in mapping.to_data()["groups"] for level in _levels_of("S", group["nest"]))
+    assert step_bytes <= (machine.level(home).capacity_bytes or 0)
+
+
+def _levels_of(tensor: str, nest: list[dict[str, Any]]) -> Iterator[str]:
+    for node in nest:
+        if tensor in node.get("hold", ()):
+            yield node["in"]
+        yield from _levels_of(tensor, node.get("nest", []))
 
 
 def _least(tried: Tried, machine: lb.Machine) -> float:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+import lightbound as lb
 from lightbound.cli import main
-from lightbound.validate.catalogue import catalogue, jobs_of
+from lightbound.sim.search import sized
+from lightbound.sim.unit_choice import UnitChoice
+from lightbound.validate.catalogue import MACHINES, catalogue, jobs_of
+from lightbound.workloads.registry import workload
 
 NAMES = ("eca_net", "ninformer")
 PUBLISHED = 38
@@ -28,6 +32,14 @@ def test_an_entry_says_what_a_method_needs_and_takes_on_each_machine() -> None:
         assert not one.error and one.latency_s is not None and one.latency_s > 0
         assert one.traffic_bytes is not None and one.traffic_bytes >= one.compulsory_bytes > 0
     assert entries[2].speedup is not None and entries[0].speedup is None  # ECA-Net replaces nothing
+
+
+@pytest.mark.parametrize("name", [*MACHINES, "cpu_example"])
+def test_every_method_finds_units_that_do_what_it_asks_for(name: str) -> None:
+    for each, _ in jobs_of(None, False):
+        cascade, _ = next(sized(workload(each).cascade))
+        binds = next(UnitChoice(cascade, lb.machine(name), cascade.einsums, (), ()).binds())
+        assert {einsum for bind in binds for einsum in bind["einsums"]} == {one.name for one in cascade.einsums}
 
 
 def test_a_method_that_fails_is_an_entry_and_the_others_go_on(tmp_path: Path) -> None:

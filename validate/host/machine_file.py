@@ -83,6 +83,7 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
                 "title": f"Vector arithmetic of a core, {probe.isa}, fp32",
                 "scope": "core",
                 "shape": {"lanes": number(lanes, peak)},
+                "composes": True,
                 "cost": cost,
                 "needs": _needs({**dict.fromkeys(cost, 1), "exp": EXP_INSTRUCTIONS, "wait": 0}),
             },
