@@ -152,6 +152,7 @@ class Unit:
     clock_hz: Number | None = None
     sustained_clock_hz: Number | None = None
     shares: str | None = None
+    _found: dict[tuple[str, tuple[str, ...]], Number | None] = field(default_factory=dict, repr=False)
 
     @property
     def lanes(self) -> Number:
@@ -164,7 +165,7 @@ class Unit:
         The longest fused cost that matches comes first: of ``sub, exp`` first ``sub+exp``, then ``sub`` and
         ``exp``.
         """
-        return _fused(self.cost, tuple(ops))
+        return self._once("cost", self.cost, ops)
 
     def energy(self, ops: Iterable[str]) -> Number | None:
         """Joules of the operations of one element, by the rule of `cycles`; None where one is not stated."""
@@ -174,7 +175,14 @@ class Unit:
         """Cycles for which the operations of one element need a port, by the rule of `cycles`: as long as they take,
         where `needs` does not say.
         """
-        return _fused({**self.cost, **self.needs[port]}, tuple(ops)) if port in self.needs else 0
+        return self._once(port, {**self.cost, **self.needs[port]}, ops) if port in self.needs else 0
+
+    def _once(self, name: str, table: Mapping[str, Number], ops: Iterable[str]) -> Number | None:
+        """The entry of operations, found once: a search asks for the same ones many times."""
+        key = name, tuple(ops)
+        if key not in self._found:
+            self._found[key] = _fused(table, key[1])
+        return self._found[key]
 
 
 OPAQUE = "opaque"

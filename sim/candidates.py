@@ -37,16 +37,29 @@ class Places(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidate:
-    """One group as plain data, with parameters ``T_<rank>`` for tiles, and the binds of its Einsums."""
+    """One way to run the Einsums of a `shape`, with their binds."""
 
-    group: dict[str, Any]
+    shape: Shape
     bind: Binds
-    tiled: tuple[str, ...]  # ranks whose tile is a parameter
-    coarse: frozenset[str]  # those of them that one Einsum alone walks: few sizes are enough to try
     order: tuple[str, ...]  # of the shared loops
     outer: int | None  # below how many loops operands are kept between the outermost level and the near one
     spilled: frozenset[str]
     places: Places
+
+    @property
+    def group(self) -> dict[str, Any]:
+        """The group as plain data, with parameters ``T_<rank>`` for tiles: one for all that differ in binds alone."""
+        return self.shape.group(self.order, self.outer, self.spilled, self.places)
+
+    @property
+    def tiled(self) -> tuple[str, ...]:
+        """Ranks whose tile is a parameter, from the outermost loop."""
+        return (*(rank for rank in self.order if rank not in self.shape.carried), *self.shape.private)
+
+    @property
+    def coarse(self) -> frozenset[str]:
+        """Those of them that one Einsum alone walks: few sizes are enough to try."""
+        return frozenset(self.shape.private)
 
 
 def tile_name(rank: str) -> str:
@@ -70,8 +83,9 @@ class Shape:
         self.shared = tuple(rank for rank in self._ranks() if rank not in self.batch and self._is_shared(rank))
         self.scope = next((unit.scope for unit in machine.units.values() if unit.scope is not None), None)
         self._choice = UnitChoice(cascade, machine, self.einsums, self.batch, self.carried)
-        # Candidates that differ in binds alone share their group.
-        self._groups: dict[Any, tuple[dict[str, Any], tuple[str, ...], frozenset[str]]] = {}
+        self.private = tuple(dict.fromkeys(rank for einsum in self.einsums for rank in self._private(einsum)))
+        self._groups: dict[Any, dict[str, Any]] = {}
+        self._nodes: dict[Any, dict[str, Any]] = {}  # of nests, each made once
 
     @property
     def is_possible(self) -> bool:
@@ -91,7 +105,7 @@ class Shape:
             for order in self.orders():
                 for depth in self.outer_depths(order, places):
                     for spilled in self.spills():
-                        yield self.candidate(order, depth, bind, spilled, places)
+                        yield Candidate(self, bind, order, depth, spilled, places)
 
     def _ranks(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(rank for einsum in self.einsums for rank in einsum.ranks))
@@ -162,20 +176,21 @@ class Shape:
             yield Places(inner, near, tuple(n for n in on_chip if levels[n].scope is None and n != near))
 
     def outer_depths(self, order: tuple[str, ...], places: Places) -> Iterator[int | None]:
-        """Below how many loops operands are kept in the levels between the outermost and the near one."""
-        yield None
+        """Below how many loops operands are kept in the levels between the outermost and the near one: whole, then ever
+        further in, then not at all. Each is no better than those before it, where these fit (`outdoes`).
+        """
         if places.between:
             yield from dict.fromkeys((0, len(self.batch), min(len(self.batch) + 1, len(self.batch) + len(order))))
+        yield None
 
-    def gains_by_whole(self, candidate: Candidate) -> bool:
-        """Whether a candidate is no better than the one that keeps its operands whole between (depth 0) where this
-        fits. A hold further in brings them as often or more, and all else is the same. None at all spares the level in
-        between, which does not count where that is faster than the outermost one for all that passes it.
+    def outdoes(self, outer: int, other: int | None, places: Places) -> bool:
+        """Whether operands kept between below so many loops take no longer than below `other`, where they fit. A hold
+        further in brings them as often or more, and all else is the same. None at all spares the level in between,
+        which does not count where that is faster than the outermost one for all that passes it.
         """
-        outer, between = candidate.outer, candidate.places.between
-        if outer is not None or not between:
-            return outer not in (None, 0)
-        first, level = self.machine.levels[0], self.machine.levels[between[-1]]
+        if other is not None or not places.between:
+            return other is not None and outer < other
+        first, level = self.machine.levels[0], self.machine.levels[places.between[-1]]
         if first.rate_bytes_per_s is None or level.rate_bytes_per_s is None:
             return False
         passes = 1 if level.cache else 2  # what comes in passes the port too, unless it is a cache
@@ -206,45 +221,49 @@ class Shape:
             and all(rank in einsum.ranks for einsum in self.einsums)
         )
 
-    # ---- one candidate ----------------------------------------------------------------------------------------
+    # ---- one group --------------------------------------------------------------------------------------------
 
-    def candidate(
-        self, order: tuple[str, ...], outer: int | None, bind: Binds, spilled: frozenset[str], places: Places
-    ) -> Candidate:
+    def group(
+        self, order: tuple[str, ...], outer: int | None, spilled: frozenset[str], places: Places
+    ) -> dict[str, Any]:
+        """A group as plain data; those of one shape share the nodes that are alike in their nests."""
         key = order, outer, spilled, places
         if key not in self._groups:
             self._groups[key] = self._group(*key)
-        group, tiled, coarse = self._groups[key]
-        return Candidate(group, bind, tiled, coarse, order, outer, spilled, places)
+        return self._groups[key]
 
     def _group(
         self, order: tuple[str, ...], outer: int | None, spilled: frozenset[str], places: Places
-    ) -> tuple[dict[str, Any], tuple[str, ...], frozenset[str]]:
-        loops: list[dict[str, Any]] = [self._loop(rank, 1) for rank in self.batch]
-        loops += [self._loop(rank, 1 if rank in self.carried else tile_name(rank)) for rank in order]
+    ) -> dict[str, Any]:
+        loops = [self._loop(rank) for rank in (*self.batch, *order)]
         holds: dict[int, list[dict[str, Any]]] = {}
         if outer is not None and self.external:
-            level = self.machine.levels[places.between[-1]].name
-            holds.setdefault(outer, []).append({"hold": list(self.external), "in": level})
+            holds.setdefault(outer, []).append(self._hold(self.external, places.between[-1]))
         for tensor in self.kept:
             if places.inner is not None and tensor not in spilled:
-                depth = self._home_depth(tensor, loops)
-                holds.setdefault(depth, []).append({"hold": [tensor], "in": self.machine.levels[places.inner].name})
-        branches = [self._branch(einsum, order, spilled, places) for einsum in self.einsums]
+                holds.setdefault(self._home_depth(tensor, loops), []).append(self._hold((tensor,), places.inner))
         nest: list[dict[str, Any]] = []
         for depth in range(len(loops) + 1):
             nest += holds.get(depth, [])
             nest += loops[depth : depth + 1]
-        tiled = [rank for rank in order if rank not in self.carried]
-        private = [rank for rank in self._ranks() if any(rank in private for _, private in branches)]
-        group = {"einsums": list(self.segment), "nest": nest + [branch for branch, _ in branches]}
+        nest += [self._branch(einsum, spilled, places) for einsum in self.einsums]
+        group = {"einsums": list(self.segment), "nest": nest}
         if spilled:
             group["spill"] = [tensor for tensor in self.kept if tensor in spilled]
-        return group, tuple(dict.fromkeys((*tiled, *private))), frozenset(private) - set(tiled)
+        return group
 
-    def _loop(self, rank: str, tile: int | str) -> dict[str, Any]:
-        dealt = {"over": self.scope} if rank in self.dealt else {}
-        return {"for": rank, "tile": tile, "if_split": True, **dealt}
+    def _loop(self, rank: str) -> dict[str, Any]:
+        if rank not in self._nodes:
+            dealt = {"over": self.scope} if rank in self.dealt else {}
+            tile = 1 if rank in self.batch or rank in self.carried else tile_name(rank)
+            self._nodes[rank] = {"for": rank, "tile": tile, "if_split": True, **dealt}
+        return self._nodes[rank]
+
+    def _hold(self, tensors: tuple[str, ...], level: int) -> dict[str, Any]:
+        key = tensors, level
+        if key not in self._nodes:
+            self._nodes[key] = {"hold": list(tensors), "in": self.machine.levels[level].name}
+        return self._nodes[key]
 
     def _home_depth(self, tensor: str, loops: list[dict[str, Any]]) -> int:
         """Above the first loop that would ask for the tensor again, or for its next iterate."""
@@ -257,27 +276,35 @@ class Shape:
                 return depth
         return len(loops)
 
-    def _branch(
-        self, einsum: Einsum, order: tuple[str, ...], spilled: frozenset[str], places: Places
-    ) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """An Einsum's own loops below the shared ones, with its operands and its result at the bottom."""
-        private = tuple(
+    def _private(self, einsum: Einsum) -> tuple[str, ...]:
+        """The ranks that it walks alone, those that it sums over innermost."""
+        return tuple(
             rank
             for rank in sorted(einsum.ranks, key=lambda rank: rank in einsum.reduced)
             if rank not in self.batch
-            and rank not in order
+            and rank not in self.shared
             and rank not in self.carried
             and rank not in einsum.scanned
             and rank not in einsum.placed
             and not any(other in self.carried for other in self._family(rank))
         )
+
+    def _branch(self, einsum: Einsum, spilled: frozenset[str], places: Places) -> dict[str, Any]:
+        """An Einsum's own loops below the shared ones, with its operands and its result at the bottom."""
+        key = einsum.name, spilled, places
+        if key not in self._nodes:
+            self._nodes[key] = {"do": [einsum.name], "nest": self._inside(einsum, spilled, places)}
+        return self._nodes[key]
+
+    def _inside(self, einsum: Einsum, spilled: frozenset[str], places: Places) -> list[dict[str, Any]]:
+        private = self._private(einsum)
         nest: list[dict[str, Any]] = [{"for": rank, "tile": tile_name(rank), "if_split": True} for rank in private]
         operands = list(
             dict.fromkeys(a.tensor for a in einsum.reads if a.tensor in self.external or a.tensor in spilled)
         )
         if operands and places.near is not None:
             near = self.machine.levels[places.near].name
-            split = (*self.batch, *order, *private)
+            split = (*self.batch, *self.shared, *private)
             nest += [{"hold": [t], "in": near, "copies": self._copies(einsum, t, split)} for t in operands]
         inner = [] if places.inner == places.near or places.inner is None else list(operands)
         made_here = einsum.name not in self.kept or (einsum.name in spilled and einsum.name not in inner)
@@ -285,7 +312,7 @@ class Shape:
             inner.append(einsum.name)
         if inner and places.inner is not None:
             nest.append({"hold": inner, "in": self.machine.levels[places.inner].name})
-        return {"do": [einsum.name], "nest": nest}, private
+        return nest
 
     def _copies(self, einsum: Einsum, tensor: str, loops: tuple[str, ...]) -> int | str:
         """Two, so that one fills while the other is used; one where the tensor comes whole and stays."""

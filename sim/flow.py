@@ -132,7 +132,7 @@ Walk = tuple[tuple["Site", ...], tuple[tuple[tuple[Access, ...], tuple["Site", .
 def _walks(tensor: str, readers: Iterable[tuple[Site, Access]]) -> tuple[Walk, ...]:
     walks: dict[tuple[object, ...], list[tuple[Site, Access]]] = {}
     for site, access in readers:
-        key = (site.loops, site.holds.get(tensor), site.unit.name, site.passes)
+        key = (id(site.loops), site.holds.get(tensor), site.unit.name, site.passes)  # equal loops are one
         walks.setdefault(key, []).append((site, access))
     made = []
     for reads in walks.values():

@@ -99,9 +99,9 @@ class Bind(_Document):
 
     einsums: Names
     unit: str
-    space: dict[str, Names] = {}
+    space: dict[str, Names] = Field(default_factory=dict)
     ops: Names = ()
-    implied: dict[str, Quantity] = {}
+    implied: dict[str, Quantity] = Field(default_factory=dict)
 
 
 class Fit(_Document):
@@ -152,8 +152,8 @@ class Group(_Document):
     delay: Quantity = 0
     overhead: Quantity = 0
     resident: Quantity = 1
-    awaits: Parts = {}
-    settles: Parts = {}
+    awaits: Parts = Field(default_factory=dict)
+    settles: Parts = Field(default_factory=dict)
     at_once: bool = False
     apart: bool = False
 
@@ -200,10 +200,10 @@ class Mapping(_Document):
     name: str = "mapping"
     source: str = ""
     variant: str | None = None
-    sizes: dict[str, Quantity] = {}
-    params: dict[str, Quantity | Fit] = {}
-    choose: dict[str, tuple[dict[str, Quantity], ...]] = {}
-    widths: dict[str, Quantity] = {}
+    sizes: dict[str, Quantity] = Field(default_factory=dict)
+    params: dict[str, Quantity | Fit] = Field(default_factory=dict)
+    choose: dict[str, tuple[dict[str, Quantity], ...]] = Field(default_factory=dict)
+    widths: dict[str, Quantity] = Field(default_factory=dict)
     word_bytes: int | None = None
     bind: tuple[Bind, ...]
     groups: tuple[Group, ...]

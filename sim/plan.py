@@ -17,7 +17,7 @@ from lightbound.workloads.einsum import Einsum
 from lightbound.workloads.expression import Access
 from lightbound.workloads.passes import passes
 
-from .binding import bindings, check_known, operand_lanes, pieces_of
+from .binding import Piece, bindings, check_known, operand_lanes, pieces_of
 from .flow import Flow, Held, PassVector, Site
 from .mapping import Bind, Do, For, Group, Hold, Mapping, Node, Quantity, Stage
 
@@ -81,6 +81,9 @@ def _check_order(where: str, cascade: Cascade, group_of: Dictionary[str, int]) -
             )
 
 
+Bound = tuple[tuple[Bind, ...], tuple[Piece, ...], Unit, Dictionary[str, tuple[str, ...]]]
+
+
 @lru_cache(maxsize=64)
 def pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
     """In which pass over each family of ranks every Einsum is."""
@@ -90,10 +93,12 @@ def pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
 
 class Loops:
     """Loops from outermost to innermost, each run of them made once: those of several nests of a cascade that are equal
-    are one. And so are the `accesses` of some of its Einsums to a tensor: those that read, and those that write.
+    are one. And so are the `accesses` of some of its Einsums to a tensor: those that read, and those that write; and
+    the `pieces` of an Einsum under binds, with the unit and the lanes of its operands.
     """
 
     def __init__(self) -> None:
+        self.pieces: dict[tuple[str, tuple[int, ...]], Bound] = {}
         self._known: dict[tuple[int, For], tuple[For, ...]] = {}
         self.accesses: dict[tuple[str, frozenset[str]], tuple[tuple[Access, ...], tuple[Access, ...]]] = {}
 
@@ -249,13 +254,16 @@ class Frame:
     def _site(self, einsum: Einsum, binds: tuple[Bind, ...]) -> Site:
         key = einsum.name, tuple(map(id, binds))
         if key not in self._sites:
+            known = self.walk.known.pieces
+            if key not in known:
+                pieces = pieces_of(einsum, binds, self.machine)
+                known[key] = binds, pieces, *operand_lanes(einsum, binds, self.machine, pieces)
+            _, pieces, unit, space = known[key]
             loops, holds, shared = self.walk.leaf[einsum.name]
             chain: dict[str, tuple[Held, ...]] = {}
             for held in holds:
                 if einsum.name in held.users:
                     chain[held.tensor] = (*chain.get(held.tensor, ()), held)
-            pieces = pieces_of(einsum, binds, self.machine)
-            unit, space = operand_lanes(einsum, binds, self.machine, pieces)
             alike = (einsum.name, key[1], id(loops), shared)
             copies = self.machine.copies(unit.scope)
             passes_, slot = self.vectors[einsum.name], self.slot_of[einsum.name]

@@ -15,7 +15,7 @@ import numpy as np
 from lightbound.archs.machine import Machine
 from lightbound.base.formula import Number, where
 
-from .tries import Objective, Tried, Tries, fitting
+from .tries import Objective, Trial, Tried, Tries, fitting
 
 TIE = 1e-12  # two values that agree this far are one
 EVALUATED = 2  # looks after which a candidate is evaluated
@@ -41,6 +41,7 @@ class Seek:
         self.floor = _at_least(*tries.floor, objective)
         self._looks: dict[int, int] | None = None
         self._waiting: list[tuple[float, float, int]] = []
+        self._open: dict[int, np.ndarray] = {}
 
     @property
     def is_done(self) -> bool:
@@ -69,11 +70,8 @@ class Seek:
             if choice is not None:
                 self.found = choice if self.found is None else least([self.found, choice])
             return False
-        if looks[number] == 0 and (not self._may_fit(number) or self._has_better(number)):
-            return False
-        trial = self.tries.trial(number)
-        may = trial.fits(self.room)
-        if not may.any():
+        trial, may = self._room_for(number)
+        if trial is None or not may.any():
             return False
         values, ties = _at_least(*trial.at_least(closer=looks[number] == 1), self.objective)
         if self.found is not None:
@@ -92,12 +90,17 @@ class Seek:
         """Whether there may be tiles of a candidate for which there is room."""
         return bool(fitting(self.tries.least_bytes(number), self.room))
 
-    def _has_better(self, number: int) -> bool:
-        """Whether there is a candidate that is no worse at any of these tiles."""
-        instead = self.tries.instead(number)
-        if instead is None or not self._may_fit(instead):
-            return False
-        return bool(self.tries.trial(instead).fits(self.room).all())
+    def _room_for(self, number: int) -> tuple[Trial | None, np.ndarray]:
+        """A candidate, and at which tiles there is room for it but for none that is no worse there."""
+        if number not in self._open:
+            self._open[number] = np.zeros(1, dtype=bool)
+            if self._may_fit(number):
+                better = [other for other in self.tries.outdoing(number) if self._may_fit(other)]
+                closed = sum((self.tries.trial(other).fits(self.room) for other in better), np.zeros(1, dtype=bool))
+                if not closed.all():
+                    self._open[number] = self.tries.trial(number).fits(self.room) & ~closed
+        may = self._open[number]
+        return (self.tries.trial(number) if may.any() else None), may
 
 
 def seek(tries: Tries, room: Machine, objective: Objective) -> Seek:

@@ -26,7 +26,7 @@ from .candidates import Candidate, Shape, tile_name
 from .energy import energy
 from .floors import compute_floor_s, transfer_floor_s, words_floor
 from .least_room import LeastRoom
-from .mapping import Bind, Group, Mapping
+from .mapping import Bind, Do, For, Group, Hold, Mapping, Node
 from .nests import Nests
 from .plan import Frame, Loops, Plan
 from .segment import Segment, segment_of
@@ -120,14 +120,21 @@ class Tries:
         return sorted(found, key=lambda one: one[2])
 
     @cached_property
-    def _whole(self) -> dict[tuple[Any, ...], int]:
-        """The candidates that keep operands whole, by what else they are."""
-        return {_beside(one): number for number, (one, _, _) in enumerate(self._all) if one.outer == 0}
+    def _kin(self) -> dict[tuple[Any, ...], list[tuple[int, int]]]:
+        """The depths at which candidates keep operands, and their numbers, by what else they are."""
+        kin: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
+        for number, (one, _, _) in enumerate(self._all):
+            if one.outer is not None:
+                kin.setdefault(_beside(one), []).append((one.outer, number))
+        return kin
 
-    def instead(self, number: int) -> int | None:
-        """The candidate that is no worse wherever it fits, if there is one."""
-        candidate = self._all[number][0]
-        return self._whole.get(_beside(candidate)) if self._shape.gains_by_whole(candidate) else None
+    def outdoing(self, number: int) -> list[int]:
+        """The candidates that are no worse than this one at any tiles that fit."""
+        one = self._all[number][0]
+        if one.outer is None and self.priced:
+            return []  # what comes by way of one more level takes more energy
+        return [other for outer, other in self._kin.get(_beside(one), ())
+                if self._shape.outdoes(outer, one.outer, one.places)]  # fmt: skip
 
     def floors(self) -> Iterator[tuple[int, tuple[float, float]]]:
         """The number of every candidate, with seconds and bytes below which it cannot get."""
@@ -203,22 +210,29 @@ class _Shared:
         self.group_of = {einsum.name: 0 if einsum.name in of.segment.names else 1 for einsum in cascade.einsums}
         self.loops = Loops()
         self.frames: dict[int, Frame] = {}  # by group, which candidates that differ in binds alone share
-        self.nests: dict[tuple[str, ...], Nests] = {}  # by what is tiled
+        self.nests: dict[tuple[str, ...], Nests] = {}  # by the order of loops, and so of tiles
+        self.checked: dict[int, Node] = {}
+        self.mapping = Mapping(name="search", bind=(), groups=())
 
     def trial(self, candidate: Candidate, bind: Bound) -> Trial:
         cascade, machine, word_bytes = self.of.segment.cascade, self.of.machine, self.of.word_bytes
-        tiled = (*candidate.tiled, *sorted(candidate.coarse))
-        if tiled not in self.nests:
+        order, group = candidate.order, candidate.group
+        if order not in self.nests:
             grid = _grid(cascade, candidate, self.of.fine)
             names = {**machine.quantities, **self.sizes, "word_bytes": word_bytes, **grid}
-            self.nests[tiled] = Nests(self.sizes, names)
-        if id(candidate.group) not in self.frames:
-            group = check(Group, candidate.group, "group")
-            self.frames[id(candidate.group)] = Frame("group", cascade, machine, group, 0, self.group_of, self.loops)
-        frame = self.frames[id(candidate.group)]
-        bound = frame.bound(bind[1], {})
-        plan = Plan(cascade, Mapping(bind=bind[0], groups=(frame.group,)), machine, (bound,), self.group_of)
-        return Trial(candidate, Sketch(plan, bound, self.nests[tiled], word_bytes))
+            self.nests[order] = Nests(self.sizes, names)
+        if id(group) not in self.frames:
+            made = check(Group, {**group, "nest": [self._node(node) for node in group["nest"]]}, "group")
+            self.frames[id(group)] = Frame("group", cascade, machine, made, 0, self.group_of, self.loops)
+        bound = self.frames[id(group)].bound(bind[1], {})
+        plan = Plan(cascade, self.mapping, machine, (bound,), self.group_of)
+        return Trial(candidate, Sketch(plan, bound, self.nests[order], word_bytes))
+
+    def _node(self, node: dict[str, Any]) -> Node:
+        """A node of a nest, checked once for all groups that have it."""
+        if id(node) not in self.checked:
+            self.checked[id(node)] = check(For if "for" in node else Do if "do" in node else Hold, node, "nest")
+        return self.checked[id(node)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 from lightbound.base.errors import LightboundError, choose_from
 
@@ -94,6 +94,11 @@ class Walk:
         self.states: dict[str, State] = {}
         self.touched: dict[str, set[int]] = {}
         self.forces: dict[Force, None] = {}
+        # What follows from the cascade alone is asked for in every round, and found once.
+        self.spans = cache(self._spans)
+        self.fiber_ranks = cache(self._fiber_ranks)
+        self._running = cache(self._running_along)
+        self._end = cache(self._end_of)
         self._settle()
 
     def _settle(self) -> None:
@@ -106,8 +111,19 @@ class Walk:
             self.touched, self.forces = {}, {}
             for einsum in self.cascade.einsums:
                 self.states[einsum.name] = self._einsum(einsum)
-            if self.states == before:
+            if self.states == before or not self._reads_ahead:
                 return
+
+    @cached_property
+    def _reads_ahead(self) -> bool:
+        """Whether a line reads what it or a later one writes: only then is a round news to the next one."""
+        written: set[str] = set()
+        for einsum in self.cascade.einsums:
+            starts = [access for line in self.cascade.initial if line.name == einsum.name for access in line.reads]
+            if any(a.tensor not in written and self.cascade.writer(a.tensor) for a in (*einsum.reads, *starts)):
+                return True
+            written.add(einsum.name)
+        return False
 
     def _einsum(self, einsum: Einsum) -> State:
         starts = [line.expr for line in self.cascade.initial if line.name == einsum.name and line.reads]
@@ -145,12 +161,14 @@ class Walk:
         carries = self.spans(ranks)
         if not carries:  # a walk ends here; until then, what is read is read where the result is used
             self._touch(whole.pending, whole.pass_number)
-        return replace(
-            whole,
-            ranks=ranks,
+        return State(
+            chain=whole.chain,
             full=whole.full or (whole.depends and not ranks & self.members),
+            depends=whole.depends,
+            ranks=ranks,
             carries=carries,
             roots=whole.roots if carries else frozenset(),
+            walked=whole.walked,
             pending=whole.pending if carries else frozenset(),
         )
 
@@ -220,13 +238,14 @@ class Walk:
         if known is None or self._previous_step(access):
             return fresh
         end = self._end(access)
-        return replace(
-            known,
+        return State(
+            chain=known.chain,
+            full=known.full or (end == "last" and not fiber) or end == "reversed",
+            depends=known.depends and end != "element",
             ranks=ranks,
             carries=carries,
             roots=known.roots | fresh.roots if carries else frozenset(),
-            full=known.full or (end == "last" and not fiber) or end == "reversed",
-            depends=known.depends and end != "element",
+            walked=known.walked,
             tensor=name,
             pending=fresh.pending,
         )
@@ -235,7 +254,7 @@ class Walk:
         for tensor in tensors:
             self.touched.setdefault(tensor, set()).add(pass_number)
 
-    def spans(self, ranks: frozenset[str]) -> bool:
+    def _spans(self, ranks: frozenset[str]) -> bool:
         """Whether these ranks walk whole fibers of the family: the rank itself, or all its partitions."""
         return any(group <= ranks for group in self.spanning)
 
@@ -254,7 +273,7 @@ class Walk:
             joint = {parts}
         return tuple(groups | {group for group in joint if not any(group < other for other in joint)})
 
-    def fiber_ranks(self, access: Access) -> frozenset[str]:
+    def _fiber_ranks(self, access: Access) -> frozenset[str]:
         """The family's ranks among a tensor's own dimensions; a gather over the family stands for all."""
         found: set[str] = set()
         for place, index in enumerate(access.indices):
@@ -281,7 +300,7 @@ class Walk:
         others = (access.indices[place] for access in self.cascade.accesses(tensor))
         return any(isinstance(other, Affine) and self.members & set(other.ranks) for other in others)
 
-    def _running(self, tensor: str) -> dict[int, tuple[str, int]]:
+    def _running_along(self, tensor: str) -> dict[int, tuple[str, int]]:
         """Where a tensor is a running value: dimension -> (rank, distance at which it is written)."""
         writer = self.cascade.writer(tensor)
         if writer is None:
@@ -302,7 +321,7 @@ class Walk:
                     return True
         return False
 
-    def _end(self, access: Access) -> str:
+    def _end_of(self, access: Access) -> str:
         """How an access meets the family's dimensions of a computed tensor.
 
         ``walk``: in order, or not at all. ``last``: a running value after its last step. ``reversed``: a
