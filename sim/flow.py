@@ -136,6 +136,10 @@ def _walks(tensor: str, readers: Iterable[tuple[Site, Access]]) -> tuple[Walk, .
         walks.setdefault(key, []).append((site, access))
     made = []
     for reads in walks.values():
+        if len(reads) == 1:
+            site, access = reads[0]
+            made.append(((site,), (((access,), (site,)),)))
+            continue
         several = windows(tuple(dict.fromkeys(access for _, access in reads)))
         taking = [{id(site): site for site, access in reads if access in window}.values() for window in several]
         parts = tuple((tuple(window), tuple(sites)) for window, sites in zip(several, taking, strict=True))

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightbound.workloads.cascade import Cascade
-from lightbound.workloads.expression import Access
 
 from .footprints import words_held
 from .reuse import Nest, Step
@@ -21,44 +20,46 @@ class LeastRoom:
     def __init__(self, cascade: Cascade, sizes: Mapping[str, int]) -> None:
         self.cascade = cascade
         self.sizes = sizes
-        self._nests: dict[tuple[str, ...], Nest] = {}
-        self._words: dict[tuple[Any, ...], float] = {}
+        self._nests: dict[frozenset[str], Nest] = {}
+        self._words: dict[tuple[str, frozenset[str], frozenset[str]], float] = {}
+        self._branches: dict[tuple[int, frozenset[str]], tuple[Any, dict[str, float]]] = {}  # and what their key names
 
-    def words(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """By level, what a group in plain data holds at least, whatever its tiles."""
+    def words(self, nest: Sequence[Mapping[str, Any]], einsums: frozenset[str]) -> dict[str, float]:
+        """By level, what a nest in plain data holds at least for these Einsums, whatever its tiles."""
+        return self._held(nest, einsums, frozenset())
+
+    def _held(
+        self, nest: Sequence[Mapping[str, Any]], einsums: frozenset[str], ranks: frozenset[str]
+    ) -> dict[str, float]:
         found: dict[str, float] = {}
-        self._walk(group["nest"], frozenset(group["einsums"]), (), found)
-        return found
-
-    def _walk(
-        self,
-        nodes: Sequence[Mapping[str, Any]],
-        einsums: frozenset[str],
-        ranks: tuple[str, ...],
-        found: dict[str, float],
-    ) -> None:
         waiting = einsums
-        for node in nodes:
+        for node in nest:
             if "for" in node:
-                ranks = (*ranks, node["for"])
+                ranks = ranks | {node["for"]}
             elif "do" in node:
-                branch = frozenset(node["do"])
-                self._walk(node["nest"], branch, ranks, found)
-                waiting -= branch
+                waiting = waiting.difference(node["do"])
+                for level, words in self._branch(node, ranks).items():
+                    found[level] = found.get(level, 0.0) + words
             else:
                 for tensor in node["hold"]:
-                    found[node["in"]] = found.get(node["in"], 0.0) + self._held(tensor, waiting, ranks)
+                    found[node["in"]] = found.get(node["in"], 0.0) + self._tensor(tensor, waiting, ranks)
+        return found
 
-    def _held(self, tensor: str, einsums: frozenset[str], ranks: tuple[str, ...]) -> float:
+    def _branch(self, node: Mapping[str, Any], ranks: frozenset[str]) -> dict[str, float]:
+        """What a branch holds below loops over these ranks; nests share their branches."""
+        key = id(node), ranks
+        if key not in self._branches:
+            self._branches[key] = node, self._held(node["nest"], frozenset(node["do"]), ranks)
+        return self._branches[key][1]
+
+    def _tensor(self, tensor: str, einsums: frozenset[str], ranks: frozenset[str]) -> float:
         key = tensor, einsums, ranks
         if key not in self._words:
             if ranks not in self._nests:
                 self._nests[ranks] = Nest(tuple(Step(rank, 1) for rank in ranks), self.sizes)
-            reads: dict[Access, None] = {}
-            for reader in self.cascade.readers(tensor):
-                if reader.name in einsums:
-                    reads.update(dict.fromkeys(access for access in reader.reads if access.tensor == tensor))
+            readers = (reader for reader in self.cascade.readers(tensor) if reader.name in einsums)
+            reads = tuple(dict.fromkeys(a for reader in readers for a in reader.reads if a.tensor == tensor))
             written = (self.cascade.einsum(tensor).output,) if tensor in einsums else ()
             live = self.cascade.iterative.get(tensor, frozenset())
-            self._words[key] = float(words_held(written, tuple(reads), self._nests[ranks], len(ranks), live))
+            self._words[key] = float(words_held(written, reads, self._nests[ranks], len(ranks), live))
         return self._words[key]

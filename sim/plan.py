@@ -93,13 +93,15 @@ def pass_vectors(cascade: Cascade) -> dict[str, PassVector]:
 
 class Loops:
     """Loops from outermost to innermost, each run of them made once: those of several nests of a cascade that are equal
-    are one. And so are the `accesses` of some of its Einsums to a tensor: those that read, and those that write; and
-    the `pieces` of an Einsum under binds, with the unit and the lanes of its operands.
+    are one. And so is what nodes of nests hold below them for some Einsums, the `accesses` of those to a tensor (that
+    read, and that write), and the `pieces` of an Einsum under binds, with the unit and the lanes of its operands.
     """
 
     def __init__(self) -> None:
         self.pieces: dict[tuple[str, tuple[int, ...]], Bound] = {}
         self._known: dict[tuple[int, For], tuple[For, ...]] = {}
+        self.holds: dict[tuple[int, int, frozenset[str]], tuple[Hold, list[Held]]] = {}
+        self.buffers = 0
         self.accesses: dict[tuple[str, frozenset[str]], tuple[tuple[Access, ...], tuple[Access, ...]]] = {}
 
     def below(self, loops: tuple[For, ...], inner: For) -> tuple[For, ...]:
@@ -119,7 +121,6 @@ class _Walk:
         self.holds: list[Held] = []
         self.stages: list[tuple[int, Stage]] = []
         self.leaf: dict[str, tuple[tuple[For, ...], tuple[Held, ...], int]] = {}  # and how many of the loops are shared
-        self.buffers = 0
         self.shared = self.nest(group.nest, frozenset(group.einsums), (), (), None)
 
     def level(self, name: str) -> int:
@@ -164,6 +165,14 @@ class _Walk:
         return loops
 
     def hold(self, node: Hold, loops: tuple[For, ...], einsums: frozenset[str]) -> list[Held]:
+        key = id(node), id(loops), einsums
+        if key not in self.known.holds:
+            self.known.holds[key] = node, self._hold(node, loops, einsums)
+        made = self.known.holds[key][1]
+        self.holds.extend(made)
+        return made
+
+    def _hold(self, node: Hold, loops: tuple[For, ...], einsums: frozenset[str]) -> list[Held]:
         level = self.level(node.level)
         made = []
         for tensor in node.tensors:
@@ -179,14 +188,13 @@ class _Walk:
                     choose_from(touched, tensor),
                 )
             if not (node.alias and made):
-                self.buffers += 1
+                self.known.buffers += 1
             scope = self.machine.levels[level].scope
             dealt = next((loop.over for loop in loops if loop.over is not None), None) if scope is None else scope
             instances = self.machine.copies(dealt)
             apart = scope is not None
-            accesses = (tensor, level, loops, node.copies, self.buffers, users, *self.accesses(tensor, users))
+            accesses = (tensor, level, loops, node.copies, self.known.buffers, users, *self.accesses(tensor, users))
             made.append(Held(*accesses, node.wait, instances, apart))
-        self.holds.extend(made)
         return made
 
     def accesses(self, tensor: str, users: frozenset[str]) -> tuple[tuple[Access, ...], tuple[Access, ...]]:

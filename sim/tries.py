@@ -142,7 +142,7 @@ class Tries:
 
     def least_bytes(self, number: int) -> dict[str, float]:
         """By level, what a candidate holds at least, whatever its tiles."""
-        words = self._room.words(self._all[number][0].group)
+        words = self._room.words(self._all[number][0].group["nest"], frozenset(self.segment.names))
         return {level: least * self.word_bytes for level, least in words.items()}
 
     def trial(self, number: int) -> Trial:
