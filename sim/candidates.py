@@ -51,16 +51,6 @@ class Candidate:
         """The group as plain data, with parameters ``T_<rank>`` for tiles: one for all that differ in binds alone."""
         return self.shape.group(self.order, self.outer, self.spilled, self.places)
 
-    @property
-    def tiled(self) -> tuple[str, ...]:
-        """Ranks whose tile is a parameter, from the outermost loop."""
-        return (*(rank for rank in self.order if rank not in self.shape.carried), *self.shape.private)
-
-    @property
-    def coarse(self) -> frozenset[str]:
-        """Those of them that one Einsum alone walks: few sizes are enough to try."""
-        return frozenset(self.shape.private)
-
 
 def tile_name(rank: str) -> str:
     return f"T_{rank}"
@@ -83,7 +73,8 @@ class Shape:
         self.shared = tuple(rank for rank in self._ranks() if rank not in self.batch and self._is_shared(rank))
         self.scope = next((unit.scope for unit in machine.units.values() if unit.scope is not None), None)
         self._choice = UnitChoice(cascade, machine, self.einsums, self.batch, self.carried)
-        self.private = tuple(dict.fromkeys(rank for einsum in self.einsums for rank in self._private(einsum)))
+        private = (rank for einsum in self.einsums for rank in self._private(einsum))
+        self.private = tuple(dict.fromkeys(private))  # ranks that one Einsum alone walks
         self._groups: dict[Any, dict[str, Any]] = {}
         self._nodes: dict[Any, dict[str, Any]] = {}  # of nests, each made once
 
@@ -220,6 +211,10 @@ class Shape:
             )
             and all(rank in einsum.ranks for einsum in self.einsums)
         )
+
+    def tiled(self, order: tuple[str, ...]) -> tuple[str, ...]:
+        """Ranks whose tile is a parameter, the shared ones in this order."""
+        return (*(rank for rank in order if rank not in self.carried), *self.private)
 
     # ---- one group --------------------------------------------------------------------------------------------
 

@@ -54,7 +54,12 @@ class Site:
     passes: PassVector
     slot: int
     instances: Number = 1
-    key: tuple[object, ...] = ()  # two sites of one search with one key are alike but for what is held
+    binds: tuple[object, ...] = ()  # what tells it from other sites of one search besides its loops and what is held
+
+    @cached_property
+    def key(self) -> tuple[object, ...]:
+        """Two sites of one search with one key are alike but for what is held."""
+        return (*self.binds, id(self.loops), self.shared) if self.binds else ()
 
     @cached_property
     def again(self) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from lightbound.base.formula import Number, evaluate, maximum, minimum, times
 from lightbound.workloads.expression import Access
 
@@ -38,8 +40,8 @@ def _held_words(held: Held, site: Site, live: frozenset[str], nests: Nests) -> N
         room = words_held(held.written, held.reads, nests.below(held.loops), len(held.loops), live)
         return times(times(room, evaluate(held.copies, nests.environment)), _tiles_at_once(site, held, nests))
 
-    place = id(held.loops), id(site.loops), held.level
-    return nests.once(("held", held.tensor, held.users, held.copies, live, *place), words)
+    place: tuple[Hashable, ...] = (nests.place(held.loops),) if held.apart else (id(held.loops), id(site.loops))
+    return nests.once(("held", held.tensor, held.users, held.copies, live, held.level, place), words)
 
 
 def words_held(

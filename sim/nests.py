@@ -29,6 +29,7 @@ class Nests:
         self.environment = environment
         self._whole = whole
         self._shared: dict[int, tuple[tuple[For, ...], Nest]] = {}  # by the identity of the loops, kept alive here
+        self._places: dict[int, Hashable] = {}
         self._task: Nests | None = None
         self._found: dict[Hashable, Any] = {}
 
@@ -45,6 +46,15 @@ class Nests:
             steps = tuple(Step(loop.rank, self._tile(loop), loop.if_split or self._is_done(loop)) for loop in loops)
             known = self._shared[id(loops)] = loops, Nest(steps, self._sizes(loops))
         return known[1]
+
+    def place(self, loops: tuple[For, ...]) -> Hashable:
+        """What tells apart the places below loops, as far as extents of tiles go: not in which order the loops are, if
+        each walks a rank of its own.
+        """
+        if id(loops) not in self._places:
+            ranks = {loop.rank for loop in loops}
+            self._places[id(loops)] = frozenset(map(id, loops)) if len(ranks) == len(loops) else id(loops)
+        return self._places[id(loops)]
 
     def one_task(self) -> Nests:
         """The nests of one iteration of the loops that are dealt over instances, at their full length."""
@@ -85,7 +95,7 @@ class Nests:
         inner += [Step(rank, 1, if_split=True) for rank in site.temporal]
         reduced = set(site.einsum.reduced)
         inner.sort(key=lambda step: step.rank in reduced)  # innermost, so that sums stay in the unit
-        return Nest((*outer.steps, *inner), outer.sizes)
+        return Nest(tuple(inner), outer.sizes, outer)
 
     def side_by_side(self, instances: Number, site: Site, ranks: frozenset[str]) -> dict[int, tuple[Number, Number]]:
         """For loops over these ranks that are dealt over instances, by position: their trips, and how many run at once.

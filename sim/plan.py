@@ -272,10 +272,9 @@ class Frame:
             for held in holds:
                 if einsum.name in held.users:
                     chain[held.tensor] = (*chain.get(held.tensor, ()), held)
-            alike = (einsum.name, key[1], id(loops), shared)
             copies = self.machine.copies(unit.scope)
             passes_, slot = self.vectors[einsum.name], self.slot_of[einsum.name]
-            site = Site(einsum, unit, space, pieces, shared, loops, chain, passes_, slot, copies, alike)
+            site = Site(einsum, unit, space, pieces, shared, loops, chain, passes_, slot, copies, key)
             self._sites[key] = binds, site
         return self._sites[key][1]
 

@@ -52,19 +52,19 @@ class Nest:
 
     __slots__ = ("_counts", "_extents", "_of_rank", "_splits", "sizes", "steps")
 
-    def __init__(self, steps: tuple[Step, ...], sizes: Sizes) -> None:
-        self.steps = steps
+    def __init__(self, steps: tuple[Step, ...], sizes: Sizes, around: Nest | None = None) -> None:
+        """`around`: the nest that the steps lie in, if they are not all there is."""
+        self.steps = steps if around is None else (*around.steps, *steps)
         self.sizes = sizes
-        self._of_rank: dict[str, list[int]] = {}
-        self._counts: list[Number] = []  # tiles of the loop's rank in all, below this loop
-        self._extents: list[Number] = []
+        self._of_rank: dict[str, tuple[int, ...]] = {} if around is None else dict(around._of_rank)
+        self._counts: list[Number] = [] if around is None else [*around._counts]  # tiles of the rank, below this loop
+        self._extents: list[Number] = [] if around is None else [*around._extents]
         self._splits: dict[int, Number] = {}
-        nested: dict[str, list[Number]] = {}
-        for position, step in enumerate(steps):
-            chain = nested.setdefault(step.rank, [])
-            above = chain[-1] if chain else sizes[step.rank]
-            chain.append(minimum(step.tile, above))
-            self._of_rank.setdefault(step.rank, []).append(position)
+        for step in steps:
+            outer = self._of_rank.get(step.rank, ())
+            chain = [self._extents[position] for position in outer]
+            chain.append(minimum(step.tile, chain[-1] if chain else sizes[step.rank]))
+            self._of_rank[step.rank] = (*outer, len(self._counts))
             self._counts.append(tiles(sizes[step.rank], chain))
             self._extents.append(chain[-1])
 
@@ -257,4 +257,4 @@ def _is_plain(access: Access) -> bool:
 
 def _stride(coefficient: Coefficient, sizes: Sizes) -> Number:
     value = evaluate(coefficient, sizes)
-    return maximum(value, -value)
+    return abs(value)

@@ -37,11 +37,11 @@ class Traffic:
     busiest: dict[Action, Number]
     widths: Mapping[str, Number] = field(default_factory=dict)
     fills: dict[tuple[int, str], Number] = field(default_factory=dict)
-    levels: Collection[int] | None = None
+    levels: frozenset[int] | None = None
 
     def wants(self, *levels: int) -> bool:
         """Whether words of any of these are asked for."""
-        return self.levels is None or any(level in self.levels for level in levels)
+        return self.levels is None or not self.levels.isdisjoint(levels)
 
     def of(self, levels: Collection[int]) -> list[tuple[Action, Number]]:
         """The words that pass some levels."""
@@ -49,11 +49,14 @@ class Traffic:
 
     def fill(self, level: int, tensor: str, words: Number) -> None:
         """Words from the level outside that are written to a hold."""
-        self.add(level, WRITE, tensor, words)
-        _more(self.fills, (level, tensor), times(words, self.widths.get(tensor, 1)))
+        if self.wants(level):
+            self.add(level, WRITE, tensor, words)
+            _more(self.fills, (level, tensor), times(words, self.widths.get(tensor, 1)))
 
     def add(self, level: int, action: str, tensor: str, words: Number) -> None:
-        _more(self.words, (level, action, tensor), times(words, self.widths.get(tensor, 1)))
+        """Words that pass a level, if they are asked for."""
+        if self.wants(level):
+            _more(self.words, (level, action, tensor), times(words, self.widths.get(tensor, 1)))
 
 
 def _more(table: dict[Key, Number], key: Key, words: Number) -> None:
@@ -82,20 +85,20 @@ def whole_traffic(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) 
 
 
 def outermost_traffic(plan: GroupPlan, nests: Nests) -> Traffic:
-    """Of the words moved by a group those that pass the outermost level; words that pass others are not all there."""
+    """Of the words moved by a group those that pass the outermost level."""
     return _all_flows(plan, nests, {}, frozenset({0}))
 
 
 def _all_flows(
-    plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number], levels: Collection[int] | None = None
+    plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number], levels: frozenset[int] | None = None
 ) -> Traffic:
-    """All words, or at least all of these levels."""
+    """All words, or those of these levels."""
     words: dict[Action, Number] = {}
     traffic = Traffic(words, words, relative_widths(plan, nests), levels=levels)
     for flow in plan.flows:
         if flow.arrives:
             _read_from_outside(flow, nests, spilled, traffic)
-        elif flow.home is not None and traffic.wants(0, flow.home):
+        elif flow.home is not None and (traffic.wants(flow.home) or _present(spilled.get(flow.home, 0))):
             _read_at_home(flow, nests, spilled, traffic)
         if flow.leaves:
             _write_outside(flow, nests, spilled, traffic)

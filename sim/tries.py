@@ -22,9 +22,10 @@ from lightbound.workloads.cascade import Cascade
 
 from .analytical import run_group
 from .binding import bindings
-from .candidates import Candidate, Shape, tile_name
+from .candidates import Candidate, Shape
 from .energy import energy
 from .floors import compute_floor_s, transfer_floor_s, words_floor
+from .grid import Grid
 from .least_room import LeastRoom
 from .mapping import Bind, Do, For, Group, Hold, Mapping, Node
 from .nests import Nests
@@ -34,12 +35,6 @@ from .sketch import Sketch
 
 Bound = tuple[tuple[Bind, ...], Dictionary[str, tuple[Bind, ...]]]  # binds, and those of each Einsum
 Objective = Literal["latency", "traffic", "energy"]
-# Octaves between the tile sizes that are tried, for each rank from the outermost loop, where 1, 2, 3... are tiled.
-COARSE = ((1 / 4,), (1 / 2, 1 / 2), (1, 1, 1), (2, 2, 2, 2), (3,), (4,), (6,), (12,))
-FINE = ((1 / 16,), (1 / 12, 1 / 12), (1 / 12, 1 / 12, 2), (1, 1, 1, 2), (2,))  # for sizing buffers, one Einsum
-FINE_FUSED = ((1 / 8,), (1 / 4, 1 / 4), (1 / 2, 1 / 2, 2), (1, 1, 2, 2), (2,))  # and several in one group
-ALONE = 3.0  # for ranks that one of several Einsums walks alone
-MOST_ALONE = 3  # of those, whose tiles are tried in every combination; more of them are as long as each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,23 +205,25 @@ class _Shared:
         self.group_of = {einsum.name: 0 if einsum.name in of.segment.names else 1 for einsum in cascade.einsums}
         self.loops = Loops()
         self.frames: dict[int, Frame] = {}  # by group, which candidates that differ in binds alone share
-        self.nests: dict[tuple[str, ...], Nests] = {}  # by the order of loops, and so of tiles
+        self.nests: dict[tuple[str, ...], tuple[Grid, Nests]] = {}  # by the order of loops, where it counts
         self.checked: dict[int, Node] = {}
         self.mapping = Mapping(name="search", bind=(), groups=())
 
     def trial(self, candidate: Candidate, bind: Bound) -> Trial:
         cascade, machine, word_bytes = self.of.segment.cascade, self.of.machine, self.of.word_bytes
         order, group = candidate.order, candidate.group
-        if order not in self.nests:
-            grid = _grid(cascade, candidate, self.of.fine)
-            names = {**machine.quantities, **self.sizes, "word_bytes": word_bytes, **grid}
-            self.nests[order] = Nests(self.sizes, names)
+        key = order if self.of.fine else ()  # coarse tiles are as far apart in whatever order loops are
+        if key not in self.nests:
+            grid = Grid(cascade, candidate.shape, order, self.of.fine)
+            names = {**machine.quantities, **self.sizes, "word_bytes": word_bytes, **grid.tiles}
+            self.nests[key] = grid, Nests(self.sizes, names)
+        grid, nests = self.nests[key]
         if id(group) not in self.frames:
             made = check(Group, {**group, "nest": [self._node(node) for node in group["nest"]]}, "group")
             self.frames[id(group)] = Frame("group", cascade, machine, made, 0, self.group_of, self.loops)
         bound = self.frames[id(group)].bound(bind[1], {})
         plan = Plan(cascade, self.mapping, machine, (bound,), self.group_of)
-        return Trial(candidate, Sketch(plan, bound, self.nests[order], word_bytes))
+        return Trial(candidate, grid, Sketch(plan, bound, nests, word_bytes))
 
     def _node(self, node: dict[str, Any]) -> Node:
         """A node of a nest, checked once for all groups that have it."""
@@ -240,14 +237,14 @@ class Trial:
     """One candidate at all its tile sizes, and what is known of it without evaluating it: arrays over the grid."""
 
     candidate: Candidate
+    grid: Grid
     sketch: Sketch
     _fits: dict[Machine, np.ndarray] = field(default_factory=dict)
 
     def fits(self, room: Machine) -> np.ndarray:
         """Where what it holds fits a machine."""
         if room not in self._fits:
-            fits = fitting(self.sketch.need_bytes, room)
-            self._fits[room] = np.broadcast_to(fits, self._points).reshape(-1)
+            self._fits[room] = self._spread(fitting(self.sketch.need_bytes, room))
         return self._fits[room]
 
     def at_least(self, closer: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -264,66 +261,12 @@ class Trial:
         words = sum((words for (level, _, _), words in result.words.items() if level == 0), 0)
         return Tried(
             self.candidate,
-            {name: self._spread(values) for name, values in self._tiles.items()},
+            {name: self._spread(values) for name, values in self.grid.tiles.items()},
             self._spread(result.latency_s),
             self._spread(words * word_bytes),
             self._spread(sum(energy(plan, names, names, (result,), word_bytes)[0].values())) if priced else None,
             {name: self._spread(taken) for name, taken in result.occupancy_bytes.items()},
         )
 
-    @cached_property
-    def _tiles(self) -> dict[str, np.ndarray]:
-        names = self.sketch.nests.environment
-        return {name: np.asarray(names[name]) for name in map(tile_name, self.candidate.tiled)}
-
-    @cached_property
-    def _points(self) -> tuple[int, ...]:
-        return np.broadcast_shapes(*(values.shape for values in self._tiles.values())) or (1,)
-
     def _spread(self, value: Number) -> np.ndarray:
-        whole = np.empty(self._points)
-        whole[...] = value
-        return whole.reshape(-1)
-
-
-def _grid(cascade: Cascade, candidate: Candidate, fine: bool) -> dict[str, np.ndarray]:
-    """Tile sizes in every combination, as float arrays along an axis each: what depends on one rank alone is then
-    computed once for each of its tiles, not for each combination. How dense they are depends on how many ranks are
-    tiled.
-    """
-    ranks = candidate.tiled
-    if not ranks:
-        return {}
-    main = [rank for rank in ranks if rank not in candidate.coarse]
-    dense = FINE_FUSED if len(candidate.group["einsums"]) > 1 else FINE
-    table = dense if fine else COARSE
-    spacing = table[min(len(main), len(table)) - 1]
-    octaves = dict.fromkeys(candidate.coarse, ALONE) | dict(
-        zip(main, (*spacing, *[spacing[-1]] * len(main)), strict=False)
-    )
-    alone = [rank for rank in ranks if rank in candidate.coarse]
-    together = alone if len(alone) > MOST_ALONE else []
-    axes = []
-    for rank in ranks:
-        if rank not in together:
-            axes.append(({rank: int(cascade.size(rank))}, octaves[rank]))
-    if together:
-        axes.append(({rank: int(cascade.size(rank)) for rank in together}, ALONE))
-    grid: dict[str, np.ndarray] = {}
-    for number, (sizes, spacing) in enumerate(axes):
-        tiles = _tiles(max(sizes.values()), spacing)
-        shape = [-1 if number == other else 1 for other in range(len(axes))]
-        for rank, size in sizes.items():
-            own = np.minimum(tiles, size)
-            if fine:  # the least tile of every trip count takes the least room
-                own = np.ceil(size / np.ceil(size / own))
-                own = np.unique(own) if len(sizes) == 1 else own
-            grid[tile_name(rank)] = own.reshape(shape)
-    return {tile_name(rank): grid[tile_name(rank)] for rank in ranks}
-
-
-def _tiles(size: int, octaves: float) -> np.ndarray:
-    """Whole numbers `octaves` apart from 1 to the size, the size among them. A longer rank only adds to them."""
-    steps = np.arange(0, 64, octaves)
-    tiles = np.unique(np.floor(2.0**steps))
-    return np.append(tiles[tiles < size], size).astype(float)
+        return self.grid.points(value, self.candidate.order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import partial
 
 from lightbound.base.errors import LightboundError
@@ -25,9 +26,14 @@ def work_times(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int) -> d
         return _einsum_time(plan, site, nests, shared.visits(site.ranks, len(group.shared)), word_bytes, arrived)
 
     return {  # what a unit's threads load depends on what others of them loaded before
-        name: time(site) if site.loads else nests.once(("time", site.key or site), partial(time, site))
+        name: time(site) if site.loads else nests.once(("time", *_alike(site, nests)), partial(time, site))
         for name, site in group.sites.items()
     }
+
+
+def _alike(site: Site, nests: Nests) -> tuple[Hashable, ...]:
+    """Equal for sites whose work takes as long, in whatever order their loops are."""
+    return (site.binds, nests.place(site.loops), site.shared) if site.binds else (site,)
 
 
 def _einsum_time(
