@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from math import inf, prod
 from typing import Any, NoReturn
 
@@ -152,7 +153,6 @@ class Unit:
     clock_hz: Number | None = None
     sustained_clock_hz: Number | None = None
     shares: str | None = None
-    _found: dict[tuple[str, tuple[str, ...]], Number | None] = field(default_factory=dict, repr=False)
 
     @property
     def lanes(self) -> Number:
@@ -176,6 +176,10 @@ class Unit:
         where `needs` does not say.
         """
         return self._once(port, {**self.cost, **self.needs[port]}, ops) if port in self.needs else 0
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, tuple[str, ...]], Number | None]:
+        return {}
 
     def _once(self, name: str, table: Mapping[str, Number], ops: Iterable[str]) -> Number | None:
         """The entry of operations, found once: a search asks for the same ones many times."""
