@@ -1,7 +1,8 @@
 """The best candidate of a run of Einsums at its best tiles, found a step at a time.
 
-The candidate that may be best is looked at first, ever more closely: its floor, then a sketch of it, then all that
-instances share, and only then is it evaluated. Whoever asks can stop in between, since what is left has a floor.
+The candidate that may be best is looked at first, ever more closely: its floor, then the work of its units, then what
+it moves, then all that instances share, and only then is it evaluated. Whoever asks can stop in between, since what is
+left has a floor.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lightbound.base.formula import Number, where
 from .tries import Objective, Trial, Tried, Tries, fitting
 
 TIE = 1e-12  # two values that agree this far are one
-EVALUATED = 2  # looks after which a candidate is evaluated
+EVALUATED = 3  # looks after which a candidate is evaluated
 Option = TypeVar("Option", bound=tuple[Any, ...])
 Choice = tuple[float, float, Tried, int]  # value, tie, candidate, and the point of its tiles
 
@@ -73,7 +74,7 @@ class Seek:
         trial, may = self._room_for(number)
         if trial is None or not may.any():
             return False
-        values, ties = _at_least(*trial.at_least(closer=looks[number] == 1), self.objective)
+        values, ties = _at_least(*trial.at_least(looks[number]), self.objective)
         if self.found is not None:
             may = may & _may_beat(self.found, values, ties)
             if not may.any():
@@ -86,16 +87,12 @@ class Seek:
         heappush(self._waiting, (*next_, number))
         return False
 
-    def _may_fit(self, number: int) -> bool:
-        """Whether there may be tiles of a candidate for which there is room."""
-        return bool(fitting(self.tries.least_bytes(number), self.room))
-
     def _room_for(self, number: int) -> tuple[Trial | None, np.ndarray]:
         """A candidate, and at which tiles there is room for it but for none that is no worse there."""
         if number not in self._open:
             self._open[number] = np.zeros(1, dtype=bool)
-            if self._may_fit(number):
-                better = [other for other in self.tries.outdoing(number) if self._may_fit(other)]
+            if self.tries.may_gain(number, self.room):
+                better = [other for other in self.tries.outdoing(number) if self.tries.may_gain(other, self.room)]
                 closed = sum((self.tries.trial(other).fits(self.room) for other in better), np.zeros(1, dtype=bool))
                 if not closed.all():
                     self._open[number] = self.tries.trial(number).fits(self.room) & ~closed

@@ -34,17 +34,21 @@ class Sketch:
         return {self.plan.machine.levels[number].name: need for number, need in taken.items()}
 
     @cached_property
-    def at_least(self) -> tuple[Number, Number]:
-        """Seconds that it takes at least, and the bytes that pass the outermost level, which are exact."""
+    def busy_s(self) -> Number:
+        """Seconds that the busiest unit works at least."""
         busy: dict[str, Number] = {}
         for time in work_times(self.plan, self.group, self.nests, self.word_bytes).values():
             for unit, cycles in time.cycles.items():
                 busy[unit] = busy.get(unit, 0) + cycles
+        return busy_s(self.plan.machine, busy)
+
+    @cached_property
+    def at_least(self) -> tuple[Number, Number]:
+        """Seconds that it takes at least, and the bytes that pass the outermost level, which are exact."""
         traffic = outermost_traffic(self.group, self.nests)
         moved = self._seconds(traffic).get(self.plan.machine.levels[0].name, 0)
-        seconds = maximum(moved, busy_s(self.plan.machine, busy))
         words = sum((words for _, words in traffic.of((0,))), 0)
-        return self.plan.machine.launch_latency_s + seconds, words * self.word_bytes
+        return self.plan.machine.launch_latency_s + maximum(moved, self.busy_s), words * self.word_bytes
 
     @cached_property
     def traffic(self) -> Traffic:

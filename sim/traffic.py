@@ -206,6 +206,9 @@ def _filled(flow: Flow, held: Held, nests: Nests) -> Number:
 
 
 def _brought(flow: Flow, held: Held, nests: Nests, below: tuple[tuple[Site, Access], ...]) -> Number:
+    if len(below) == 1:
+        ((site, access),) = below
+        return _at_hold(held, site, site.ranks, access, nests)
     ranks = frozenset().union(*(site.ranks for site, _ in below))
     nest = nests.below(held.loops)
     depth = len(held.loops)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lightbound.archs.machine import Machine
-from lightbound.base.formula import Number
+from lightbound.base.formula import Number, maximum
 from lightbound.base.schema import check
 from lightbound.workloads.cascade import Cascade
 
@@ -135,6 +135,19 @@ class Tries:
         """The number of every candidate, with seconds and bytes below which it cannot get."""
         return enumerate(floor for _, _, floor in self._all)
 
+    def may_gain(self, number: int, room: Machine) -> bool:
+        """Whether there may be tiles of a candidate for which a machine has room, and none for a candidate that is no
+        worse: not if its operands could stay between whole, since what is held further in is the same.
+        """
+        one, least = self._all[number][0], self.least_bytes(number)
+        if not fitting(least, room):
+            return False
+        whole = next((other for outer, other in self._kin.get(_beside(one), ()) if outer == 0), number)
+        if whole == number or whole not in self.outdoing(number) or one.places.inner in one.places.between:
+            return True
+        level = self.machine.levels[one.places.between[-1]].name
+        return not fitting({level: self.least_bytes(whole).get(level, 0.0)}, room)
+
     def least_bytes(self, number: int) -> dict[str, float]:
         """By level, what a candidate holds at least, whatever its tiles."""
         words = self._room.words(self._all[number][0].group["nest"], frozenset(self.segment.names))
@@ -143,8 +156,7 @@ class Tries:
     def trial(self, number: int) -> Trial:
         """A candidate before it is evaluated."""
         if number not in self._trials:
-            candidate, bind, _ = self._all[number]
-            self._trials[number] = self._here.trial(candidate, bind)
+            self._trials[number] = self._here.trial(*self._all[number])
         return self._trials[number]
 
     def is_known(self, number: int) -> bool:
@@ -209,7 +221,7 @@ class _Shared:
         self.checked: dict[int, Node] = {}
         self.mapping = Mapping(name="search", bind=(), groups=())
 
-    def trial(self, candidate: Candidate, bind: Bound) -> Trial:
+    def trial(self, candidate: Candidate, bind: Bound, floor: tuple[float, float]) -> Trial:
         cascade, machine, word_bytes = self.of.segment.cascade, self.of.machine, self.of.word_bytes
         order, group = candidate.order, candidate.group
         key = order if self.of.fine else ()  # coarse tiles are as far apart in whatever order loops are
@@ -223,7 +235,7 @@ class _Shared:
             self.frames[id(group)] = Frame("group", cascade, machine, made, 0, self.group_of, self.loops)
         bound = self.frames[id(group)].bound(bind[1], {})
         plan = Plan(cascade, self.mapping, machine, (bound,), self.group_of)
-        return Trial(candidate, grid, Sketch(plan, bound, nests, word_bytes))
+        return Trial(candidate, floor, grid, Sketch(plan, bound, nests, word_bytes))
 
     def _node(self, node: dict[str, Any]) -> Node:
         """A node of a nest, checked once for all groups that have it."""
@@ -237,6 +249,7 @@ class Trial:
     """One candidate at all its tile sizes, and what is known of it without evaluating it: arrays over the grid."""
 
     candidate: Candidate
+    floor: tuple[float, float]  # seconds and bytes
     grid: Grid
     sketch: Sketch
     _fits: dict[Machine, np.ndarray] = field(default_factory=dict)
@@ -247,9 +260,15 @@ class Trial:
             self._fits[room] = self._spread(fitting(self.sketch.need_bytes, room))
         return self._fits[room]
 
-    def at_least(self, closer: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Seconds and bytes: of units and of the outermost level alone, or `closer`, with all that instances share."""
-        seconds, moved = self.sketch.closer if closer else self.sketch.at_least
+    def at_least(self, look: int) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds and bytes, the closer the later the look: of units alone, beside what is known of all candidates;
+        with the outermost level; with all that instances share.
+        """
+        if look == 0:
+            seconds, moved = self.floor
+            seconds = maximum(seconds, self.sketch.plan.machine.launch_latency_s + self.sketch.busy_s)
+        else:
+            seconds, moved = self.sketch.at_least if look == 1 else self.sketch.closer
         return self._spread(seconds), self._spread(moved)
 
     def evaluated(self, priced: bool) -> Tried:
