@@ -254,10 +254,10 @@ METHOD = Method(
             baseline=(Run("standard", "kimi_linear_48b", times=9),),
             inverted=True,
             tolerance=0.02,
-            note="the layers, a recurrence over depth, are one group here, whose units read intermediates from the L2 "
-            "without tiles of them nearby: both sides are bound by the L2, and reads of two phases add to it",
             machine="h200",
-            note="Dense layers of as many active parameters, at 4096 tokens; the machine is not named",
+            note="Dense layers of as many active parameters, at 4096 tokens; the machine is not named. The layers, a "
+            "recurrence over depth, are one group here, whose units read intermediates from the L2 without tiles of "
+            "them nearby: both sides are bound by the L2, and reads of two phases add to it",
         ),
         Claim(
             name="overhead of training",
