@@ -113,7 +113,11 @@ def test_ctrl_c_keeps_what_was_finished_and_says_how_to_go_on(folder: Path, proc
     )
     command = [sys.executable, "-m", "lightbound", "sweep", "long.yaml", "--out", "found.sqlite"]
     process = subprocess.Popen(
-        [*command, "--processes", processes], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--processes", processes],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # heard even where it is ignored here
     )
     deadline = time.monotonic() + 120
     while _points(folder / "found.sqlite") < 100 and time.monotonic() < deadline:
