@@ -30,50 +30,14 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
 
     peak = probe.fma_per_s[probe.isa]["fp32"]
     lanes = _lanes(peak.value / clock, probe.lanes)
-    cost: dict[str, Any] = {}
-    for op in FUSED:
-        cost[op] = number(_rounded(lanes * clock / peak.value), peak)
-    costs = {op: _rounded(lanes * clock / rate.value) for op, rate in probe.rates_per_s.items()}
-    for op in ("mul", "max", "exp"):
-        cost[op] = number(costs[op], probe.rates_per_s[op])
-    for op in LIKE_ADD:
-        cost[op] = number(costs["add"], probe.rates_per_s["add"])
-    derived = {
-        "select": (costs["max"], "One instruction, as a maximum"),
-        "min": (costs["max"], "As a maximum"),
-        "shuffle": (costs["max"], "One instruction, as a maximum"),
-        "div": (costs["mul"], "A multiplication by a reciprocal that is made once"),
-        "wait": (1, "A cycle in which the unit stands still"),
-    }
-    for op, (value, source) in derived.items():
-        cost[op] = {"value": value, "source": source, "kind": "derived"}
+    cost = _costs(probe, lanes, number)
     document: dict[str, Any] = {
         "name": name,
         "title": f"{probe.cpu}, {probe.cores} cores, {probe.isa}",
         "source": stated,
         "kind": "microbenchmark",
         "clock": number(f"{clock / 1e9:.4g} GHz", probe.clock_hz),
-        "params": {
-            "source": "csrc/host_tiles.hpp, as compiled for this instruction set",
-            "kind": "derived",
-            "simd": probe.lanes,
-            "tile_rows": probe.tile_rows,
-            "tile_vectors": probe.tile_vectors,
-            "attend_rows": probe.attend_rows,
-            "attend_vectors": probe.attend_vectors,
-            "fma_latency": number(_rounded(probe.fma_latency_s.value * clock), probe.fma_latency_s),
-            "max_latency": number(_rounded(probe.max_latency_s.value * clock), probe.max_latency_s),
-            "recurrence_latency": number(
-                _rounded(probe.recurrence_latency_s.value * clock), probe.recurrence_latency_s
-            ),
-            "load_latency": number(_rounded(probe.latency_s["l1"].value * clock), probe.latency_s["l1"]),
-            "issue_width": number(_rounded(probe.issue_per_s.value / clock), probe.issue_per_s),
-            **{f"{level}_awaited": number(_rounded(part.value), part) for level, part in probe.awaited.items()},
-            **{f"{level}_copy_awaited": number(_rounded(one.value), one) for level, one in probe.copy_awaited.items()},
-            "l3_rows": number(_rounded(max(probe.rows_over_stream.value, 1.0)), probe.rows_over_stream),
-            "l2_copy": number(_rounded(2 * 4 * probe.lanes * clock / _second(probe).value), _second(probe)),
-            "misprediction": number(_rounded(probe.misprediction_s.value * clock), probe.misprediction_s),
-        },
+        "params": _params(probe, number),
         "instances": {
             "core": {"value": probe.cores, "source": "The system: cores of this process", "kind": "datasheet"}
         },
@@ -102,6 +66,53 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
         "launch_latency": number(f"{probe.thread_start_s.value * 1e6:.4g} us", probe.thread_start_s),
     }
     return document
+
+
+def _costs(probe: Probe, lanes: int, number: Any) -> dict[str, Any]:
+    """Cycles a lane of vector arithmetic, measured or as of a like operation."""
+    clock, peak = probe.clock_hz.value, probe.fma_per_s[probe.isa]["fp32"]
+    cost: dict[str, Any] = {}
+    for op in FUSED:
+        cost[op] = number(_rounded(lanes * clock / peak.value), peak)
+    costs = {op: _rounded(lanes * clock / rate.value) for op, rate in probe.rates_per_s.items()}
+    for op in ("mul", "max", "exp"):
+        cost[op] = number(costs[op], probe.rates_per_s[op])
+    for op in LIKE_ADD:
+        cost[op] = number(costs["add"], probe.rates_per_s["add"])
+    derived = {
+        "select": (costs["max"], "One instruction, as a maximum"),
+        "min": (costs["max"], "As a maximum"),
+        "shuffle": (costs["max"], "One instruction, as a maximum"),
+        "div": (costs["mul"], "A multiplication by a reciprocal that is made once"),
+        "wait": (1, "A cycle in which the unit stands still"),
+    }
+    for op, (value, source) in derived.items():
+        cost[op] = {"value": value, "source": source, "kind": "derived"}
+    return cost
+
+
+def _params(probe: Probe, number: Any) -> dict[str, Any]:
+    """What the mappings of the kernels ask for: their tiles, latencies, and what is awaited of each level."""
+    clock = probe.clock_hz.value
+    return {
+        "source": "csrc/host_tiles.hpp, as compiled for this instruction set",
+        "kind": "derived",
+        "simd": probe.lanes,
+        "tile_rows": probe.tile_rows,
+        "tile_vectors": probe.tile_vectors,
+        "attend_rows": probe.attend_rows,
+        "attend_vectors": probe.attend_vectors,
+        "fma_latency": number(_rounded(probe.fma_latency_s.value * clock), probe.fma_latency_s),
+        "max_latency": number(_rounded(probe.max_latency_s.value * clock), probe.max_latency_s),
+        "recurrence_latency": number(_rounded(probe.recurrence_latency_s.value * clock), probe.recurrence_latency_s),
+        "load_latency": number(_rounded(probe.latency_s["l1"].value * clock), probe.latency_s["l1"]),
+        "issue_width": number(_rounded(probe.issue_per_s.value / clock), probe.issue_per_s),
+        **{f"{level}_awaited": number(_rounded(part.value), part) for level, part in probe.awaited.items()},
+        **{f"{level}_copy_awaited": number(_rounded(one.value), one) for level, one in probe.copy_awaited.items()},
+        "l3_rows": number(_rounded(max(probe.rows_over_stream.value, 1.0)), probe.rows_over_stream),
+        "l2_copy": number(_rounded(2 * 4 * probe.lanes * clock / _second(probe).value), _second(probe)),
+        "misprediction": number(_rounded(probe.misprediction_s.value * clock), probe.misprediction_s),
+    }
 
 
 def write_machine(probe: Probe, path: Path | None = None) -> Path:
