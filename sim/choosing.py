@@ -21,6 +21,7 @@ from .analytical import run_group
 from .mapping import Fit, Mapping, Quantity
 from .nests import Nests
 from .plan import make_plan
+from .reuse import sizes_of
 from .sizing import environment
 
 
@@ -69,7 +70,7 @@ def _chosen(
         update={"choose": {name: mapping.choose[name] for name in mapping.choose if name not in open_}}
     )
     offered = settings(here)
-    sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
+    sizes = sizes_of(cascade)
     names = {**machine.quantities, **sizes, "word_bytes": word_bytes}
     columns = {
         name: np.array([float(evaluate(setting[name], names)) for setting in offered], dtype=float)

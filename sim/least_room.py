@@ -11,13 +11,13 @@ from typing import Any
 from lightbound.workloads.cascade import Cascade
 
 from .footprints import words_held
-from .reuse import Nest, Step
+from .reuse import Nest, Sizes, Step
 
 
 class LeastRoom:
     """The least words of tensors of a cascade, held for some of its Einsums below loops, each found once."""
 
-    def __init__(self, cascade: Cascade, sizes: Mapping[str, int]) -> None:
+    def __init__(self, cascade: Cascade, sizes: Sizes) -> None:
         self.cascade = cascade
         self.sizes = sizes
         self._nests: dict[frozenset[str], Nest] = {}

@@ -17,11 +17,17 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum, times, where
+from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.expression import Access, Affine, Coefficient
 
 _NONE: Mapping[int, Number] = MappingProxyType({})
 Sizes = Mapping[str, Number]
 """Sizes by rank (``m0``) and by symbol (``M0``): indices name ranks, their coefficients name symbols."""
+
+
+def sizes_of(cascade: Cascade) -> dict[str, Number]:
+    """Those of a cascade, all of them."""
+    return {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
 
 
 @dataclass(frozen=True, slots=True)

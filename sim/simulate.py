@@ -26,6 +26,7 @@ from .energy import energy
 from .mapping import Mapping
 from .plan import Plan, make_plan
 from .prediction import Prediction, summarise
+from .reuse import sizes_of
 
 MappingLike = Mapping | str | Dictionary[str, Any] | None
 ENGINES = ("analytical", "event")
@@ -154,7 +155,7 @@ def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
     cascade, padded = _sized(work, machine, mapping)
     if mapping.choose:
         mapping = choose(cascade, work.word_bytes, machine, mapping)
-    sizes = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
+    sizes = sizes_of(cascade)
     plan = _plan(cascade, mapping, machine)
     names, results = run(plan, sizes, work.word_bytes)
     parts, unpriced = energy(plan, sizes, names, results, work.word_bytes)

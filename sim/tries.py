@@ -30,6 +30,7 @@ from .least_room import LeastRoom
 from .mapping import Bind, Do, For, Group, Hold, Mapping, Node
 from .nests import Nests
 from .plan import Frame, Loops, Plan
+from .reuse import sizes_of
 from .segment import Segment, segment_of
 from .sketch import Sketch
 
@@ -81,7 +82,7 @@ class Tries:
             self._binds.append((bind, (made, bindings("search", cascade, made, machine, names))))
         self._compute_s = [compute_floor_s(cascade, machine, names, of, shape.dealt) for _, (_, of) in self._binds]
         self._floors = {spilled: self._floor(spilled) for spilled in shape.spills()}
-        self._room = LeastRoom(cascade, sized_ranks(cascade))
+        self._room = LeastRoom(cascade, sizes_of(cascade))
         self._tried: dict[int, Tried] = {}
         self._trials: dict[int, Trial] = {}
         self.sought: dict[tuple[Machine, Objective], Any] = {}  # searches for the best of them, each begun once
@@ -197,11 +198,6 @@ def fitting(need_bytes: Dictionary[str, Number], machine: Machine) -> np.ndarray
     return fits
 
 
-def sized_ranks(cascade: Cascade) -> dict[str, int]:
-    """Sizes by symbol and by rank."""
-    return {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
-
-
 def _beside(candidate: Candidate) -> tuple[Any, ...]:
     """What candidates have in common that differ in where operands are kept alone."""
     return tuple(map(id, candidate.bind)), candidate.order, candidate.spilled, candidate.places
@@ -213,7 +209,7 @@ class _Shared:
     def __init__(self, of: Tries) -> None:
         self.of = of
         cascade = of.segment.cascade
-        self.sizes = sized_ranks(cascade)
+        self.sizes = sizes_of(cascade)
         self.group_of = {einsum.name: 0 if einsum.name in of.segment.names else 1 for einsum in cascade.einsums}
         self.loops = Loops()
         self.frames: dict[int, Frame] = {}  # by group, which candidates that differ in binds alone share
