@@ -95,7 +95,7 @@ def _by_kernel(scored: Sequence[Scored]) -> str:
     rows = []
     for kernel in _kernels(scored):
         mine = [one for one in scored if one.kernel == kernel]
-        for split in ("held out", "calibration"):
+        for split in ("held out", "fresh", "calibration"):
             some = [one for one in mine if one.split == split]
             if some:
                 rows.append((kernel, split, *_errors(some)))

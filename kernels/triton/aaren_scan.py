@@ -172,6 +172,7 @@ AAREN_SCAN = TritonKernel(
         _case(8, 16, 8192, 64, "fp16"),
         _case(4, 8, 4096, 64, "fp32"),
     ],
+    varied=("B", "N"),
     tile=tile,
     tiles=tiles,
     prepare=prepare,

@@ -185,6 +185,8 @@ KERNELS = (
         name=NAME,
         title="Attention in one pass: dense, causal or in a window, with heads of keys of their own or shared",
         cases=FORWARD,
+        varied=("B", "P", "M"),
+        possible=lambda case: "mask" not in case.options or case.sizes["P"] <= case.sizes["M"],
         tile=tile,
         prepare=prepare,
         work=lambda case: forward_work(shape_of(case)),

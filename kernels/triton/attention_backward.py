@@ -205,6 +205,8 @@ KERNELS = (
         name=NAME,
         title="The backward pass of attention in seven products, with no sums that blocks share",
         cases=BACKWARD,
+        varied=("B", "P", "M"),
+        possible=lambda case: "mask" not in case.options or case.sizes["P"] <= case.sizes["M"],
         tile=tile,
         prepare=prepare,
         work=lambda case: backward_work(shape_of(case)),

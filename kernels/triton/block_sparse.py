@@ -249,6 +249,7 @@ BLOCK_SPARSE = TritonKernel(
     name="block_sparse",
     title="Block-sparse attention, forward: a table of key blocks for each query block",
     cases=CAMPAIGN,
+    varied=("N",),
     tile=tile,
     tiles=tiles,
     prepare=prepare,

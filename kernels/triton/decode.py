@@ -196,6 +196,7 @@ DECODE = TritonKernel(
     name="decode",
     title="Attention of new tokens against a cache, in parts that are merged, with grouped queries",
     cases=CAMPAIGN,
+    varied=("B", "M"),
     tile=tile,
     tiles=tiles,
     prepare=prepare,

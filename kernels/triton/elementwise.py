@@ -110,6 +110,7 @@ ELEMENTWISE = TritonKernel(
         _case("add", 8192, 8192, "fp32"),
         _case("gelu", 4096, 4096, "fp16"),
     ],
+    varied=("R", "N"),
     tile=tile,
     tiles=tiles,
     prepare=prepare,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import product
+from operator import le
 from typing import TYPE_CHECKING, Any
 
 from .attention import described, source_types
@@ -221,6 +222,8 @@ GNA = TritonKernel(
     name="gna",
     title="Generalized neighbourhood attention, forward, 1 to 3 axes, tokens in the order of tiles",
     cases=CAMPAIGN,
+    varied=("grid",),
+    possible=lambda case: all(map(le, case.options["window"], case.options["grid"])),
     tile=tile,
     tiles=tiles,
     prepare=prepare,

@@ -160,6 +160,8 @@ class TritonKernel:
     peers: other implementations of the same case, by name, each a function like `prepare` that returns what to run.
     tolerance: the largest error against float64, relative to the largest value, by dtype. blocks: what a block of
     threads does, by function of the device code, from a launch: to estimate what it takes before it is compiled.
+    varied: the sizes, or options that are a list of sizes, in which new shapes may differ from `cases`, where the new
+    case is `possible`.
     """
 
     name: str
@@ -174,6 +176,8 @@ class TritonKernel:
     peers: Mapping[str, Callable[[Case, str, int], Callable[[], Any]]] = field(default_factory=dict)
     tolerance: Mapping[str, float] = field(default_factory=lambda: {"fp32": 1e-5, "fp16": 2e-3, "bf16": 1.6e-2})
     tiny: Sequence[Case] = ()
+    varied: Sequence[str] = ()
+    possible: Callable[[Case], bool] = lambda case: True
     blocks: Mapping[str, Callable[[Compiled], Block]] = field(default_factory=dict)
 
 

@@ -208,6 +208,7 @@ LINEAR_ATTENTION = TritonKernel(
         _case(2, 32, 4096, 128, 64, "fp16"),
         _case(1, 16, 512, 96, 80),
     ],
+    varied=("B", "N"),
     tile=tile,
     tiles=tiles,
     prepare=prepare,

@@ -236,6 +236,7 @@ MATMUL = TritonKernel(
     name="matmul",
     title="Matrix product",
     cases=_cases(),
+    varied=("M", "N", "K"),
     tile=tile,
     tiles=tiles,
     prepare=prepare,

@@ -179,6 +179,7 @@ def _kernel(name: str, title: str) -> TritonKernel:
         name=name,
         title=title,
         cases=[made({"R": r, "N": n}, _DTYPES[at % len(_DTYPES)]) for at, (r, n) in enumerate(shapes)],
+        varied=("R", "N"),
         tile=tile,
         tiles=tiles,
         prepare=prepare,

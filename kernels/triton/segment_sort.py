@@ -118,6 +118,7 @@ SEGMENT_SORT = TritonKernel(
     name="segment_sort",
     title="Keys and values sorted within segments by how much keys matter",
     cases=CAMPAIGN,
+    varied=("N",),
     tile=tile,
     tiles=tiles,
     prepare=prepare,

@@ -117,6 +117,7 @@ TOKEN_ORDER = TritonKernel(
     name="token_order",
     title="Tokens of a grid into the order of tiles, and back",
     cases=CAMPAIGN,
+    varied=("grid",),
     tile=tile,
     tiles=tiles,
     prepare=prepare,

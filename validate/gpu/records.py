@@ -48,6 +48,8 @@ class Scored:
     @property
     def split(self) -> str:
         """Which part of the cases it is in."""
+        if "fresh" in self.record:
+            return "fresh"
         return "held out" if self.held_out else "calibration"
 
     @property

@@ -74,6 +74,7 @@ def _as_score(one: Scored) -> Score:
         "case": one.case,
         "tile": one.tile,
         "held_out": one.held_out,
+        "split": one.split,
         "machine": one.machine,
         "measured_s": one.measured_s,
         "predicted_s": predicted.latency_s,
@@ -107,6 +108,12 @@ def _checks(scored: Sequence[Scored]) -> list[Check]:
             Check(f"MAPE of {len(held)} held-out cases", MEAN, _mape(held)),
             Check(f"largest error of {len(held)} held-out cases", LARGEST, max(abs(one.error) for one in held)),
             Check(f"bias of {len(held)} held-out cases", None, fmean(one.error for one in held)),
+        ]
+    if fresh := [one for one in held if one.split == "fresh"]:
+        checks += [
+            Check(f"MAPE of {len(fresh)} fresh cases, drawn for a blind test", MEAN, _mape(fresh)),
+            Check(f"largest error of {len(fresh)} fresh cases", LARGEST, max(abs(one.error) for one in fresh)),
+            Check(f"bias of {len(fresh)} fresh cases", None, fmean(one.error for one in fresh)),
         ]
     if others:
         checks += [

@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--budget", default="480s", metavar="TIME", help="such as 480s or 8min (default: %(default)s)")
     parser.add_argument("--kernels", default="", metavar="A,B", help="these only")
     parser.add_argument("--split", default="all", choices=SPLITS)
+    parser.add_argument("--fresh", type=int, metavar="N", help="new shapes, drawn from this number, all held out")
     parser.add_argument("--tune", action="store_true", help="compare the tiles of a few calibration cases instead")
     parser.add_argument("--peers", nargs="?", const="", metavar="A,B", help="time others beside them; all by default")
     parser.add_argument("--device", default="cuda", help="cuda, or cpu for tiny cases by the interpreter")
@@ -28,7 +29,8 @@ def main() -> int:
     given = parser.parse_args()
     try:
         peers = tuple(name for name in (given.peers or "").split(",") if name) or given.peers is not None
-        asked = Asked(given.split, peers, given.tune, seconds_of(given.budget), given.processes)
+        budget_s = seconds_of(given.budget)
+        asked = Asked(given.split, peers, given.tune, budget_s, given.processes, fresh=given.fresh)
         names = [name for name in given.kernels.split(",") if name]
         outcome = campaign(given.out, names, asked, given.device, given.commit, lambda line: print(line, flush=True))
     except LightboundError as error:

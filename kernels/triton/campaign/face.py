@@ -15,6 +15,7 @@ from ..kernel import MissingPackage, TritonKernel, require
 from .clock import sm_clock
 from .controls import controls
 from .fingerprint import fingerprint
+from .fresh import seen_cases, with_fresh_cases
 from .records import RecordFile
 from .run import Asked, Bench, Outcome, run
 from .telemetry import Telemetry
@@ -45,6 +46,8 @@ def campaign(
     if device == "cpu":
         chosen = [replace(one, cases=[case for case in one.tiny if case.dtype != "bf16"]) for one in chosen]
         asked = replace(asked, processes=0)
+    if asked.fresh is not None:
+        chosen = _fresh(chosen, asked)
     telemetry = Telemetry(device)
     timer = HostTimer() if device == "cpu" else CudaTimer(telemetry, sm_clock(device, READINGS))
     bench = Bench(device, timer, telemetry, controls(device, timer))
@@ -56,6 +59,13 @@ def campaign(
     if asked.tune:
         say(tuning_text(file.records))
     return outcome
+
+
+def _fresh(chosen: Sequence[TritonKernel], asked: Asked) -> list[TritonKernel]:
+    if asked.tune or asked.split != "all":
+        problem = "goes with neither --split nor --tune: all of its shapes are held out"
+        raise LightboundError("--fresh", asked.fresh, problem, "Leave these out.")
+    return with_fresh_cases(chosen, asked.fresh or 0, seen_cases())
 
 
 def check_device(device: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..catalogue import find_kernel
@@ -52,8 +52,13 @@ def trials(tasks: Iterable[Task], device: str) -> list[Trial]:
     ]
     once: dict[object, Task] = {}
     for task in tasks:
-        once.setdefault(task.key if task.implementation == OURS else (task.case.kernel, task.implementation), task)
+        once.setdefault(trial_key(task), task)
     return [*checks, *(Trial(task.case, task.tile, task.implementation, device) for task in once.values())]
+
+
+def trial_key(task: Task) -> object:
+    """What tasks have in common that one trial stands for: a peer is tried once a kernel."""
+    return task.key if task.implementation == OURS else (task.case.kernel, task.implementation)
 
 
 def attempt(trial: Trial) -> tuple[float, bool]:
@@ -79,7 +84,7 @@ def attempt(trial: Trial) -> tuple[float, bool]:
     return 0.0, False
 
 
-def try_all(asked: Sequence[Trial], processes: int) -> Iterator[Tried]:
+def try_all(asked: Sequence[Trial], processes: int) -> Generator[Tried, None, None]:
     """Every trial, in as many processes, or in this one where there are none; a trial that ran out of memory among
     others passes, since it will have the device to itself.
     """

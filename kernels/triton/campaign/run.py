@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..kernel import MissingPackage, TritonKernel
 from .fingerprint import same_device
 from .inputs import make_inputs
 from .plan import Task, plan
-from .ready import Tried, trials, try_all
+from .ready import Tried, trial_key, trials, try_all
 from .records import OURS, Record, RecordFile
 from .statistics import interval, median
 from .telemetry import Telemetry
@@ -24,11 +25,14 @@ from .timing import Goal, Timer, Timing
 
 EVERY = 25  # tasks from one control to the next
 LEAST_S = 0.1  # what a task is taken to need before any was timed
+TRIALS = 0.5  # of the budget, at most: what was not tried by then waits for the next run
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run is asked for: part of the cases, with all peers or some beside them, or tiles of some cases."""
+    """What a run is asked for: part of the cases, with all peers or some beside them, or tiles of some cases. `fresh`
+    is the seed of new shapes, which the kernels then have instead of their cases: all of them are held out.
+    """
 
     split: str = "all"
     peers: bool | tuple[str, ...] = False
@@ -36,6 +40,7 @@ class Asked:
     budget_s: float = 480.0
     processes: int = 12
     goal: Goal = field(default_factory=Goal)
+    fresh: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,8 @@ class _Run:
         self._try(tasks)
         if "launch" in self.bench.controls and not any(self.file.of("launch")):
             self._control("launch")
-        before, waiting = self._elapsed, [task for task in tasks if task.key not in self.file.done()]
+        done, before = self.file.done(), self._elapsed
+        waiting = [task for task in tasks if task.key not in done and trial_key(task) in self.tried]
         for number, task in enumerate(waiting):
             each = (self._elapsed - before) / number if number else LEAST_S
             if self._elapsed + each > self.asked.budget_s:
@@ -133,16 +139,21 @@ class _Run:
         asked = [one for one in trials(tasks, self.bench.device) if not (one.check and _check_key(one) in checked)]
         self.say(f"{len(asked)} trials, in {self.asked.processes} processes.")
         by_trial = {(task.case.kernel, task.case.name, task.tile.name, task.implementation): task for task in tasks}
-        for tried in try_all(asked, self.asked.processes):
-            trial = tried.trial
-            if trial.check:
-                self._checked(tried)
-                continue
-            task = by_trial[trial.case.kernel, trial.case.name, trial.tile.name, trial.implementation]
-            if tried.missing:
-                self.absent.add((trial.case.kernel, trial.implementation))
-            elif tried.failure:
-                self._failure(task, tried.failure)
+        self.tried: set[object] = set()
+        with closing(try_all(asked, self.asked.processes)) as ended:
+            for tried in ended:
+                trial = tried.trial
+                if trial.check:
+                    self._checked(tried)
+                    continue
+                task = by_trial[trial.case.kernel, trial.case.name, trial.tile.name, trial.implementation]
+                self.tried.add(trial_key(task))
+                if tried.missing:
+                    self.absent.add((trial.case.kernel, trial.implementation))
+                elif tried.failure:
+                    self._failure(task, tried.failure)
+                if self._elapsed > TRIALS * self.asked.budget_s:
+                    break
         for task in tasks:
             if task.case.kernel in self.wrong and task.implementation == OURS and task.key not in self.file.done():
                 self._failure(task, "the kernel's outputs are wrong: see its checks")
@@ -215,7 +226,8 @@ class _Run:
             "implementation": task.implementation,
             "case": asdict(case),
             "name": case.name,
-            "held_out": case.held_out,
+            "held_out": case.held_out or self.asked.fresh is not None,
+            **({} if self.asked.fresh is None else {"fresh": self.asked.fresh}),
             "tile": asdict(task.tile) if task.implementation == OURS else None,
             "at_s": round(self._elapsed, 3),
         }

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from lightbound.archs.library import machine as find_machine
 from lightbound.base.errors import LightboundError, choose_from
-from lightbound.kernels.triton.campaign.face import campaign, check_device, seconds_of
+from lightbound.kernels.triton.campaign.face import campaign, check_device
 from lightbound.kernels.triton.campaign.records import RecordFile
 from lightbound.kernels.triton.campaign.run import Asked
 from lightbound.kernels.triton.campaign.tuned import fastest_tiles
@@ -25,20 +25,16 @@ def answer(
     kernels: Sequence[str],
     device: str,
     output: Path,
-    budget: str,
-    split: str,
-    peers: bool,
-    tune: bool,
+    asked: Asked,
     commit: str | None,
 ) -> Answer:
-    """Run a campaign; what it did, and with `tune` which tiles were fastest."""
-    asked = Asked(split=split, peers=peers, tune=tune, budget_s=seconds_of(budget))
+    """Run a campaign; what it did, and where tiles were compared which were fastest."""
     done = campaign(output, kernels, asked, device, commit, note)
     left = ", ".join(f"{count} of {name}" for name, count in done.left.items())
     told = f"{done.timed} timed, {done.failed} failed, into {output}." + (f" Left: {left}." if left else "")
     blocks: list[Block] = [Text(told)]
     records = list(RecordFile(output).of("timing", "tuning"))
-    if tune:
+    if asked.tune:
         rows = [
             (kernel, case, tile, seconds(taken), f"{gain:.2f}")
             for kernel, case, tile, taken, gain in fastest_tiles(records)
