@@ -90,13 +90,14 @@ class Product:
         """The group of the product.
 
         With `warp_groups`, warps that share one matrix instruction (of WR rows) are contexts that contend for the unit.
-        With `together`, GROUP rows of tiles are made column by column, so that blocks at work share their operands.
+        With `together`, about GROUP rows of tiles (HEIGHT) are made column by column, so that blocks at work share their
+        operands.
         With `wide_sums`, results are FP32 in memory too, as `widths` says.
         """
         x, operands = self.mark, list(self.operands)
         rows, columns, summed = self.rows.upper(), self.columns.upper(), self.summed.upper()
         tile = {"for": self.rows, "tile": f"min(BM{x}, {rows})", "over": "sm"}
-        several = {"for": self.rows, "tile": f"min(GROUP{x} * BM{x}, {rows})", "over": "sm", "if_split": True}
+        several = {"for": self.rows, "tile": f"min(HEIGHT{x} * BM{x}, {rows})", "over": "sm", "if_split": True}
         column = {"for": self.columns, "tile": f"min(BN{x}, {columns})", "over": "sm"}
         warp_rows = {"for": self.rows, "tile": f"WR{x}"}
         part = f"max(min(STEP{x}, {summed}), ceil_div({summed}, PARTS{x}))"

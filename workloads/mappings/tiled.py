@@ -36,6 +36,18 @@ _STARVED = {
 }
 
 
+def _height() -> str:
+    """Rows of tiles that go together. In the kernel these are GROUP, and what is left in the last group. Here all groups
+    are equal, so that none counts blocks that are not there: as many rows as divide their number (TALL), the nearest to
+    GROUP; else all of them, or groups as equal as they can be where these are many.
+    """
+    found = "where(TALL <= 32, TALL, ceil_div(TALL, ceil_div(TALL, GROUP)))"
+    for away in (4, -4, 3, -3, 2, -2, 1, -1, 0):
+        rows = f"max(1, GROUP + {away})"
+        found = f"where(TALL % {rows} == 0, {rows}, {found})"
+    return found
+
+
 def _vector(rank: str) -> str:
     """Words, up to those of 16 bytes, that divide a row of so many."""
     return f"min(16 / word_bytes, where({rank} % 8 == 0, 8, where({rank} % 4 == 0, 4, where({rank} % 2 == 0, 2, 1))))"
@@ -53,6 +65,8 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         **tile,
         "WARPS": "where(BM * BN > 16384, 8, 4)",
         "GROUP": 8,
+        "TALL": "ceil_div(M, BM)",
+        "HEIGHT": _height(),
         **_WARPS[unit],
         **{
             name: value
