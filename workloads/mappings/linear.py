@@ -14,8 +14,10 @@ from .rows import CACHE, MEMORY
 
 _SOURCE = (
     "kernels/triton/device/linear_attention.py, SASS of Triton 3.6 for sm_90: beside products, multiplications and "
-    "conversions a thread has 400 instructions a chunk in `walk` and 270 in `states`, two thirds of them integer ones. "
+    "conversions a thread has 306 instructions a chunk in `walk` and 226 in `states`, those of uniform registers left "
+    "out, where queries and keys have 128 columns and values 64; 180 and 132 at 64 and 32, 237 and 168 at 96 and 32. "
     "With two stages a chunk is loaded when the one before is done, so that all of it is waited for. "
+    "Cycles of code before and behind the chunks are what its control words give one warp. "
     "Latencies measured on an H200 (lightbound probe cuda): barrier 21 cycles, shared memory 29, a wgmma beyond its "
     "products 72; 412 between blocks"
 )
@@ -29,7 +31,13 @@ _BARRIER, _SHARED, _WGMMA = 21, 29, 72  # cycles
 # Threads issue their copies behind the last product of a chunk: shared memory takes 128 bytes a cycle (probe,
 # shared.store.16).
 _COPIED = "word_bytes * N0 * ({} * D + BE) / 128"
-_BLOCK = f"412 + {MEMORY} + {CACHE}"  # a block's start, its first operands, its last stores
+_BLOCK = f"412 + {MEMORY} + {CACHE}"  # from block to block, its first operands, its last stores
+# What a warp issues before its first chunk, with a scalar from the L2 cache: 933 cycles at 64 columns, 1094 at 128; with
+# segments another such wait. `states`, start and end together: 926, 1011 and 1231 at 64, 96 and 128 columns.
+_WALK_START, _STATES_CODE = f"770 + 2.5 * D + where(SEGMENTS > 1, {CACHE}, 0)", "600 + 5 * D"
+
+
+_JOINED = "3.6 * D * BE / (32 * WARPS)"  # a state of an earlier segment: 231 cycles at 128 x 64, 120 at 128 x 32
 
 
 _LATE = "where(STAGES < 3, 1, 0)"  # whether a chunk is loaded only when it is wanted
@@ -67,7 +75,7 @@ def _elementwise(unit: str, einsums: list[str]) -> list[dict[str, Any]]:
     return made
 
 
-def _instructions(einsum: str, lanes: list[str], count: int, points: str) -> dict[str, Any]:
+def _instructions(einsum: str, lanes: list[str], count: str, points: str) -> dict[str, Any]:
     """So many more instructions of each thread for so many points of an Einsum (what it sums over included), at the
     rate of integer ones.
     """
@@ -108,7 +116,7 @@ def _walk(unit: str) -> dict[str, Any]:
         "bind": [
             *_elementwise(unit, _EVERY),
             {"einsums": ["KV"], "unit": "alu", "space": {"lanes": ["d", "e"]}, "implied": {"cast": "1 / N0"}},
-            _instructions("O", ["n0", "e"], 315, "N0 * BE"),
+            _instructions("O", ["n0", "e"], "(54 + 0.79 * (2 * D + BE))", "N0 * BE"),
         ],
         "groups": [
             {
@@ -127,8 +135,12 @@ def _walk(unit: str) -> dict[str, Any]:
                 ],
                 "contexts": "CTAS",
                 "delay": f"{_LATE} * {MEMORY} + {7 * _BARRIER + 4 * _WGMMA + 6 * _SHARED} + {_COPIED.format(2)}",
-                # the last segment reads the states of all others, one after the other
-                "overhead": f"{_BLOCK} + (SEGMENTS - 1) * ({CACHE} + 4 * D * BE / {_WAY})",
+                # the last segment reads the states of all others, one after the other: where they are small, ptxas asks
+                # for four at a time
+                "overhead": (
+                    f"{_BLOCK} + {_WALK_START} + ceil_div(SEGMENTS - 1, where(D * BE > 512 * WARPS, 1, 4)) * {CACHE}"
+                    f" + (SEGMENTS - 1) * (4 * D * BE / {_WAY} + {_JOINED})"
+                ),
                 "resident": "CTAS",
                 "awaits": {"dram": _LATE, "l2": _LATE},
                 "at_once": True,
@@ -150,7 +162,7 @@ def _states(unit: str) -> dict[str, Any]:
         },
         "bind": [
             *_elementwise(unit, ["DE", "DB", "KD", "KV", "S"]),
-            _instructions("KV", ["d", "e"], 228, "D * BE * N0"),
+            _instructions("KV", ["d", "e"], "(38 + 0.98 * (D + BE))", "D * BE * N0"),
         ],
         "groups": [
             {
@@ -166,7 +178,7 @@ def _states(unit: str) -> dict[str, Any]:
                 ],
                 "contexts": "CTAS",
                 "delay": f"{_LATE} * {MEMORY} + {3 * _BARRIER + _WGMMA + 3 * _SHARED} + {_COPIED.format(1)}",
-                "overhead": _BLOCK,
+                "overhead": f"{_BLOCK} + {_STATES_CODE}",
                 "resident": "CTAS",
                 "awaits": {"dram": _LATE, "l2": _LATE},
                 "at_once": True,
