@@ -32,8 +32,8 @@ _BARRIER, _SHARED, _WGMMA = 21, 29, 72  # cycles
 # shared.store.16).
 _COPIED = "word_bytes * N0 * ({} * D + BE) / 128"
 _BLOCK = f"412 + {MEMORY} + {CACHE}"  # from block to block, its first operands, its last stores
-# What a warp issues before its first chunk, with a scalar from the L2 cache: 933 cycles at 64 columns, 1094 at 128; with
-# segments another such wait. `states`, start and end together: 926, 1011 and 1231 at 64, 96 and 128 columns.
+# What a warp issues before its first chunk, with a scalar from the L2 cache: 933 cycles at 64 columns, 1094 at 128;
+# with segments another such wait. `states`, start and end together: 926, 1011 and 1231 at 64, 96 and 128 columns.
 _WALK_START, _STATES_CODE = f"770 + 2.5 * D + where(SEGMENTS > 1, {CACHE}, 0)", "600 + 5 * D"
 
 

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from .rows import BLOCK_SUM, CACHE, MEMORY, delay
+from .rows import CACHE, MEMORY
 
 _SOURCE = (
     "kernels/triton/device/aaren_scan.py, SASS of Triton 3.6 for sm_90: beside products, exponentials, multiplications "
     "and conversions a thread has 390 instructions a chunk (the scan over a chunk, stores to shared memory, tests, "
-    "addresses), two thirds of them integer ones, and 130 in `states`. A chunk goes through 21 barriers (21 cycles), "
-    "21 shuffles (24), 20 loads from shared memory (23) and 18 exponentials (17) that wait for each other, two wgmma "
-    "(72 beyond their products), and 236 instructions of the scan's chain (4.16): latencies measured on an H200 "
-    "(lightbound probe cuda); 412 between blocks. With two stages a chunk is loaded when the one before is done"
+    "addresses), two thirds of them integer ones, and 130 in `states`. A chunk of 64 goes through 21 barriers (21 "
+    "cycles), 21 shuffles (24), 20 loads from shared memory (23) and 18 exponentials (17) that wait for each other, "
+    "two wgmma (72 beyond their products), and 236 instructions of the scan's chain (4.16): latencies measured on an "
+    "H200 (lightbound probe cuda). One of 16 tokens in FP32, and code beside the chunks, take what control words and "
+    "these latencies give a warp that nothing else holds up; 412 cycles between blocks. With two stages a chunk is "
+    "loaded when the one before is done"
 )
 _CHAIN = round(21 * 21 + 21 * 24 + 20 * 23 + 18 * 17 + 2 * 72 + 236 * 3.16)
+# Of 16 tokens on the FP32 lanes: 1496 cycles, in 428 of which lanes and exponentials work for the chunk.
+_CHAINS = {"tensor": _CHAIN, "tensor_sync": _CHAIN, "alu": 1496 - 428}
+# Before the first chunk: 585 cycles, with 4, 32 and 128 segments 1041, 1362 and 2059 and what comes from the cache.
+_START = "585 + where(SEGMENTS > 1, 450 + 8 * SEGMENTS + {}, 0)"
+_STATES_CODE = "where(CHUNK < 64, 1055, 1460)"  # 528 cycles before the chunks and 527 behind in FP32, else 636 and 824
 _WAY = 72  # bytes a cycle from L2 to an SM, of blocks that load at once (probe, bulk.32KiB.l2.all)
 _LATE = "where(STAGES < 3, 1, 0)"  # whether a chunk is loaded only when it is wanted
 _CHUNK = ["PM", "RM", "M", "P", "F", "T", "FT", "RU", "RW", "U", "IU", "W", "O"]
@@ -77,9 +84,9 @@ def _walk(unit: str) -> dict[str, Any]:
                     {"do": ["W"], "nest": [{"hold": ["V"], "in": "registers"}]},
                 ],
                 "contexts": "CTAS",
-                "delay": f"{_CHAIN} + {_LATE} * {MEMORY}",
+                "delay": f"{_CHAINS[unit]} + {_LATE} * {MEMORY}",
                 # the last segment reads the states of all others together
-                "overhead": f"412 + 2 * {MEMORY} + {CACHE} + (SEGMENTS - 1) * 4 * BE / {_WAY}",
+                "overhead": f"412 + {_START.format(CACHE)} + {MEMORY} + {CACHE} + (SEGMENTS - 1) * 4 * BE / {_WAY}",
                 "resident": "CTAS",
                 "awaits": {"dram": _LATE, "l2": _LATE},
                 "at_once": True,
@@ -117,8 +124,8 @@ STATES = {
                 {"hold": ["X"], "in": "l2", "copies": "CTAS"},
             ],
             "contexts": "CTAS",
-            # nothing is loaded ahead: the scores are walked twice, the values once
-            "delay": delay(f"ceil_div(N, CHUNK) * 2 * {MEMORY}", BLOCK_SUM),
+            # scores are asked for in one go, then a chunk of values while the one before is added up, in 100 cycles
+            "delay": f"412 + {_STATES_CODE} + 2 * {MEMORY} + ceil_div(N, CHUNK) * ({MEMORY} + 100) + {CACHE}",
             "awaits": ["dram", "l2"],
             "at_once": True,
         }

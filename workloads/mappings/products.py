@@ -90,8 +90,7 @@ class Product:
         """The group of the product.
 
         With `warp_groups`, warps that share one matrix instruction (of WR rows) are contexts that contend for the unit.
-        With `together`, about GROUP rows of tiles (HEIGHT) are made column by column, so that blocks at work share their
-        operands.
+        With `together`, HEIGHT rows of tiles are made column by column, so that blocks at work share their operands.
         With `wide_sums`, results are FP32 in memory too, as `widths` says.
         """
         x, operands = self.mark, list(self.operands)

@@ -37,9 +37,9 @@ _STARVED = {
 
 
 def _height() -> str:
-    """Rows of tiles that go together. In the kernel these are GROUP, and what is left in the last group. Here all groups
-    are equal, so that none counts blocks that are not there: as many rows as divide their number (TALL), the nearest to
-    GROUP; else all of them, or groups as equal as they can be where these are many.
+    """Rows of tiles that go together. In the kernel these are GROUP, and what is left in the last group. Here all
+    groups are equal, so that none counts blocks that are not there: as many rows as divide their number (TALL), the
+    nearest to GROUP; else all of them, or groups as equal as they can be where these are many.
     """
     found = "where(TALL <= 32, TALL, ceil_div(TALL, ceil_div(TALL, GROUP)))"
     for away in (4, -4, 3, -3, 2, -2, 1, -1, 0):
