@@ -51,9 +51,11 @@ _STORE = {"cast": "PAD * where(word_bytes < 4, 1, 0)"}
 
 def _kept(
     variant: str, bind: list[dict[str, Any]], einsums: list[str], registers: str, sums: int, held: list[str], *,
-    vectors: list[str],
+    vectors: list[str], loads: str = "1",
 ) -> dict[str, Any]:  # fmt: skip
-    """`sums` over a row wait for each other; `held` shares registers; `vectors` stand beside the matrix."""
+    """`sums` over a row wait for each other; `held` shares registers; `vectors` stand beside the matrix, and a thread
+    awaits `loads` of its PIECES of 16 bytes one after the other: registers are reused.
+    """
     return {
         "source": _SOURCE,
         "variant": variant,
@@ -64,6 +66,7 @@ def _kept(
             "RAGGED": f"where(N * word_bytes % {VECTOR} > 0, 1, 0)",
             "PAD": "BLOCK / N",
             "EACH": "ROWS * BLOCK / THREADS",
+            "PIECES": f"max(1, ceil_div(BLOCK * word_bytes, {VECTOR} * THREADS))",
             **_occupancy(registers, "ceil_div(R, ROWS)"),
         },
         "bind": bind,
@@ -80,7 +83,7 @@ def _kept(
                 "delay": delay(
                     MEMORY,
                     f"{sums} * ({BLOCK_SUM} + {ADD} * EACH)",
-                    *([f"where(ceil_div(R, ROWS) <= CONTEXTS * sm, {MEMORY}, {CACHE})"] if vectors else []),
+                    *([f"{loads} * where(ceil_div(R, ROWS) <= CONTEXTS * sm, {MEMORY}, {CACHE})"] if vectors else []),
                 ),
                 "awaits": ["dram", "l2"],
                 "at_once": True,
@@ -186,6 +189,7 @@ NORM = {
         2,
         ["X", "B"],
         vectors=["W", "C"],
+        loads="min(2, PIECES)",
     ),
     "walked": _walked(
         "moments",
@@ -215,6 +219,7 @@ RMSNORM = {
         1,
         ["X"],
         vectors=["W"],
+        loads="where(word_bytes < 4, min(2, PIECES), max(1, PIECES - 1))",
     ),
     "walked": _walked(
         "plain",
