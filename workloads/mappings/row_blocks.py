@@ -44,6 +44,7 @@ def _work(einsum: str, unit: str, lanes: dict[str, list[str]], **implied: float 
 
 
 _ROW = {"lanes": ["r"]}
+_TOGETHER = "where(word_bytes < 4, 1, PIECES)"  # of words of 2 bytes all pieces are asked for before the first is used
 _MORE = "PAD - 1"  # of an operation, for columns beyond a row
 _LOAD = {"cast": "PAD * where(word_bytes < 4, 1, 0)", "iadd": f"RAGGED * PAD * {_ALONE}"}
 _STORE = {"cast": "PAD * where(word_bytes < 4, 1, 0)"}
@@ -93,9 +94,11 @@ def _kept(
 
 
 def _walked(
-    variant: str, bind: list[dict[str, Any]], einsums: list[str], registers: int, *, vectors: list[str], tiled: bool
-) -> dict[str, Any]:
-    """A row by BLOCK columns at a time, twice. Nothing is loaded ahead: every step waits for memory, later for L2.
+    variant: str, bind: list[dict[str, Any]], einsums: list[str], registers: int, *, vectors: list[str], tiled: bool,
+    loads: tuple[str, str],
+) -> dict[str, Any]:  # fmt: skip
+    """A row by BLOCK columns at a time, twice. Nothing is loaded ahead: every step waits for memory, later for L2, as
+    often as `loads` says: some code takes its PIECES of 16 bytes one after the other.
 
     With `tiled`, the cascade writes these steps itself, as ranks n1 and n0.
     """
@@ -109,6 +112,7 @@ def _walked(
             "RAGGED": f"where(N * word_bytes % {VECTOR} > 0, 1, 0)",
             "PAD": "ceil_div(N, BLOCK) * BLOCK / N",
             "STEPS": "ceil_div(N, BLOCK)",
+            "PIECES": f"max(1, ceil_div(BLOCK * word_bytes, {VECTOR} * THREADS))",
             **_occupancy(str(registers), "R"),
         },
         "bind": bind,
@@ -122,7 +126,7 @@ def _walked(
                 ],
                 "overbook": True,
                 "contexts": "CONTEXTS",
-                "delay": delay(f"STEPS * {MEMORY}", f"STEPS * {CACHE}", BLOCK_SUM),
+                "delay": delay(f"STEPS * {loads[0]} * {MEMORY}", f"STEPS * {loads[1]} * {CACHE}", BLOCK_SUM),
                 "awaits": ["dram", "l2"],
                 "at_once": True,
             }
@@ -168,6 +172,7 @@ SOFTMAX = {
         60,
         vectors=[],
         tiled=True,
+        loads=(_TOGETHER, "1"),
     ),
 }
 # An element: FADD 2 and FFMA 1 for the moments, FFMA 2 and FMUL 1 for the result, a select where columns are thrown
@@ -203,6 +208,7 @@ NORM = {
         56,
         vectors=["W", "C"],
         tiled=False,
+        loads=("PIECES", _TOGETHER),
     ),
 }
 # An element: FFMA 1, then FMUL 2; conversions of X, W and of the result.
@@ -232,6 +238,7 @@ RMSNORM = {
         32,
         vectors=["W"],
         tiled=False,
+        loads=("PIECES", "1"),
     ),
 }
 
