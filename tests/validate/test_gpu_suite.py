@@ -124,6 +124,28 @@ def test_groups_are_of_each_kernel_and_split_and_of_each_regime(recorded: Any) -
     assert any("bound by mac" in group for group in groups)
 
 
+def test_fresh_shapes_are_held_out_and_told_apart(recorded: Any) -> None:
+    path = recorded(1.25)
+    path.write_text(path.read_text().replace('"held_out": false', '"held_out": true, "fresh": 7'))
+    report = gpu.score_file(path)
+    fresh = sum(not case.held_out for case in KERNEL.cases)
+    checks = {check.what: check for check in report.checks}
+    assert checks[f"MAPE of {fresh} fresh cases, drawn for a blind test"].value == pytest.approx(0.2)
+    assert "told, fresh" in {group.group for group in report.groups} and "MAPE of 15 held-out cases" in checks
+
+
+def test_a_case_whose_inputs_all_lie_in_the_cache_waits_for_no_memory(recorded: Any) -> None:
+    path = recorded()
+    near = path.read_text().replace('"run_s"', '"sets": 512, "bytes": 24576, "run_s"')
+    far = path.read_text().replace('"run_s"', '"sets": 512, "bytes": 2457600, "run_s"')
+    taken = {}
+    for name, text in (("near", near), ("far", far)):
+        path.write_text(text)
+        taken[name] = [row["predicted_s"] for row in gpu.score_file(path).rows]
+    assert all(one <= other for one, other in zip(taken["near"], taken["far"], strict=True))
+    assert sum(taken["near"]) < sum(taken["far"])
+
+
 def test_rows_say_what_models_are_mended_by(recorded: Any) -> None:
     path = recorded()
     text = path.read_text().replace('"run_s"', '"clock_hz": 1.5e9, "run_s"')

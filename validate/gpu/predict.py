@@ -91,6 +91,7 @@ def predict_case(
     run_s: float | None = None,
     launch_s: float | None = None,
     registers: Sequence[int | None] = (),
+    cached: bool = False,
 ) -> GpuPrediction:
     """The prediction of launches that follow each other on a machine.
 
@@ -100,9 +101,10 @@ def predict_case(
     launch_s: from the end of one kernel to the end of the next if that does nothing, where it is known better than from
         the machine.
     registers: of a thread of each launch, where its code is known, instead of what its mapping expects.
+    cached: whether all that such launches use again and again lies in the cache, so that nothing comes from memory.
     Raises LightboundError where a launch does not fit its workload or the machine.
     """
-    seen = _in_conditions(machine, run_s, launch_s)
+    seen = _in_conditions(_cached(machine) if cached else machine, run_s, launch_s)
     known = chain(registers, repeat(None))
     found = [_launch(launch, seen, count) for launch, count in zip(launches, known, strict=False)]
     if not found:
@@ -159,6 +161,20 @@ def roofline(work: Work, machine: Machine) -> dict[str, float]:
     if outermost.bandwidth_bytes_per_s is not None:
         found[outermost.name] = work.bytes / float(outermost.bandwidth_bytes_per_s)
     return found
+
+
+@lru_cache(maxsize=8)
+def _cached(machine: Machine) -> Machine:
+    """A machine whose memory is as near and as fast as its cache: what it takes where all is in there."""
+    memory, cache = machine.levels[0], next((level for level in machine.levels if level.cache), None)
+    if cache is None:
+        return machine
+    rates = {
+        f"{kind}bandwidth_bytes_per_s": getattr(cache, f"{kind}bandwidth_bytes_per_s")
+        for kind in ("", "sustained_", "sustained_write_")
+    }
+    near = replace(memory, latency_s=cache.latency_s, sustained_copy_bandwidth_bytes_per_s=None, **rates)
+    return replace(machine, levels=(near, *machine.levels[1:]))
 
 
 def _in_conditions(machine: Machine, run_s: float | None, launch_s: float | None) -> Machine:

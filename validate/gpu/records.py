@@ -208,7 +208,14 @@ def predict_record(record: Mapping[str, Any], machine: Machine, launch_s: float 
         problem = f"lacks {missing}: it is a tile of another version of the kernel"
         raise LightboundError("tile", tile.name, problem, "Measure the case again.") from missing
     registers = known_registers(kernel, case, tile, capability, len(launches))
-    return predict_case(launches, machine, Work(**record["work"]), float(record["run_s"]), launch_s, registers)
+    work, cached = Work(**record["work"]), _fits_cache(record, machine)
+    return predict_case(launches, machine, work, float(record["run_s"]), launch_s, registers, cached)
+
+
+def _fits_cache(record: Mapping[str, Any], machine: Machine) -> bool:
+    """Whether the inputs and outputs of all calls that a sample went through are in the cache together."""
+    held = float(record.get("sets", 0)) * float(record.get("bytes", 0))
+    return any(level.cache and 0 < held <= float(level.capacity_bytes or 0) for level in machine.levels)
 
 
 def machine_for(name: str) -> Machine:
