@@ -21,7 +21,7 @@ from lightbound.workloads.registry import Workload
 
 from .blocks import Blocks, blocks_of, masked_group
 from .clock import clock_hz
-from .makespan import dealt_resident
+from .makespan import dealt_resident, in_sections
 from .mapping import For, Mapping
 from .masked import Problem, masked_mapping
 from .prediction import Prediction
@@ -129,7 +129,7 @@ def _estimate(
     tasks, copies = np.concatenate([times, np.full(blocks.empty, plain.block_cycles)]), problem.copies
     workers = machine.copies(_dealt_over(chosen))
     if chosen.masked is not None and chosen.masked.order == "longest":
-        tasks, copies = np.repeat(np.sort(tasks)[::-1], copies), 1
+        tasks, copies = in_sections(np.sort(tasks)[::-1], copies, chosen.masked.section), 1
     full = (plain.cycles + (plain.block_cycles / blocks.each if plain.resident > 1 else 0)) * plain.resident
     speeds = [full / (n * _fewer(run, plain, n)) for n in range(1, plain.resident + 1)]
     cycles = dealt_resident(tasks, copies, workers, [speed / plain.resident for speed in speeds])

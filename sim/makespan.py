@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,13 @@ def dealt(times: Times, copies: int, workers: int) -> float:
         for time in row:
             heapreplace(ends, ends[0] + time)
     return float(max(ends))
+
+
+def in_sections(row: NDArray[Any], copies: int, section: int) -> NDArray[Any]:
+    """The tasks of all copies of a row, each task of `section` copies (0: of all) before the next one of the row."""
+    together = min(section, copies) or copies
+    whole, rest = divmod(copies, together)
+    return np.concatenate([*[np.repeat(row, together)] * whole, np.repeat(row, rest)])
 
 
 def dealt_resident(times: Times, copies: int, instances: int, speeds: Sequence[float]) -> float:

@@ -172,7 +172,8 @@ class Masked(_Document):
     """How a kernel that a mapping describes treats a mask: which param or size is its tile of queries, which its tile
     of keys, and where it tests the mask (Einsums, unit and lanes of one more `bind`; what it does there is the mask's).
     `blocks`: a block takes one tile of ``queries`` and walks keys, or one of ``keys`` and walks queries.
-    `order`: it starts its blocks as they are numbered (``launch``) or the one with most visits first (``longest``).
+    `order`: it starts its blocks as they are numbered (``launch``) or the one with most visits first (``longest``):
+    those of `section` copies of the mask (heads) that start together, then those of the next, or with 0 those of all.
     `tiles`: pairs of both tiles that are worth a try where nobody says which.
     `tested`: it tests scores in the visits that the kernels of that mask test (``mask``), or in those that are not full
     (``partial``). `early`: what a tested visit takes besides and asks for no score, so that it goes on elsewhere.
@@ -184,6 +185,7 @@ class Masked(_Document):
     early: Bind | None = None
     blocks: Literal["queries", "keys"] = "queries"
     order: Literal["launch", "longest"] = "launch"
+    section: int = Field(default=0, ge=0)
     tiles: tuple[tuple[int, int], ...] = ()
     tested: Literal["mask", "partial"] = "mask"
 

@@ -19,6 +19,7 @@ from lightbound.workloads.registry import Workload
 
 from .blocks import Blocks, blocks_of, masked_group
 from .lowering import Fill
+from .makespan import in_sections
 from .mapping import Mapping
 from .masked import as_problem, masked_mapping
 from .prediction import Prediction
@@ -63,7 +64,7 @@ def _with_visits(system: System, mapping: Mapping, blocks: Blocks, copies: int) 
     if mapping.masked is not None and mapping.masked.order == "longest":
         weight = visits * _weight(program.body, False)
         weight = weight + marked * (_weight(program.body, True) - _weight(program.body, False))
-        order = np.repeat(np.argsort(-weight, kind="stable"), copies)
+        order = in_sections(np.argsort(-weight, kind="stable"), copies, mapping.masked.section)
         copies = 1
     contexts = len(worker.trips)
     kinds = {

@@ -34,11 +34,14 @@ def with_values(mapping: Mapping, values: Dictionary[str, Quantity]) -> Mapping:
     return mapping.model_copy(update={"params": params, "sizes": sizes})
 
 
-def in_order(mapping: Mapping, order: str) -> Mapping:
-    """The mapping of a kernel that starts its blocks in this order (``launch`` or ``longest``)."""
+def in_order(mapping: Mapping, order: str, section: int = 0) -> Mapping:
+    """The mapping of a kernel that starts its blocks in this order (``launch`` or ``longest``), so many copies of the
+    mask at a time.
+    """
     if mapping.masked is None:
         return mapping
-    return mapping.model_copy(update={"masked": mapping.masked.model_copy(update={"order": order})})
+    changed = {"order": order, "section": section}
+    return mapping.model_copy(update={"masked": mapping.masked.model_copy(update=changed)})
 
 
 def tiles(mapping: Mapping, work: Workload, machine: Machine) -> tuple[int, int]:

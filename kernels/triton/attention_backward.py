@@ -126,7 +126,7 @@ def launcher(shape: Shape, tile: Tile, given: tuple[Any, ...], made: tuple[Any, 
         (shape.blocks(shape.keys, bk, shape.heads_kv),),
         (shape.blocks(shape.queries, qq, shape.heads),),
     )
-    section_kv = max(1, shape.section // shape.group)
+    section_kv = shape.section_kv
     sizes = shape.queries, shape.keys
 
     def run() -> None:

@@ -68,8 +68,8 @@ def backward_launches(case: Case, tile: Tile, capability: int) -> Sequence[Launc
     mask = shape.launch_mask
     return (
         Launch(_PRODUCTS, rows, _products(), word_bytes=word),
-        Launch(_OF_KEYS, grouped, _of_keys(shape, bq, bk, tile), {}, mask, order, word),
-        Launch(_OF_QUERIES, plain, _of_queries(shape, qq, qk, tile), {}, mask, order, word),
+        Launch(_OF_KEYS, grouped, _of_keys(shape, bq, bk, tile), {}, mask, order, word, shape.section_kv),
+        Launch(_OF_QUERIES, plain, _of_queries(shape, qq, qk, tile), {}, mask, order, word, shape.section),
     )
 
 

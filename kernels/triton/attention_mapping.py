@@ -69,7 +69,8 @@ def forward_launches(case: Case, tile: Tile, capability: int) -> Sequence[Launch
     else:
         waves = tile.warps * (1 if 0 < capability < 900 else 2)  # AMD's have 64 lanes
         mapping, chosen = "flash_sync", {"BR": bq, "M0": f"min(M, {bk})", "WARPS": waves}
-    return (Launch("attention", shape.sizes, mapping, chosen, shape.launch_mask, order, shape.word_bytes),)
+    mask, words = shape.launch_mask, shape.word_bytes
+    return (Launch("attention", shape.sizes, mapping, chosen, mask, order, words, shape.section),)
 
 
 def _hopper(shape: Shape, tile: Tile) -> Mapping[str, Any]:

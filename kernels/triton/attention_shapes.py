@@ -78,6 +78,11 @@ class Shape:
         return min(self.batch * self.heads, max(1, SECTION_BYTES // kept) * self.group)
 
     @property
+    def section_kv(self) -> int:
+        """The same of heads of keys."""
+        return max(1, self.section // self.group)
+
+    @property
     def launch_mask(self) -> Mapping[str, Any] | None:
         """The mask as a Launch states it."""
         if self.mask == "window":

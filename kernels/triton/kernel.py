@@ -138,7 +138,8 @@ class Launch:
 
     workload: the name of a workload that ships with lightbound, or lines of a cascade. sizes: of its ranks. mapping:
     the name of one of the workload's mappings, or a mapping as data. set: params and tile sizes that differ from it.
-    mask: `kind` and its fields, None where everything sees everything. order: in which blocks start where they differ.
+    mask: `kind` and its fields, None where everything sees everything. order: in which blocks start where they differ,
+    and of how many copies of the mask at a time (`section`; 0: all).
     """
 
     workload: str
@@ -148,6 +149,7 @@ class Launch:
     mask: Mapping[str, Any] | None = None
     order: str = "launch"
     word_bytes: int = 2
+    section: int = 0
 
 
 @dataclass(frozen=True)

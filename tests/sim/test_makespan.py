@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightbound.sim.makespan import dealt, shortest
+from lightbound.sim.makespan import dealt, in_sections, shortest
 
 TASKS = st.lists(st.integers(1, 30), min_size=1, max_size=6)
 
@@ -31,6 +31,17 @@ def test_equal_tasks_take_whole_waves(time: int, tasks: int, workers: int) -> No
     waves = -(-tasks // workers)
     assert dealt(np.full(tasks, time), 1, workers) == pytest.approx(waves * time)
     assert shortest(np.full(tasks, time), 1, workers) == pytest.approx(waves * time)
+
+
+@given(TASKS, st.integers(1, 7), st.integers(0, 9))
+def test_sections_hold_every_task_of_every_copy(tasks: list[int], copies: int, section: int) -> None:
+    row = np.array(sorted(tasks, reverse=True), np.float64)
+    found = in_sections(row, copies, section)
+    assert sorted(found) == sorted(tasks * copies)
+    if section in (0, copies):
+        assert list(found) == list(np.repeat(row, copies))
+    elif section == 1:
+        assert list(found) == list(np.tile(row, copies))
 
 
 @given(TASKS, st.integers(2, 8))

@@ -67,6 +67,13 @@ def test_the_longest_first_is_no_later_where_the_last_block_is_the_longest() -> 
     assert descending.latency_s < ascending.latency_s
 
 
+def test_a_last_section_of_one_head_leaves_processors_waiting_for_its_longest_block() -> None:
+    work = attention(4096, 16).with_mask(Causal(4096))
+    bare, mapping = resolve_mapping(work, lb.machine("h100_sxm"), "flash")
+    together, apart = (lb.simulate(bare, "h100_sxm", in_order(mapping, "longest", heads)).latency_s for heads in (0, 5))
+    assert apart > together
+
+
 @pytest.mark.parametrize(
     ("machine", "mapping", "queries", "keys"),
     [("h200", "flash", 128, 128), ("a100", "flash_sync", 128, 64), ("b200", "flash_async", 256, 128)],

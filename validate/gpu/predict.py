@@ -208,7 +208,7 @@ def _launch(launch: Launch, machine: Machine, registers: int | None = None) -> P
         stated = LoopMapping.from_data({"name": work.name, **stated})
     work, mapping = resolve_mapping(work, machine, stated)
     known = {"REGISTERS": registers} if registers is not None and "REGISTERS" in mapping.params else {}
-    mapping = in_order(with_values(mapping, {**launch.set, **known}), launch.order)
+    mapping = in_order(with_values(mapping, {**launch.set, **known}), launch.order, launch.section)
     if mapping.masked is None:
         if launch.mask is not None:
             remedy = "Give the mapping `masked` (docs/mapping.md), or leave the mask out where every pair is computed."
