@@ -23,6 +23,10 @@ public:
         deal_ = !runs_.empty();
         for (;;) {
             if (!alone()) together();
+            while (is_foreseen_) {
+                now_ = others_;
+                go_on(instances_[foreseen_], -1);
+            }
             now_ = std::min(calendar_.next(), next_shared());
             if (now_ == never) break;
             due_.clear();
@@ -49,19 +53,27 @@ private:
         const std::int32_t due = due_[0];
         const Context* ends = due < 0 ? resources_.only(-1 - due) : nullptr;
         if (due < 0 && !ends) return false;
-        one_ = &instances_[due < 0 ? ends->instance : due];
-        calendar_.set(one_->number, never);
+        go_on(instances_[due < 0 ? ends->instance : due], due < 0 ? -1 - due : -1);
+        return true;
+    }
+
+    // An instance goes on, at a shared place where something ends for it or (-1) where it is itself.
+    LIGHTBOUND_APART void go_on(Instance& instance, std::int32_t place) {
+        one_ = &instance;
         is_now_ = true;
-        if (due < 0)
-            happen(-1 - due);
-        else if (one_->stopped)
-            take_up(*one_);
+        is_foreseen_ = false;
+        calendar_.set(instance.number, never);
+        others_ = calendar_.next();
+        foreseen_ = others_ < never ? calendar_.only(others_) : -1;
+        if (place >= 0)
+            happen(place);
+        else if (instance.stopped)
+            take_up(instance);
         finish_alone();
         if (stop_)
             not_alone();
         else
             run_ahead();
-        return true;
     }
 
     // The instants of one instance: those that are the next of all, then those that concern nobody else, before anything
@@ -70,7 +82,7 @@ private:
         Instance& instance = *one_;
         const double* times = &next_[instance.first];
         const std::int32_t places = resources_.stride();
-        const double others = calendar_.next();
+        const double others = others_;
         double next, bound = std::min(others, next_shared());
         is_now_ = true;
         for (;;) {
@@ -90,9 +102,14 @@ private:
                 if (!(next < bound)) break;
             }
             now_ = next;
-            std::uint64_t due = 0;
-            for (std::int32_t i = 0; i < places; ++i) due |= std::uint64_t(times[i] <= next) << i;
-            for (; due; due &= due - 1) happen(instance.first + lowest(due));
+            // Found by branches: a processor guesses them, and goes on before it knows the times.
+            std::int32_t due = 0;
+            while (times[due] > next) ++due;
+            std::int32_t more = due + 1;
+            while (more < places && times[more] > next) ++more;
+            happen_on(instance.first + due);
+            for (; more < places; ++more)
+                if (times[more] <= next) happen(instance.first + more);
             finish_alone();
             if (stop_ && is_now_) return not_alone();
             if (stop_) {
@@ -106,6 +123,7 @@ private:
         }
         one_ = nullptr;
         calendar_.set(instance.number, next);
+        is_foreseen_ = foreseen_ >= 0 && others < next && others < next_shared();
     }
 
     // The shared resource at which something ends before this time, nothing at any other at that time, and that for the
@@ -125,7 +143,7 @@ private:
     }
 
     // What is left to do in this instant of one instance; it stops where it needs the others.
-    void finish_alone() {
+    LIGHTBOUND_INLINE void finish_alone() {
         for (;;) {
             while (!completing_.empty()) happen(last_of(completing_));
             if (stop_) break;
@@ -133,18 +151,28 @@ private:
                 deal();
                 continue;
             }
-            if (!changed_) break;
-            const std::int32_t kind = lowest(changed_);
-            const std::int32_t place = resources_.start(kind) + resources_.each(kind) * one_->number;
-            const double next = next_[place] = resources_.settle(place, now_);
-            if (next <= now_) {
-                stop_ = !is_now_ || place < resources_.shared();
-                if (stop_) break;  // it will be settled again when the others are here
-                completing_.push_back(place);
-            }
-            changed_ &= changed_ - 1;
+            if (!settle_changed()) break;
         }
         latest_ = std::max(latest_, now_);
+    }
+
+    // The resources that changed take in what has arrived. True where something ends at once, before all have done so.
+    LIGHTBOUND_INLINE bool settle_changed() {
+        for (std::uint64_t changed = changed_; changed; changed &= changed - 1) {
+            const std::int32_t place = resources_.place(lowest(changed), one_->number);
+            const double next = next_[place] = resources_.settle(place, now_);
+            if (next > now_) continue;
+            stop_ = !is_now_ || place < resources_.shared();
+            if (stop_) {  // it will be settled again when the others are here
+                changed_ = changed;
+                return false;
+            }
+            changed_ = changed & (changed - 1);
+            completing_.push_back(place);
+            return true;
+        }
+        changed_ = 0;
+        return false;
     }
 
     // Others take part in this instant too.
@@ -200,8 +228,7 @@ private:
     void take_up(Instance& instance) {
         is_here(instance);
         if (!instance.stopped) {
-            std::uint64_t due = 0;
-            for (std::int32_t i = 0; i < resources_.stride(); ++i) due |= std::uint64_t(next_[instance.first + i] <= now_) << i;
+            std::uint64_t due = come(&next_[instance.first], resources_.stride(), now_);
             for (; due; due &= due - 1) happen(instance.first + lowest(due));
             return;
         }
@@ -212,6 +239,10 @@ private:
         deal_ = deal_ || instance.freed > 0;
         for (; instance.freed > 0; --instance.freed) dealing_.free(instance.number);
     }
+
+    double others_ = never;       // when the other instances go on
+    std::int32_t foreseen_ = -1;  // the only one of them that does so then, if there is only one
+    bool is_foreseen_ = false;    // and that comes next of all
 
     friend class lightbound::Leap;
 

@@ -7,10 +7,20 @@
 #include <limits>
 #include <vector>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+// Where an event spends its time: called in one or two places, each with what it needs at hand.
+#define LIGHTBOUND_INLINE [[gnu::always_inline]] inline
+// And what is rare, kept out of the way of that.
+#define LIGHTBOUND_APART [[gnu::noinline]]
+
 namespace lightbound {
 
-// The least of `count` times, a multiple of four.
-inline double earliest(const double* times, std::int32_t count) {
+// The least of `count` times, a multiple of four. One by one: what has just been written alone cannot be read with its
+// neighbour before it has left the processor's queue of writes.
+LIGHTBOUND_INLINE double earliest(const double* times, std::int32_t count) {
     double a = times[0], b = times[1], c = times[2], d = times[3];
     for (std::int32_t i = 4; i < count; i += 4) {
         a = std::min(a, times[i]);
@@ -19,6 +29,19 @@ inline double earliest(const double* times, std::int32_t count) {
         d = std::min(d, times[i + 3]);
     }
     return std::min(std::min(a, b), std::min(c, d));
+}
+
+// A bit for each of `count` times, a multiple of four, that has come by now.
+LIGHTBOUND_INLINE std::uint64_t come(const double* times, std::int32_t count, double now) {
+    std::uint64_t bits = 0;
+#ifdef __SSE2__
+    const __m128d most = _mm_set1_pd(now);
+    for (std::int32_t i = 0; i < count; i += 2)
+        bits |= std::uint64_t(_mm_movemask_pd(_mm_cmple_pd(_mm_loadu_pd(times + i), most))) << i;
+#else
+    for (std::int32_t i = 0; i < count; ++i) bits |= std::uint64_t(times[i] <= now) << i;
+#endif
+    return bits;
 }
 
 inline std::int32_t lowest(std::uint64_t bits) { return std::int32_t(__builtin_ctzll(bits)); }
@@ -56,6 +79,17 @@ public:
     // Appends those whose time has come.
     void due(double now, std::vector<std::int32_t>& places) const { collect(levels_.size() - 1, 0, now, places); }
 
+    // The only one whose time has come, or -1 where there are several.
+    std::int32_t only(double now) const {
+        std::size_t place = 0;
+        for (std::size_t level = levels_.size(); level-- > 0;) {
+            const std::uint64_t due = come(levels_[level][place].time, 8, now);
+            if (due & (due - 1)) return -1;
+            place = 8 * place + std::size_t(lowest(due));
+        }
+        return std::int32_t(place);
+    }
+
     void later(double by) {
         for (auto& level : levels_)
             for (Node& node : level)
@@ -71,9 +105,7 @@ private:
 
     void collect(std::size_t level, std::size_t place, double now, std::vector<std::int32_t>& places) const {
         const double* times = levels_[level][place].time;
-        unsigned due = 0;
-        for (unsigned i = 0; i < 8; ++i) due |= unsigned(times[i] <= now) << i;
-        for (; due; due &= due - 1) {
+        for (std::uint64_t due = come(times, 8, now); due; due &= due - 1) {
             const std::size_t child = 8 * place + std::size_t(lowest(due));
             if (level == 0)
                 places.push_back(std::int32_t(child));

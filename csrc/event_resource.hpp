@@ -14,6 +14,7 @@
 #include "event.hpp"
 #include "event_cache.hpp"
 #include "event_caps.hpp"
+#include "event_place.hpp"
 #include "event_queue.hpp"
 #include "event_records.hpp"
 
@@ -30,20 +31,19 @@ public:
         stride_ = (own + 4) / 4 * 4;
         for (std::size_t kind = 0; kind < kinds; ++kind) {
             first_.push_back(numbered);
-            start_.push_back(input.shared[kind] ? among_shared++ : base_ + among_own++);
-            each_.push_back(input.shared[kind] ? 0 : stride_);
+            kinds_.push_back(input.shared[kind] ? Kind{among_shared++, 0} : Kind{base_ + among_own++, stride_});
             numbered += input.shared[kind] ? 1 : instances_;
         }
         numbered_ = numbered;
         resources_.resize(base_ + stride_ * instances_);
-        served_.resize(resources_.size());
+        tallies_.resize(resources_.size());
         queues_.resize(resources_.size());
         caches_.resize(resources_.size());
         number_.assign(resources_.size(), -1);
         shares_.resize(resources_.size());
         for (std::size_t kind = 0; kind < kinds; ++kind)
             for (std::int32_t copy = 0; copy < (input.shared[kind] ? 1 : instances_); ++copy) {
-                const std::int32_t place = start_[kind] + each_[kind] * copy;
+                const std::int32_t place = this->place(std::int32_t(kind), copy);
                 number_[place] = first_[kind] + copy;
                 if (input.cache[kind] > 0) caches_[place] = Cache(input.cache[kind]);
                 resources_[place].kind = ResourceKind(input.kind[kind]);
@@ -65,13 +65,16 @@ public:
     std::int32_t timer(std::int32_t instance) const { return first(instance) + timer_; }
     // Of a resource; of the timer of an instance -1 less the instance.
     std::int32_t number(std::int32_t place) const { return number_[place]; }
-    std::int32_t start(std::int32_t kind) const { return start_[kind]; }  // place on instance i: start + i * each
-    std::int32_t each(std::int32_t kind) const { return each_[kind]; }
+    std::int32_t start(std::int32_t kind) const { return kinds_[kind].start; }  // place on instance i: start + i * each
+    std::int32_t each(std::int32_t kind) const { return kinds_[kind].each; }
+    std::int32_t place(std::int32_t kind, std::int32_t instance) const {
+        return kinds_[kind].start + kinds_[kind].each * instance;
+    }
     std::int32_t class_of(std::int64_t task) const { return caps_.of_task[task]; }
 
     void count(std::int32_t place, double demand, double time) {
-        served_[place] += demand;
-        resources_[place].busy += time;
+        tallies_[place].served += demand;
+        tallies_[place].busy += time;
     }
 
     void wait(std::int32_t place, const Waiting& job) { queues_[place].jobs.push(job); }
@@ -81,7 +84,7 @@ public:
     void join(std::int32_t place, double demand, Context* context, std::int32_t task, std::int32_t group) {
         Resource& resource = resources_[place];
         if (resource.plain)
-            jobs_[resource.end - ++resource.arrived] = {demand, {context, 0, task}};
+            *(resource.end - ++resource.arrived) = {demand, {context, 0, task}};
         else
             join(shares_[place].classes[group], resource, {demand, {context, 0, task}});
     }
@@ -103,7 +106,7 @@ public:
         if (resource.kind == ResourceKind::fifo) return queues_[place].current.context;
         const Class* due = resource.plain ? nullptr : &shares_[place].classes[shares_[place].due];
         const std::int32_t count = due ? due->count : resource.count;
-        const Job* jobs = &jobs_[due ? due->jobs : resource.jobs];
+        const Job* jobs = due ? due->jobs : resource.jobs;
         if (resource.few)
             return count > 1 && jobs[count - 2].end <= jobs[count - 1].end ? nullptr : jobs[count - 1].job.context;
         for (std::int32_t i = 1; i < 3 && i < count; ++i)
@@ -112,41 +115,32 @@ public:
     }
 
     // Takes in what has arrived by now. The time of the next completion, infinity where there is none.
-    double settle(std::int32_t place, double now) {
+    LIGHTBOUND_INLINE double settle(std::int32_t place, double now) {
         Resource& resource = resources_[place];
-        if (resource.kind == ResourceKind::fifo) return serve(resource, place, now);
+        if (!resource.plain || !asked_.empty()) return settle_any(resource, place, now);
         pass(resource, place, now);
-        if (!asked_.empty()) look_up(place);
-        return resource.plain ? share(resource, place, now) : share_by_caps(resource, place, now);
+        return share(resource, place, now);
     }
 
     // Calls `ends` with each job that ends now.
     template <typename Ends>
-    void finish(std::int32_t place, double now, Ends ends) {
+    LIGHTBOUND_INLINE void finish(std::int32_t place, double now, Ends ends) {
         Resource& resource = resources_[place];
-        if (resource.kind == ResourceKind::fifo) {
-            resource.serving = false;
-            ends(queues_[place].current);
-            return;
-        }
+        if (!resource.lean) return finish_any(resource, place, now, ends);
         pass(resource, place, now);
-        if (resource.plain) {
-            resource.virtual_time = least(resource, resource.jobs, resource.count).end;
-            finish_all(resource, resource.jobs, resource.count, resource.virtual_time, ends);
-            return;
-        }
-        Class& due = shares_[place].classes[shares_[place].due];
-        due.virtual_time = least(resource, due.jobs, due.count).end;
-        const std::int32_t before = due.count;
-        finish_all(resource, due.jobs, due.count, due.virtual_time, ends);
-        resource.count -= before - due.count;
+        const Job* jobs = resource.jobs;
+        const double end = resource.virtual_time = jobs[resource.count - 1].end;
+        do {
+            const Ended& job = jobs[--resource.count].job;
+            ends(job);
+        } while (resource.count && jobs[resource.count - 1].end <= end);
     }
 
     void statistics(std::vector<double>& busy, std::vector<double>& served) const {
         for (std::size_t place = 0; place < resources_.size(); ++place)
             if (resources_[place].rate > 0) {
-                busy[number_[place]] = resources_[place].busy;
-                served[number_[place]] = served_[place];
+                busy[number_[place]] = tallies_[place].busy;
+                served[number_[place]] = tallies_[place].served;
             }
     }
 
@@ -158,8 +152,8 @@ public:
             if (resource.serving) state.push_back(double(queues_[i].current.task));
             for (const Waiting& job : queues_[i].jobs.sorted())
                 state.insert(state.end(), {job.arrival - now, double(job.task)});
-            const auto add = [&](std::size_t first, std::int32_t count, double virtual_time, double rate) {
-                std::vector<Job> jobs(jobs_.begin() + first, jobs_.begin() + first + count);
+            const auto add = [&](const Job* first, std::int32_t count, double virtual_time, double rate) {
+                std::vector<Job> jobs(first, first + count);
                 std::sort(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) { return a.end < b.end; });
                 for (const Job& job : jobs)
                     state.insert(state.end(), {job.end - virtual_time, rate, double(job.job.task)});
@@ -177,65 +171,32 @@ public:
             resource.since += by;
             queues_[i].current.start += by;
             queues_[i].jobs.each([by](Waiting& job) { job.arrival += by; });
-            const auto move = [&](std::size_t first, std::int32_t count) {
-                for (std::int32_t j = 0; j < count; ++j) jobs_[first + j].job.start += by;
+            const auto move = [&](Job* first, std::int32_t count) {
+                for (std::int32_t j = 0; j < count; ++j) first[j].job.start += by;
             };
             if (resource.plain) move(resource.jobs, resource.count);
             for (const Class& one : shares_[i].classes) move(one.jobs, one.count);
-            resource.busy += times * (resource.busy - busy[number_[i]]);
-            served_[i] += times * (served_[i] - served[number_[i]]);
+            Tally& tally = tallies_[i];
+            tally.busy += times * (tally.busy - busy[number_[i]]);
+            tally.served += times * (tally.served - served[number_[i]]);
         }
     }
 
 private:
-    struct Job {
-        double end;  // in the class's virtual time; of one that has just arrived its demand
-        Ended job;
-    };
-    struct Later {
-        bool operator()(const Job& a, const Job& b) const { return b.end < a.end; }
-    };
-    struct Class {  // flows of one cap get one rate: a job of demand d ends d later in the class's virtual time
-        double cap = 0, virtual_time = 0, rate = 0;
-        std::uint32_t jobs = 0, end = 0;  // where they are: the newly arrived at the end
-        std::int32_t count = 0, arrived = 0;
-    };
-    struct Share {  // of a resource whose tasks have caps
-        std::vector<Class> classes;
-        std::int32_t due = 0;  // the class whose job ends next
-    };
-    struct Queue {
-        Heap<Waiting> jobs;
-        Ended current{};
-    };
-    struct alignas(64) Resource {  // one line of a processor's cache: all that most events look at
-        double since = 0;  // first come, first served: when the job in service ends; else: when it last changed
-        double rate = 0, busy = 0;  // of a place without a resource the rate is 0
-        double virtual_time = 0, flow = 0;  // where nothing has a cap: of the only class
-        std::uint32_t jobs = 0, end = 0;    // of the only class
-        std::int32_t count = 0, arrived = 0;  // jobs in all classes, and those to be taken in
-        ResourceKind kind = ResourceKind::fifo;
-        bool serving = false, plain = false;
-        bool few = false;  // jobs are in order, the next to end last; otherwise they are a heap
-        std::int8_t bit = 0;
-    };
-    struct Asked {
-        Waiting order;
-        std::uint64_t tile;
-        std::uint32_t job;
-        std::int32_t place;
-    };
-
     static constexpr double never = std::numeric_limits<double>::infinity();
     static constexpr std::size_t few = 16;
 
     // Jobs of one instance lie together.
     void make_room(const EventInput& input) {
-        std::size_t room = 0;
         std::vector<std::int32_t> kind_at(resources_.size(), -1);
-        for (std::size_t kind = 0; kind < input.kind.size(); ++kind)
-            for (std::int32_t copy = 0; copy < (input.shared[kind] ? 1 : instances_); ++copy)
-                kind_at[start_[kind] + each_[kind] * copy] = std::int32_t(kind);
+        std::size_t room = 0;
+        for (std::size_t kind = 0; kind < input.kind.size(); ++kind) {
+            const std::int32_t copies = input.shared[kind] ? 1 : instances_;
+            for (std::int32_t copy = 0; copy < copies; ++copy) kind_at[place(std::int32_t(kind), copy)] = std::int32_t(kind);
+            for (const std::size_t most : caps_.most[kind]) room += most * std::size_t(instances_);
+        }
+        jobs_.resize(room);
+        Job* next = jobs_.data();
         for (std::size_t place = 0; place < resources_.size(); ++place) {
             if (kind_at[place] < 0 || resources_[place].kind == ResourceKind::fifo) continue;
             const std::int32_t kind = kind_at[place];
@@ -245,24 +206,23 @@ private:
             const std::size_t sharers = input.shared[kind] ? std::size_t(instances_) : 1;
             resource.plain = caps.empty() || (caps.size() == 1 && caps[0] == never);
             resource.few = true;
-            resource.jobs = std::uint32_t(room);
+            resource.jobs = next;
             for (std::size_t i = 0; i < caps.size(); ++i) {
-                const auto begin = std::uint32_t(room);
-                room += most[i] * sharers;
-                if (!resource.plain) shares_[place].classes.push_back({caps[i], 0, 0, begin, std::uint32_t(room), 0, 0});
+                Job* const begin = next;
+                next += most[i] * sharers;
+                if (!resource.plain) shares_[place].classes.push_back({caps[i], 0, 0, begin, next, 0, 0});
                 resource.few = resource.few && most[i] * sharers <= few;
             }
-            resource.end = std::uint32_t(room);
+            resource.end = next;
+            resource.lean = resource.plain && resource.few;
         }
-        jobs_.resize(room);
     }
 
-    const Job& least(const Resource& resource, std::uint32_t first, std::int32_t count) const {
-        return jobs_[resource.few ? first + count - 1 : first];
+    static const Job& least(const Resource& resource, const Job* jobs, std::int32_t count) {
+        return jobs[resource.few ? count - 1 : 0];
     }
 
-    void add(const Resource& resource, std::uint32_t first, std::int32_t& count, const Job& job) {
-        Job* jobs = &jobs_[first];
+    LIGHTBOUND_INLINE static void add(const Resource& resource, Job* jobs, std::int32_t& count, const Job& job) {
         if (resource.few) {
             std::int32_t at = count++;
             for (; at > 0 && jobs[at - 1].end < job.end; --at) jobs[at] = jobs[at - 1];
@@ -270,24 +230,42 @@ private:
             return;
         }
         jobs[count++] = job;
-        std::push_heap(jobs, jobs + count, Later{});
+        std::push_heap(jobs, jobs + count, EndsLater{});
+    }
+
+    template <typename Ends>
+    LIGHTBOUND_APART void finish_any(Resource& resource, std::int32_t place, double now, Ends ends) {
+        if (resource.kind == ResourceKind::fifo) {
+            resource.serving = false;
+            return ends(queues_[place].current);
+        }
+        if (resource.plain) {
+            pass(resource, place, now);
+            resource.virtual_time = least(resource, resource.jobs, resource.count).end;
+            return finish_all(resource, resource.jobs, resource.count, resource.virtual_time, ends);
+        }
+        pass_classes(resource, place, now);
+        Class& due = shares_[place].classes[shares_[place].due];
+        due.virtual_time = least(resource, due.jobs, due.count).end;
+        const std::int32_t before = due.count;
+        finish_all(resource, due.jobs, due.count, due.virtual_time, ends);
+        resource.count -= before - due.count;
     }
 
     // Ends come when virtual time is there: set to the first of them, not to what rounding made of it.
     template <typename Ends>
-    void finish_all(const Resource& resource, std::uint32_t first, std::int32_t& count, double end, Ends ends) {
-        Job* jobs = &jobs_[first];
+    void finish_all(const Resource& resource, Job* jobs, std::int32_t& count, double end, Ends ends) {
         do {
             Ended job;
             if (resource.few) {
                 job = jobs[--count].job;
             } else {
                 job = jobs[0].job;
-                std::pop_heap(jobs, jobs + count, Later{});
+                std::pop_heap(jobs, jobs + count, EndsLater{});
                 --count;
             }
             ends(job);
-        } while (count && least(resource, first, count).end <= end);
+        } while (count && least(resource, jobs, count).end <= end);
     }
 
     double serve(Resource& resource, std::int32_t place, double now) {
@@ -298,20 +276,33 @@ private:
         const double time = job.demand / resource.rate;
         resource.serving = true;
         queue.current = {job.context, now, job.task};
-        resource.busy += time;
-        served_[place] += job.demand;
+        count(place, job.demand, time);
         resource.since = now + time;
         return resource.since;
     }
 
-    void pass(Resource& resource, std::int32_t place, double now) {
-        const double elapsed = now - resource.since;
+    // Lets the time pass that has passed, and says how much of it there was work for.
+    LIGHTBOUND_INLINE double pass(Resource& resource, std::int32_t place, double now) {
+        const double elapsed = resource.count ? now - resource.since : 0.0;
         resource.since = now;
-        if (resource.count == 0) return;
-        resource.busy += elapsed;
+        tallies_[place].busy += elapsed;
         resource.virtual_time += elapsed * resource.flow;
-        if (resource.plain) return;
+        return elapsed;
+    }
+
+    void pass_classes(Resource& resource, std::int32_t place, double now) {
+        const double elapsed = pass(resource, place, now);
         for (Class& one : shares_[place].classes) one.virtual_time += elapsed * one.rate;
+    }
+
+    LIGHTBOUND_APART double settle_any(Resource& resource, std::int32_t place, double now) {
+        if (resource.kind == ResourceKind::fifo) return serve(resource, place, now);
+        if (resource.plain)
+            pass(resource, place, now);
+        else
+            pass_classes(resource, place, now);
+        if (!asked_.empty()) look_up(place);
+        return resource.plain ? share(resource, place, now) : share_by_caps(resource, place, now);
     }
 
     // What is kept is not moved again.
@@ -323,30 +314,28 @@ private:
                 asked_[left++] = one;
                 continue;
             }
-            double& demand = jobs_[one.job].end;
+            double& demand = one.job->end;
             if (one.tile && caches_[place].use(one.tile, demand)) demand = 0;
         }
         asked_.resize(left);
     }
 
     void join(Class& own, Resource& resource, const Job& job) {
-        jobs_[own.end - ++own.arrived] = job;
+        *(own.end - ++own.arrived) = job;
         ++resource.arrived;
     }
 
     // Jobs that have arrived join the others: from their demand to when they end.
-    void take_in(const Resource& resource, std::int32_t place, std::uint32_t first, std::uint32_t end, std::int32_t& count,
-                 std::int32_t& arrived, double virtual_time, double now) {
+    LIGHTBOUND_INLINE void take_in(const Resource& resource, std::int32_t place, Job* jobs, const Job* end,
+                                   std::int32_t& count, std::int32_t& arrived, double virtual_time, double now) {
         for (; arrived > 0; --arrived) {
-            Job job = jobs_[end - arrived];
-            served_[place] += job.end;
-            job.end += virtual_time;
-            job.job.start = now;
-            add(resource, first, count, job);
+            const Job& job = *(end - arrived);
+            tallies_[place].served += job.end;
+            add(resource, jobs, count, {job.end + virtual_time, {job.job.context, now, job.job.task}});
         }
     }
 
-    double share(Resource& resource, std::int32_t place, double now) {
+    LIGHTBOUND_INLINE double share(Resource& resource, std::int32_t place, double now) {
         if (!resource.count) resource.virtual_time = 0;
         take_in(resource, place, resource.jobs, resource.end, resource.count, resource.arrived, resource.virtual_time, now);
         if (!resource.count) return never;
@@ -385,12 +374,13 @@ private:
     std::size_t numbered_ = 0;
     std::vector<Resource> resources_;
     std::vector<Job> jobs_;
-    std::vector<double> served_;
+    std::vector<Tally> tallies_;
     std::vector<Queue> queues_;
     std::vector<Share> shares_;
     std::vector<Cache> caches_;
     std::vector<Asked> asked_;
-    std::vector<std::int32_t> first_, start_, each_, number_;
+    std::vector<Kind> kinds_;
+    std::vector<std::int32_t> first_, number_;
 };
 
 }  // namespace lightbound

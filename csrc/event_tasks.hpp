@@ -18,9 +18,6 @@
 #include "event_resource.hpp"
 #include "event_steps.hpp"
 
-// Where an event spends its time: called in one or two places, each with what it needs at hand.
-#define LIGHTBOUND_INLINE [[gnu::always_inline]] inline
-
 namespace lightbound {
 
 class Tasks {
@@ -82,7 +79,7 @@ protected:
         here_.push_back(instance.number);
     }
 
-    void deal() {
+    LIGHTBOUND_APART void deal() {
         deal_ = false;
         dealing_.deal([this](std::int32_t worker, std::int32_t instance) {
             is_here(instances_[instance]);
@@ -138,7 +135,7 @@ protected:
             begin(context);
     }
 
-    void begin(Context& context) {
+    LIGHTBOUND_APART void begin(Context& context) {
         const std::int64_t first = in_.block_start[context.block];
         const std::int64_t tasks = in_.block_start[context.block + 1] - first;
         const std::uint64_t stream = hashed(in_.seed, context.worker, context.number, context.block % 3);
@@ -155,7 +152,7 @@ protected:
         if (--context.unfinished == 0) end(context);
     }
 
-    void end(Context& context) {
+    LIGHTBOUND_APART void end(Context& context) {
         const std::int32_t worker = context.worker;
         unused_.push_back(&context);
         if (--runs_[worker].running == 0) advance(worker);
@@ -169,24 +166,41 @@ protected:
     LIGHTBOUND_INLINE void issue(Context& context, std::int32_t local) {
         const Step& step = context.steps[local];
         Progress& progress = context.tasks[local];
-        const bool overlaps = step.kind == ResourceKind::delay;
-        while (progress.next < context.trips && (overlaps || progress.next == progress.done)) {
+        const std::int64_t iteration = progress.next;
+        if (iteration >= context.trips) return;
+        if (step.kind == ResourceKind::delay) return overlap(context, local);
+        if (iteration != progress.done || !may_start(context, step, iteration)) return;
+        starts(context, step, progress, iteration);
+        if (step.each == 0 && one_ && !is_now_) {
+            one_->arrivals.push_back({&context, iteration, local});
+            stop_ = true;
+        } else {
+            arrive(context, local, iteration);
+        }
+    }
+
+    LIGHTBOUND_INLINE bool may_start(const Context& context, const Step& step, std::int64_t iteration) const {
+        for (const After* one = step.after; one != step.after_end; ++one)
+            if (context.tasks[one->task].done + one->distance <= iteration) return false;
+        return true;
+    }
+
+    LIGHTBOUND_INLINE void starts(Context& context, const Step& step, Progress& progress, std::int64_t iteration) {
+        progress.next = following(context, step, iteration);
+        if (step.ahead)
+            accounts_.starts_ahead(progress);
+        else
+            accounts_.tell(context, now_);
+    }
+
+    // The iterations of a delay that may start by now: they do not wait for each other.
+    LIGHTBOUND_APART void overlap(Context& context, std::int32_t local) {
+        const Step& step = context.steps[local];
+        Progress& progress = context.tasks[local];
+        while (progress.next < context.trips && may_start(context, step, progress.next)) {
             const std::int64_t iteration = progress.next;
-            for (const After* one = step.after; one != step.after_end; ++one)
-                if (context.tasks[one->task].done + one->distance <= iteration) return;
-            progress.next = following(context, step, iteration);
-            if (step.ahead)
-                accounts_.starts_ahead(progress);
-            else
-                accounts_.tell(context, now_);
-            if (overlaps) {
-                wait(context, local, step, iteration);
-            } else if (step.each == 0 && one_ && !is_now_) {
-                one_->arrivals.push_back({&context, iteration, local});
-                stop_ = true;
-            } else {
-                arrive(context, local, iteration);
-            }
+            starts(context, step, progress, iteration);
+            wait(context, local, step, iteration);
         }
     }
 
@@ -217,7 +231,7 @@ protected:
         touch(step.resource, place);
     }
 
-    void set_timer(std::int32_t instance, const Due& due) {
+    LIGHTBOUND_APART void set_timer(std::int32_t instance, const Due& due) {
         Heap<Due>& timer = timers_[instance];
         timer.push(due);
         const std::int32_t place = resources_.timer(instance);
@@ -227,7 +241,7 @@ protected:
             next_[place] = timer.top().time;
     }
 
-    void touch(std::int32_t kind, std::int32_t place) {
+    LIGHTBOUND_INLINE void touch(std::int32_t kind, std::int32_t place) {
         if (one_) {
             changed_ |= std::uint64_t(1) << kind;
         } else if (!is_dirty_[place]) {
@@ -237,20 +251,20 @@ protected:
     }
 
     void touch_all(const Instance& instance, std::uint64_t kinds) {
+        if (one_) {
+            changed_ |= kinds;
+            return;
+        }
         for (; kinds; kinds &= kinds - 1) {
             const std::int32_t kind = lowest(kinds);
-            touch(kind, resources_.start(kind) + resources_.each(kind) * instance.number);
+            touch(kind, resources_.place(kind, instance.number));
         }
     }
 
     // Something ends at a place.
-    void happen(std::int32_t place) {
-        if (resources_.is_timer(place)) return elapse(-1 - resources_.number(place));
+    LIGHTBOUND_APART void happen(std::int32_t place) {
+        if (place >= resources_.shared()) return happen_on(place);
         touch(resources_.kind_at(place), place);
-        if (place >= resources_.shared()) {
-            resources_.finish(place, now_, [&](const Ended& job) { complete(*job.context, job.task, job.start); });
-            return;
-        }
         resources_.finish(place, now_, [&](const Ended& job) {
             Instance& instance = instances_[job.context->instance];
             --instance.outside;
@@ -259,7 +273,16 @@ protected:
         });
     }
 
-    void elapse(std::int32_t instance) {
+    // Something ends on an instance.
+    LIGHTBOUND_INLINE void happen_on(std::int32_t place) {
+        if (resources_.is_timer(place)) return elapse(-1 - resources_.number(place));
+        touch(resources_.kind_at(place), place);
+        resources_.finish(place, now_, [&](const Ended& job) __attribute__((always_inline)) {
+            complete(*job.context, job.task, job.start);
+        });
+    }
+
+    LIGHTBOUND_APART void elapse(std::int32_t instance) {
         Heap<Due>& timer = timers_[instance];
         while (!timer.empty() && timer.top().time <= now_) {
             const Due due = timer.pop();
@@ -271,7 +294,7 @@ protected:
         next_[resources_.timer(instance)] = timer.empty() ? never : timer.top().time;
     }
 
-    void complete(Context& context, std::int32_t local, double start) {
+    LIGHTBOUND_INLINE void complete(Context& context, std::int32_t local, double start) {
         const Step& step = context.steps[local];
         Progress& progress = context.tasks[local];
         if (++counted_ > in_.most_tasks) throw std::length_error("more tasks than allowed");
@@ -287,7 +310,7 @@ protected:
         for (const std::int32_t* one = step.dependents; one != step.dependents_end; ++one) issue(context, *one);
     }
 
-    void note(const Context& context, const Step& step, double start, std::int64_t iteration, std::int64_t done) {
+    LIGHTBOUND_APART void note(const Context& context, const Step& step, double start, std::int64_t iteration, std::int64_t done) {
         const auto task = std::int32_t(&step - steps_.steps.data());
         if (std::int64_t(out_.slices.size()) < in_.max_slices)
             out_.slices.push_back({start, now_, iteration, context.worker, context.number, task,
