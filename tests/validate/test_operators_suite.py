@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lightbound.base.errors import LightboundError
+from lightbound.validate.operators import Row
+from lightbound.validate.overheads import best_of, mean_errors, within_bar
 from lightbound.validate.suite import run_suite
 
 IN_ONE_CELL = """device,op,dims,dtype,measured_latency_s
@@ -65,6 +70,34 @@ def test_overheads_stated_by_who_measured_are_used_for_their_table_and_its_bars(
     report = run_suite("operators", written(tmp_path, "\n".join(",".join(line) for line in table)))
     assert {row["overhead_s"] for row in report.rows if row["metric"] == "latency_s"} == {2.1e-5, 1.2e-5, 4.5e-5}
     assert [check.bar for check in report.checks if check.bar is not None] == [0.05, 0.09, 0.055]
+
+
+def test_limits_of_one_overhead_stand_beside_the_scores_of_a_table_with_bars(tmp_path: Path) -> None:
+    lines = [line.split(",") for line in IN_ONE_CELL.splitlines()[:5]]
+    table = [[*lines[0], "llmcompass_predicted_latency_s"], *([*line, "1e-5"] for line in lines[1:])]
+    report = run_suite("operators", written(tmp_path, "\n".join(",".join(line) for line in table)))
+    best = [note for note in report.notes if note.startswith("Best one overhead")]
+    assert [note.split(" path")[0].rsplit(" ", 1)[1] for note in best] == ["eager", "compiled", "any"]
+    assert "gelu 0." in best[1] and "; within the bars" in best[1]  # one row of one operator is met by its own overhead
+    assert sum("keeps to its bar" in note for note in report.notes) == 3
+    plain = run_suite("operators", written(tmp_path, IN_ONE_CELL))
+    assert not any("overhead for calls" in note for note in plain.notes)
+
+
+@given(
+    st.lists(st.tuples(st.floats(1e-6, 1e-3), st.floats(1e-6, 1e-3)), min_size=1, max_size=6),
+    st.floats(0.01, 0.5),
+)
+def test_no_overhead_is_nearer_to_its_bars_than_the_best_one(times: list[tuple[float, float]], bar: float) -> None:
+    rows = [Row("g", f"o{i % 2}", {}, kernel + extra / 10, kernel, None) for i, (kernel, extra) in enumerate(times)]
+    errors, operators = mean_errors(rows), sorted({row.operator for row in rows})
+    bars = dict.fromkeys(operators, bar)
+    best = best_of(errors, bars, operators)
+    worst = np.max([errors[operator] for operator in operators], axis=0)
+    assert max(best.errors.values()) == pytest.approx(worst.min())
+    if best.within(bars):
+        ranges = [within_bar(errors[operator], bar) for operator in operators]
+        assert all(good is not None and good[0] <= best.overhead_s <= good[1] for good in ranges)
 
 
 def test_a_table_with_an_unknown_column_is_refused(tmp_path: Path) -> None:
