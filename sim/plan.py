@@ -81,6 +81,7 @@ def _check_order(where: str, cascade: Cascade, group_of: Dictionary[str, int]) -
             )
 
 
+Accesses = tuple[frozenset[str], tuple[Access, ...], tuple[Access, ...]]  # users of a tensor, its reads, its writes
 Bound = tuple[tuple[Bind, ...], tuple[Piece, ...], Unit, Dictionary[str, tuple[str, ...]]]
 
 
@@ -102,7 +103,7 @@ class Loops:
         self._known: dict[tuple[int, For], tuple[For, ...]] = {}
         self.holds: dict[tuple[int, int, frozenset[str]], tuple[Hold, list[Held]]] = {}
         self.buffers = 0
-        self.accesses: dict[tuple[str, frozenset[str]], tuple[tuple[Access, ...], tuple[Access, ...]]] = {}
+        self.accesses: dict[tuple[str, frozenset[str]], Accesses] = {}
 
     def below(self, loops: tuple[For, ...], inner: For) -> tuple[For, ...]:
         """These loops and one more inside them."""
@@ -176,9 +177,7 @@ class _Walk:
         level = self.level(node.level)
         made = []
         for tensor in node.tensors:
-            used = {e.name for e in self.cascade.readers(tensor)}
-            writer = self.cascade.writer(tensor)
-            users = einsums & (used | ({writer.name} if writer else set()))
+            users, reads, written = self.accesses(tensor, einsums)
             if not users:
                 touched = {a.tensor for name in einsums for a in _touched(self.cascade.einsum(name))}
                 raise LightboundError(
@@ -193,18 +192,20 @@ class _Walk:
             dealt = next((loop.over for loop in loops if loop.over is not None), None) if scope is None else scope
             instances = self.machine.copies(dealt)
             apart = scope is not None
-            accesses = (tensor, level, loops, node.copies, self.known.buffers, users, *self.accesses(tensor, users))
-            made.append(Held(*accesses, node.wait, instances, apart))
+            place = tensor, level, loops, node.copies, self.known.buffers
+            made.append(Held(*place, users, reads, written, node.wait, instances, apart))
         return made
 
-    def accesses(self, tensor: str, users: frozenset[str]) -> tuple[tuple[Access, ...], tuple[Access, ...]]:
-        """How these Einsums read a tensor and how they write it, each way once."""
-        key = tensor, users
+    def accesses(self, tensor: str, einsums: frozenset[str]) -> Accesses:
+        """Which of these Einsums use a tensor, how they read it and how they write it, each way once."""
+        key = tensor, einsums
         if key not in self.known.accesses:
-            einsums = [self.cascade.einsum(name) for name in sorted(users)]
-            reads = dict.fromkeys(a for einsum in einsums for a in einsum.reads if a.tensor == tensor)
-            written = tuple(einsum.output for einsum in einsums if einsum.name == tensor)
-            self.known.accesses[key] = tuple(reads), written
+            readers = [e for e in self.cascade.readers(tensor) if e.name in einsums]
+            writer = self.cascade.writer(tensor)
+            writers = [writer] if writer is not None and writer.name in einsums else []
+            reads = dict.fromkeys(a for e in readers for a in e.reads if a.tensor == tensor)
+            users = frozenset(e.name for e in (*readers, *writers))
+            self.known.accesses[key] = users, tuple(reads), tuple(e.output for e in writers)
         return self.known.accesses[key]
 
 

@@ -119,7 +119,7 @@ class Nest:
         """
         own = access.ranks
         covered = self._covered(access, 0, also)
-        constant = not also and _is_plain(access)
+        constant = not also and access.is_plain
         result = covered
         again: Number = 1  # visits of what is there, by loops over other ranks
         together: Number = 1
@@ -155,7 +155,7 @@ class Nest:
         points: Number = 1 + len(also)  # a word counts no more often than there are points that need it
         for rank in access.ranks:
             points = times(points, self.sizes[rank])
-        if not also and _is_plain(access):
+        if not also and access.is_plain:
             return points
         reached: Number = 1
         for index, spread in zip(access.indices, self._spreads(access, also), strict=True):
@@ -198,7 +198,7 @@ class Nest:
         for rank in access.ranks:
             if rank not in live:
                 points = times(points, self.extent(rank, depth))
-        if not also and _is_plain(access):
+        if not also and access.is_plain:
             return points
         reached: Number = 1
         for index, spread in zip(access.indices, self._spreads(access, also), strict=True):
@@ -247,18 +247,6 @@ def _coincide(nest: Nest, depth: int, one: Access, other: Access) -> Number:
         elif a != b:
             return False
     return same
-
-
-@lru_cache(maxsize=4096)
-def _is_plain(access: Access) -> bool:
-    """Whether the tiles of any nest cover the tensor exactly once: every index is constant, one rank, perhaps shifted,
-    or counts through several without a gap, and each rank stands once.
-    """
-    ranks = [rank for index in access.indices for rank in index.ranks]
-    return len(set(ranks)) == len(ranks) and all(
-        isinstance(index, Affine) and (index.shift is not None or index.radix is not None or not index.terms)
-        for index in access.indices
-    )
 
 
 def _stride(coefficient: Coefficient, sizes: Sizes) -> Number:

@@ -83,6 +83,7 @@ class Tries:
         self._compute_s = [compute_floor_s(cascade, machine, names, of, shape.dealt) for _, (_, of) in self._binds]
         self._floors = {spilled: self._floor(spilled) for spilled in shape.spills()}
         self._room = LeastRoom(cascade, sizes_of(cascade))
+        self._least: dict[int, dict[str, float]] = {}
         self._tried: dict[int, Tried] = {}
         self._trials: dict[int, Trial] = {}
         self.sought: dict[tuple[Machine, Objective], Any] = {}  # searches for the best of them, each begun once
@@ -151,8 +152,10 @@ class Tries:
 
     def least_bytes(self, number: int) -> dict[str, float]:
         """By level, what a candidate holds at least, whatever its tiles."""
-        words = self._room.words(self._all[number][0].group["nest"], frozenset(self.segment.names))
-        return {level: least * self.word_bytes for level, least in words.items()}
+        if number not in self._least:
+            words = self._room.words(self._all[number][0].group["nest"], frozenset(self.segment.names))
+            self._least[number] = {level: least * self.word_bytes for level, least in words.items()}
+        return self._least[number]
 
     def trial(self, number: int) -> Trial:
         """A candidate before it is evaluated."""

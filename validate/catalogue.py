@@ -84,14 +84,16 @@ def catalogue(
     events: bool = True,
     processes: int | None = None,
     advance: Callable[[int], None] = lambda steps: None,
+    dense: bool = True,
 ) -> tuple[Entry, ...]:
     """Simulate methods (by default every one of `jobs_of`) in their first variant on machines, under default mappings.
 
     every_preset: all of a method's presets rather than its first. events: by the event engine too, where that takes no
     longer than a second. processes: how many work side by side; the caller's own for 1. advance: is told of each
-    method that is done. Raises LightboundError for names that do not exist, before anything is simulated.
+    method that is done. dense: with the dense workloads that methods are compared with, a quarter of the work. Raises
+    LightboundError for names that do not exist, before anything is simulated.
     """
-    jobs = [(*job, tuple(machines), events) for job in jobs_of(methods, every_preset)]
+    jobs = [(*job, tuple(machines), events, dense) for job in jobs_of(methods, every_preset)]
     for name in machines:
         find_machine(name)
     return tuple(entry for entries in spread(_entries, jobs, processes, advance) for entry in entries)
@@ -105,12 +107,12 @@ def jobs_of(methods: Sequence[str] | None, every_preset: bool) -> list[tuple[str
     return [(name, preset) for name in names for preset in presets_of(method(name))[: None if every_preset else 1]]
 
 
-def _entries(name: str, preset: str | None, machines: tuple[str, ...], events: bool) -> tuple[Entry, ...]:
+def _entries(name: str, preset: str | None, machines: tuple[str, ...], events: bool, dense: bool) -> tuple[Entry, ...]:
     work = workload(name, preset)
-    return tuple(_entry(work, find_machine(machine), events) for machine in machines)
+    return tuple(_entry(work, find_machine(machine), events, dense) for machine in machines)
 
 
-def _entry(work: Workload, machine: Machine, events: bool) -> Entry:
+def _entry(work: Workload, machine: Machine, events: bool, beside: bool) -> Entry:
     bare = Entry(work.name, work.method.title, work.variant, work.preset or "", machine.name)
     try:
         found = simulate(work, machine)
@@ -123,7 +125,7 @@ def _entry(work: Workload, machine: Machine, events: bool) -> Entry:
     walks = {rank: one.count for rank, one in pass_of(work.cascade).items()}
     most = max(walks, key=lambda rank: walks[rank]) if walks else ""
     events_s, note = _by_events(found) if events else (None, "not asked for")
-    dense = dense_of(work)
+    dense = dense_of(work) if beside else None
     return replace(
         bare,
         einsums=len(work.cascade.einsums),

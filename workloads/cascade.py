@@ -63,7 +63,7 @@ class Cascade:
             return NotImplemented
         if self is other:
             return True
-        same_lines = self.structure is other.structure or self.structure == other.structure
+        same_lines = self.structure.first is other.structure.first or self.structure == other.structure
         return same_lines and self.sizes.keys() == other.sizes.keys() and all(
             np.array_equal(value, other.sizes[symbol]) for symbol, value in self.sizes.items()
         )  # fmt: skip

@@ -121,6 +121,17 @@ class Access:
         return type(self), (self.tensor, self.indices)
 
     @cached_property
+    def is_plain(self) -> bool:
+        """Whether the tiles of any loop nest cover the tensor exactly once: every index is constant, one rank, perhaps
+        shifted, or counts through several without a gap, and each rank stands once.
+        """
+        ranks = [rank for index in self.indices for rank in index.ranks]
+        return len(set(ranks)) == len(ranks) and all(
+            isinstance(index, Affine) and (index.shift is not None or index.radix is not None or not index.terms)
+            for index in self.indices
+        )
+
+    @cached_property
     def ranks(self) -> tuple[str, ...]:
         """Ranks of the indices, through gathers too, in order and without repeats."""
         return unique(rank for index in self.indices for rank in index.ranks)

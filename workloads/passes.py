@@ -81,7 +81,7 @@ def pass_of(cascade: Cascade) -> Mapping[str, PassAnalysis]:
 
 
 def _analysis(cascade: Cascade, family: str) -> PassAnalysis:
-    known = _known(cascade.structure)
+    known = _known(cascade.structure.first)
     if family not in known:
         known[family] = _analyse(cascade, family)
     return known[family]

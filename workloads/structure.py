@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from lightbound.base.formula import formula
@@ -74,6 +74,17 @@ class Structure:
     def digest(self) -> int:
         """A hash of what the lines say."""
         return hash((self.einsums, self.initial, frozenset(self.declared.items()), self.parameters))
+
+    @cached_property
+    def first(self) -> Structure:
+        """Of structures whose lines say the same the one that came first: what is known of them is kept by it, so that
+        their lines are compared once.
+        """
+        return _first(self)
+
+    def __reduce__(self) -> tuple[type[Structure], tuple[object, ...]]:
+        """The lines alone: what follows from them is found again, and a hash differs from process to process."""
+        return type(self), (self.einsums, self.initial, self.declared, self.parameters)
 
     @cached_property
     def writers(self) -> dict[str, Einsum]:
@@ -213,6 +224,11 @@ class Structure:
     def steps(self) -> tuple[Step, ...]:
         """The order of computation, with a loop for each recurrence."""
         return schedule(self.lines) if self.iterative else self.einsums
+
+
+@lru_cache(maxsize=1024)
+def _first(structure: Structure) -> Structure:
+    return structure
 
 
 def stepped_ranks(output: Access) -> Iterator[str]:

@@ -42,6 +42,13 @@ def test_every_method_finds_units_that_do_what_it_asks_for(name: str) -> None:
         assert {einsum for bind in binds for einsum in bind["einsums"]} == {one.name for one in cascade.einsums}
 
 
+def test_the_dense_workload_is_left_out_where_nobody_asks_for_it() -> None:
+    (alone,) = catalogue(("fusemax",), NAMES[1:2], every_preset=False, processes=1, dense=False)
+    (beside,) = catalogue(("fusemax",), NAMES[1:2], every_preset=False, processes=1)
+    assert alone.dense_s is alone.speedup is None and beside.dense_s is not None
+    assert alone.latency_s == beside.latency_s
+
+
 def test_a_method_that_fails_is_an_entry_and_the_others_go_on(tmp_path: Path) -> None:
     small = tmp_path / "small.yaml"
     small.write_text(

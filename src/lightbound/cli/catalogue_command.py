@@ -21,6 +21,9 @@ def catalogue(
     ] = None,
     every_preset: Annotated[bool, typer.Option("--every-preset", help="All presets, not each method's first.")] = False,
     events: Annotated[bool, typer.Option("--events", help="By the event engine too, where sizes allow.")] = False,
+    dense: Annotated[
+        bool, typer.Option("--dense/--no-dense", help="Beside the dense workload it replaces, a quarter of the work.")
+    ] = True,
     report: Report = None,
     form: Format = "table",
 ) -> None:
@@ -31,7 +34,7 @@ def catalogue(
     from .cataloguing import answer
 
     check_delivery(form, report)
-    found, complete = answer(machine or ("h200",), method, every_preset, events)
+    found, complete = answer(machine or ("h200",), method, every_preset, events, dense)
     deliver(found, form, report, "Methods")
     if not complete:
         raise typer.Exit(1)

@@ -21,12 +21,12 @@ COLUMNS = (
 
 
 def answer(
-    machines: Sequence[str], methods: Sequence[str] | None, every_preset: bool, events: bool
+    machines: Sequence[str], methods: Sequence[str] | None, every_preset: bool, events: bool, dense: bool
 ) -> tuple[Answer, bool]:
     """A table for each machine, and whether every method could be simulated."""
     total = len(jobs_of(methods, every_preset))
     with progress("Simulating methods", total=total) as advance:
-        entries = catalogue(machines, methods, every_preset, events, advance=advance)
+        entries = catalogue(machines, methods, every_preset, events, advance=advance, dense=dense)
     blocks: list[Block] = []
     for machine in dict.fromkeys(entry.machine for entry in entries):
         here = [entry for entry in entries if entry.machine == machine]
