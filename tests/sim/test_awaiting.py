@@ -98,6 +98,6 @@ def test_reads_under_way_at_once_are_awaited_on_the_path_of_an_instance(
 def test_rows_whose_loads_are_under_way_at_once_take_what_the_closed_forms_say() -> None:
     work = lb.workload("layernorm", R=65536, N=4096)
     closed, events = (simulate(work, "h200", "kept", engine) for engine in ("analytical", "event"))
-    assert events.latency_s == pytest.approx(closed.latency_s, rel=0.02)
+    assert events.latency_s == pytest.approx(closed.latency_s, rel=0.05)  # memory is nearly full, where chance shows
     assert sum(events.account_s.values()) == pytest.approx(events.latency_s)
     assert not any(name.endswith("path") for name in (*events.account_s, *events.decomposition_s, *events.busy_s))
