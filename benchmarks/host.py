@@ -69,7 +69,7 @@ def ladder(budget_s: float) -> None:
         print(
             f"{row['grid']:11s} {row['window']:10s} {row['stride']:10s} {row['operations']:10.2f} {row['tiles']:6.2f} "
             f"{row['estimated']:10.2f} {row['measured']:9.2f} {row['share_of_tiles']:9.1%}  "
-            f"{row['violated'] or 'none'}{'  noisy' if row['noisy'] else ''}"
+            f"{row['violated'] or 'none'}{'  noisy' if row['noisy'] else '' if row['alone'] else '  shared'}"
         )
 
 

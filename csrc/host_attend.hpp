@@ -111,26 +111,33 @@ static void average_step(const float* values, std::int64_t pitch, int value_dim,
                                  Count<PANEL>{}, width, factor);
 }
 
-// The quotients of a panel, into the rows of its queries.
-static void write_panel(const AttendTask& task, const Panel& panel, int query, int count, float* factor) {
+// The quotients of a panel, into the rows of its queries. These lie anywhere, and stores would wait for one line after the
+// other: the lines of the next four rows are asked for.
+static void write_panel(const AttendTask& task, const Panel& panel, int query, int count) {
+    float inverse[PANEL];
     for (int i = 0; i < PANEL; ++i)  // 0: it sees no key
-        factor[i] = panel.total[i] > 0.0f ? 1.0f / panel.total[i] : 0.0f;
-    for (int f = 0; f < task.value_dim; ++f)
-        for (int j = 0; j < count; j += LANES)
-            store(panel.output + f * PANEL + j, load(panel.output + f * PANEL + j) * load(factor + j));
-    const float* from[QUERY_TILE];
-    for (int f = 0; f < task.value_dim; f += QUERY_TILE) {
-        const int some = task.value_dim - f < QUERY_TILE ? task.value_dim - f : QUERY_TILE;
-        for (int q = 0; q < count; q += 4) {  // rows of the output lie anywhere: four at a time through a buffer
-            const int few = count - q < 4 ? count - q : 4;
-            float turned[4 * QUERY_TILE];
-            for (int i = 0; i < some; ++i) from[i] = panel.output + (f + i) * PANEL + q;
-            transpose(from, some, few, 1.0f, turned, QUERY_TILE);
-            for (int i = 0; i < few; ++i)
-                __builtin_memcpy(task.outputs[query + q + i] + f, turned + i * QUERY_TILE,
-                                 sizeof(float) * static_cast<std::size_t>(some));
+        inverse[i] = panel.total[i] > 0.0f ? 1.0f / panel.total[i] : 0.0f;
+    float* const* const rows = task.outputs + query;
+    int q = 0;
+    for (; q + 4 <= count; q += 4) {
+        const Four times = *reinterpret_cast<const FourAt*>(inverse + q);
+        const float* from = panel.output + q;
+        int f = 0;
+        for (; f + 4 <= task.value_dim; f += 4, from += 4 * PANEL) {
+            if (f % 16 == 0)
+                for (int i = q + 4; i < q + 8 && i < count; ++i) __builtin_prefetch(rows[i] + f, 1);
+            Four block[4];
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; ++i) block[i] = *reinterpret_cast<const FourAt*>(from + i * PANEL) * times;
+            turn(block);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; ++i) *reinterpret_cast<FourAt*>(rows[q + i] + f) = block[i];
         }
+        for (; f < task.value_dim; ++f, from += PANEL)
+            for (int i = 0; i < 4; ++i) rows[q + i][f] = from[i] * inverse[q + i];
     }
+    for (; q < count; ++q)
+        for (int f = 0; f < task.value_dim; ++f) rows[q][f] = panel.output[f * PANEL + q] * inverse[q];
 }
 
 static void attend(const AttendTask& task, float* scratch) {
@@ -147,8 +154,12 @@ static void attend(const AttendTask& task, float* scratch) {
         float* start = output + task.value_dim * PANEL;
         panels[p] = {queries, output, start, start + PANEL, start + 2 * PANEL};
         room = start + 3 * PANEL;
-        __builtin_memset(queries, 0, sizeof(float) * PANEL * (static_cast<std::size_t>(task.head_dim) + task.value_dim + 2));
+        __builtin_memset(start, 0, sizeof(float) * 2 * PANEL);
         for (int i = 0; i < PANEL; ++i) panels[p].limit[i] = LOWEST;
+        if (task.visits == 0)
+            __builtin_memset(output, 0, sizeof(float) * PANEL * static_cast<std::size_t>(task.value_dim));
+        if (queries_of(p) < PANEL)
+            __builtin_memset(queries, 0, sizeof(float) * PANEL * static_cast<std::size_t>(task.head_dim));
         transpose(task.queries + p * PANEL, queries_of(p), task.head_dim, task.scale * LOG2_E, queries, PANEL);
     }
     VisitRows rows;
@@ -167,8 +178,8 @@ static void attend(const AttendTask& task, float* scratch) {
             score_step(rows, panels[p], task.head_dim, width, scores);
             if (rows.masked) mask_step(task, rows, p * PANEL, width, scores);
             softmax_step(panels[p], width, rows.count, scores, factor);
-            average_step(values, pitch, task.value_dim, panels[p], rows.count, width, scores, factor);
+            average_step(values, pitch, task.value_dim, panels[p], rows.count, width, scores, visit ? factor : nullptr);
         }
     }
-    for (int p = 0; p < count; ++p) write_panel(task, panels[p], p * PANEL, queries_of(p), factor);
+    for (int p = 0; p < count; ++p) write_panel(task, panels[p], p * PANEL, queries_of(p));
 }

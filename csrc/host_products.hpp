@@ -83,11 +83,6 @@ static std::size_t linear_floats(int key_dim, int value_dim, int chunk) {
            static_cast<std::size_t>(key_dim) * f + static_cast<std::size_t>(chunk) * (key_dim + APART) + f;
 }
 
-// Has the lines of a row brought to the second cache, before they are needed: the first has no room for them.
-HOST_INLINE void ask(const float* row, int floats) {
-    for (int i = 0; i < floats; i += 16) __builtin_prefetch(row + i, 0, 2);
-}
-
 // Tokens of a chunk lie along lanes, as queries of attention do: output = state^T q, plus the chunk's own causal scores
 // times its values; then the state takes up the chunk.
 static void linear(const LinearTask& task, float* scratch) {

@@ -14,7 +14,7 @@ struct Count {
     constexpr operator std::int64_t() const { return N; }
 };
 
-constexpr int UNROLLED = 4;  // steps of a sum between two branches
+constexpr int UNROLLED = 8;  // steps of a sum between two branches
 
 // One step of the sum of a tile: sum[i][j] += left(i) * right[j]. The side with fewer vectors is held in registers.
 template <int MR, int NV, typename Left>
@@ -79,16 +79,17 @@ HOST_INLINE void rows_tile(const float* const* a, const float* b, Pitch ldb, int
     store_tile(sum, c, ldc, add);
 }
 
-// C[i][j] = factor[j] * C[i][j] + sum over k of a(k)[i] * b[k][j]: rows of C are neighbours in a row of a.
+// C[i][j] = factor[j] * C[i][j] + sum over k of a(k)[i] * b[k][j]: rows of C are neighbours in a row of a. Without `factor`,
+// the sum begins at zero.
 template <int MR, int NV, typename Rows, typename Pitch, typename PitchC>
 HOST_INLINE void columns_tile(const Rows& a, int offset, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
                                const float* factor) {
     Vec sum[MR][NV];
 #pragma GCC unroll 8
     for (int j = 0; j < NV; ++j) {
-        const Vec times = load(factor + j * LANES);
+        const Vec times = factor ? load(factor + j * LANES) : all(0.0f);
 #pragma GCC unroll 8
-        for (int i = 0; i < MR; ++i) sum[i][j] = times * load(c + i * ldc + j * LANES);
+        for (int i = 0; i < MR; ++i) sum[i][j] = factor ? times * load(c + i * ldc + j * LANES) : all(0.0f);
     }
     int k = 0;
     for (; k + UNROLLED <= depth; k += UNROLLED, b += UNROLLED * ldb)
@@ -177,7 +178,8 @@ template <typename Using, typename Rows, typename Pitch, typename PitchC>
 HOST_INLINE void columns_product(const Rows a, int rows, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
                                  int columns, const float* factor) {
     Using::panels(columns, [&](auto vectors, int at) HOST_LAMBDA {
-        Using::template columns_vectors<vectors.value>(a, rows, b + at, ldb, depth, c + at, ldc, factor + at);
+        Using::template columns_vectors<vectors.value>(a, rows, b + at, ldb, depth, c + at, ldc,
+                                                       factor ? factor + at : nullptr);
     });
 }
 
@@ -207,27 +209,47 @@ constexpr int round_up(int value, int unit) { return (value + unit - 1) / unit *
 typedef float Four __attribute__((vector_size(16)));
 typedef float FourAt __attribute__((vector_size(16), aligned(4), may_alias));
 
-// to[j * ldt + i] = scale * from[i][j] for i < rows, j < columns: four by four.
+// Four rows of four become four columns.
+HOST_INLINE void turn(Four (&r)[4]) {
+    const Four low0 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), low1 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+    const Four high0 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7), high1 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    r[0] = __builtin_shufflevector(low0, low1, 0, 1, 4, 5);
+    r[1] = __builtin_shufflevector(low0, low1, 2, 3, 6, 7);
+    r[2] = __builtin_shufflevector(high0, high1, 0, 1, 4, 5);
+    r[3] = __builtin_shufflevector(high0, high1, 2, 3, 6, 7);
+}
+
+// to[j * ldt + i] = scale * from[i][j] for i < rows, j < columns: four by four, and a whole line of `to` at a time where
+// there are rows enough. Asked for ahead are lines of `to`, which are far apart, so that stores would wait for one after
+// the other, and those of the next rows, which lie anywhere.
 static void transpose(const float* const* from, int rows, int columns, float scale, float* to, std::int64_t ldt) {
-    int i = 0;
-    for (; i + 4 <= rows; i += 4) {
+    constexpr int LINE = 16, AHEAD = 8;
+    const int even = rows / 4 * 4;
+    for (int first = 0; first < even; first += LINE) {
+        const int last = even - first < LINE ? even : first + LINE;
         int j = 0;
         for (; j + 4 <= columns; j += 4) {
-            Four r0 = *reinterpret_cast<const FourAt*>(from[i] + j) * scale;
-            Four r1 = *reinterpret_cast<const FourAt*>(from[i + 1] + j) * scale;
-            Four r2 = *reinterpret_cast<const FourAt*>(from[i + 2] + j) * scale;
-            Four r3 = *reinterpret_cast<const FourAt*>(from[i + 3] + j) * scale;
-            Four t0 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), t1 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
-            Four t2 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7), t3 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-            float* at = to + j * ldt + i;
-            *reinterpret_cast<FourAt*>(at) = __builtin_shufflevector(t0, t1, 0, 1, 4, 5);
-            *reinterpret_cast<FourAt*>(at + ldt) = __builtin_shufflevector(t0, t1, 2, 3, 6, 7);
-            *reinterpret_cast<FourAt*>(at + 2 * ldt) = __builtin_shufflevector(t2, t3, 0, 1, 4, 5);
-            *reinterpret_cast<FourAt*>(at + 3 * ldt) = __builtin_shufflevector(t2, t3, 2, 3, 6, 7);
+            if (j % LINE == 0)
+                for (int r = last; r < last + LINE && r < rows; ++r) __builtin_prefetch(from[r] + j);
+            if (j + AHEAD + 4 <= columns)
+                for (int r = AHEAD; r < AHEAD + 4; ++r) __builtin_prefetch(to + (j + r) * ldt + first, 1);
+            for (int i = first; i < last; i += 4) {
+                Four block[4];
+#pragma GCC unroll 4
+                for (int r = 0; r < 4; ++r) block[r] = *reinterpret_cast<const FourAt*>(from[i + r] + j) * scale;
+                turn(block);
+#pragma GCC unroll 4
+                for (int r = 0; r < 4; ++r) *reinterpret_cast<FourAt*>(to + (j + r) * ldt + i) = block[r];
+            }
         }
         for (; j < columns; ++j)
-            for (int r = i; r < i + 4; ++r) to[j * ldt + r] = from[r][j] * scale;
+            for (int r = first; r < last; ++r) to[j * ldt + r] = from[r][j] * scale;
     }
-    for (; i < rows; ++i)
+    for (int i = even; i < rows; ++i)
         for (int j = 0; j < columns; ++j) to[j * ldt + i] = from[i][j] * scale;
+}
+
+// Has the lines of a row brought to the second cache, before they are needed: the first has no room for them.
+HOST_INLINE void ask(const float* row, int floats) {
+    for (int i = 0; i < floats; i += 16) __builtin_prefetch(row + i, 0, 2);
 }

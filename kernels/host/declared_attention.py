@@ -56,8 +56,8 @@ _MAPPING: Mapping = {
         on("store", ["RO"], _OUTPUT, store=1),
         on("vector", ["O"], _OUTPUT),
         on("vector", ["O"], _OUTPUT, shuffle="SLOT / 2"),
-        on("load", ["O"], _OUTPUT, load="1 + SLOT / 4"),
-        on("store", ["O"], _OUTPUT, store="1 + SLOT / 4"),
+        on("load", ["O"], _OUTPUT, load="SLOT / 4"),
+        on("store", ["O"], _OUTPUT, store="SLOT / 4"),
     ],
     "groups": [
         {

@@ -48,7 +48,8 @@ class Measurement:
 
     noisy: all samples had to do. put_aside: how many samples of parts were not used. wall_over_cpu: of all samples
     together. share: of the front end that the thread had during the samples, 1 where it was ours alone. shares: the
-    same of every sample that was taken.
+    same of every sample that was taken. every_s: of a call by the medians of all samples but those from which the system
+    took the processor away, whoever shared the core.
     """
 
     parts: tuple[tuple[float, ...], ...]
@@ -57,6 +58,7 @@ class Measurement:
     noisy: bool
     share: float = 1.0
     shares: tuple[float, ...] = ()
+    every_s: float = 0.0
 
     @property
     def samples(self) -> int:
@@ -182,16 +184,19 @@ class _Case:
         clean = [part for part in every if part.clean]
         parts = [tuple(part.seconds for part in some if part.clean) for some in zip(*self.samples, strict=True)]
         enough = min(map(len, parts)) >= LEAST
+        every_s = sum(float(np.median(some)) for some in parts) if enough else 0.0
         for least, most in ((WHOLE, 1.0), (NEARLY, 1.0), (NEARLY, KNOWN)) if enough else ((WHOLE, 1.0), (NEARLY, 1.0)):
             alone = self.alone(least)
             if _known(alone, parts) >= most:
                 used = sum(len(some) for some in alone if len(some) >= LEAST)
-                return Measurement(tuple(_completed(alone, parts)), len(every) - used, over, False, 1.0, shares)
+                return Measurement(
+                    tuple(_completed(alone, parts)), len(every) - used, over, False, 1.0, shares, every_s
+                )
         if not enough:
             whole = tuple(sum(part.seconds for part in sample) for sample in self.samples)
-            return Measurement((whole,), len(every), over, True, 1.0, shares)
+            return Measurement((whole,), len(every), over, True, 1.0, shares, float(np.median(whole)))
         share = float(np.average([part.share for part in clean], weights=[part.seconds for part in clean]))
-        return Measurement(tuple(parts), len(every) - len(clean), over, False, share, shares)
+        return Measurement(tuple(parts), len(every) - len(clean), over, False, share, shares, every_s)
 
 
 def _known(alone: list[tuple[float, ...]], parts: list[tuple[float, ...]]) -> float:
