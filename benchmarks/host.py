@@ -7,12 +7,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from lightbound.kernels import host
 from lightbound.validate.host.compare import compare
-from lightbound.validate.host.predict import host_machine
+from lightbound.validate.host.measure import measure
+from lightbound.validate.host.predict import host_machine, issued_per_s
+from lightbound.validate.host.sampling import Loops
 from lightbound.validate.host.sparsity import climb
 from lightbound.validate.suites.host import report
 
@@ -20,26 +23,28 @@ WANTED = {"all": 0.12, "controls": 0.08, "held": 1.2}
 SHAPES = ((8, 4096, 64), (2, 2048, 64), (2, 2048, 128))
 
 
-def thread_seconds(run: Callable[[], object], times: int) -> float:
-    """The median processor time of calls on one thread."""
-    taken = []
+def thread_seconds(run: Callable[[], object]) -> float:
+    """The processor time of a call on one thread."""
+    start = time.thread_time()
     run()
-    for _ in range(times):
-        start = time.thread_time()
-        run()
-        taken.append(time.thread_time() - start)
-    return float(np.median(taken))
+    return time.thread_time() - start
 
 
-def attention_speed(times: int) -> None:
-    """Fused attention in fp32 on one thread, beside PyTorch's and the probed peak."""
+def attention_speed(turns: int, budget_s: float) -> None:
+    """Fused attention in fp32 on one thread, beside PyTorch's and the peak.
+
+    As it came: medians of calls in turns with PyTorch's, against the peak that a loop of multiply-adds reached between
+    the same calls. Alone: of one head, by the parts of calls during which the core was ours, against the probed peak.
+    """
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
     torch.set_num_threads(1)
-    peak = 2 * float(host_machine(1).peak_per_s("mac"))
-    print(f"peak of a core {peak / 1e9:.0f} GFLOP/s, {host.instruction_set()['name']}")
-    print("heads tokens dim causal   GFLOP/s  of peak   PyTorch   ratio")
+    machine, isa = host_machine(1), str(host.instruction_set()["name"])
+    peak, multiply_adds = 2 * float(machine.peak_per_s("mac")), Loops(0).rate(isa, "fma32")
+    print(f"probed peak of a core {peak / 1e9:.0f} GFLOP/s, {isa}\n")
+    print("                         as it came                             alone")
+    print("heads tokens dim causal   GFLOP/s  of peak   PyTorch   ratio  GFLOP/s  of peak")
     for heads, tokens, dim in SHAPES:
         rng = np.random.default_rng(0)
         q, k, v = (rng.standard_normal((1, heads, tokens, dim)).astype(np.float32) for _ in range(3))
@@ -47,18 +52,28 @@ def attention_speed(times: int) -> None:
         theirs = [torch.from_numpy(array) for array in (q, k, v)]
         for causal in (False, True):
             operations = 4 * heads * tokens**2 * dim / (2 if causal else 1)
-
-            def run(causal: bool = causal, q=q, k=k, v=v, out=out) -> object:  # type: ignore[no-untyped-def]
-                return host.attention(q, k, v, causal=causal, threads=1, out=out)
-
-            def reference(causal: bool = causal, theirs=theirs) -> object:  # type: ignore[no-untyped-def]
-                return scaled_dot_product_attention(*theirs, is_causal=causal)
-
-            ours, torchs = thread_seconds(run, times), thread_seconds(reference, times)
+            kernel = partial(host.attention, causal=causal, threads=1)
+            run, one_head = (partial(kernel, q[:, :n], k[:, :n], v[:, :n], out=out[:, :n]) for n in (heads, 1))
+            reference = partial(scaled_dot_product_attention, *theirs, is_causal=causal)
+            found = []
+            for turn in range(turns + 1):
+                one = (2 * multiply_adds()[0], thread_seconds(run), 2 * multiply_adds()[0], thread_seconds(reference))
+                found += [one] if turn else []
+            peaks, ours, more, torchs = np.array(found).T
+            beside, here, there = np.median([peaks, more]), np.median(ours), np.median(torchs)
             print(
-                f"{heads:5d} {tokens:6d} {dim:3d} {causal!s:6s} {operations / ours / 1e9:9.1f} "
-                f"{operations / ours / peak:8.1%} {operations / torchs / 1e9:9.1f} {torchs / ours:7.2f}"
+                f"{heads:5d} {tokens:6d} {dim:3d} {causal!s:6s} {operations / here / 1e9:9.1f} "
+                f"{operations / here / beside:8.1%} {operations / there / 1e9:9.1f} {there / here:7.2f} "
+                f"{_alone(one_head, operations / heads, peak, budget_s)}"
             )
+
+
+def _alone(run: Callable[..., object], operations: float, peak: float, budget_s: float) -> str:
+    """GFLOP/s of a call and their part of the peak, by its parts during which the core was ours."""
+    (found,) = measure([lambda seconds: run(seconds=seconds)], 12, budget_s, None, issued_per_s(host_machine(1)))
+    if found.noisy or found.share != 1:
+        return "hardly ever"
+    return f"{operations / found.median_s / 1e9:8.1f} {operations / found.median_s / peak:8.1%}"
 
 
 def ladder(budget_s: float) -> None:
@@ -87,6 +102,6 @@ def predictions(budget_s: float) -> None:
 
 if __name__ == "__main__":
     quick = "--quick" in sys.argv[1:]
-    attention_speed(3 if quick else 11)
+    attention_speed(3 if quick else 11, 2.0 if quick else 8.0)
     ladder(30.0 if quick else 90.0)
     predictions(45.0 if quick else 180.0)

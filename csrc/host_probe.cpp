@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #if defined(__linux__)
+#include <sched.h>
 #include <sys/mman.h>
 #endif
 
@@ -41,7 +42,7 @@ Loop loop_named(const std::string& name) {
 struct Rates {
     double operations = 0.0;             // of one round, on one thread
     std::vector<double> thread_seconds;  // processor time of each thread
-    double issue_seconds = 0.0;  // the most that an instruction took on any thread before and behind the loop, if asked
+    double together = 1.0;               // part of the time from the first start to the last end in which all threads ran
 };
 
 constexpr std::size_t HUGE_PAGE = std::size_t{2} << 20;
@@ -72,33 +73,75 @@ struct Room {
     std::vector<std::unique_ptr<void, Free>> buffers;
 };
 
+// The calling thread has one processor of those it may use for as long as this lives, so that two threads of a sample are
+// never given the same one.
+class Pinned {
+public:
+    explicit Pinned(int number) {
+#if defined(__linux__)
+        if (sched_getaffinity(0, sizeof(before), &before) != 0) return;
+        number %= CPU_COUNT(&before);
+        for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+            if (CPU_ISSET(cpu, &before) && number-- == 0) {
+                cpu_set_t one;
+                CPU_ZERO(&one);
+                CPU_SET(cpu, &one);
+                moved = sched_setaffinity(0, sizeof(one), &one) == 0;
+            }
+#else
+        (void)number;
+#endif
+    }
+    Pinned(const Pinned&) = delete;
+    Pinned& operator=(const Pinned&) = delete;
+    ~Pinned() {
+#if defined(__linux__)
+        if (moved) sched_setaffinity(0, sizeof(before), &before);
+#endif
+    }
+
+#if defined(__linux__)
+private:
+    cpu_set_t before;
+    bool moved = false;
+#endif
+};
+
 // Every thread goes through `bytes` of its buffer from `offset` on and begins when all are there. `warm`: it has been
-// there once before. Of several threads each asks its front end, with so many instructions.
+// there once before.
 Rates measure(const Isa& on, Loop loop, const Room& room, std::size_t offset, std::size_t bytes, std::int64_t rounds,
-              bool warm, std::int64_t asked) {
+              bool warm) {
     Rates found;
     const auto threads = static_cast<int>(room.buffers.size());
     found.thread_seconds.assign(room.buffers.size(), 0.0);
-    std::vector<double> operations(room.buffers.size(), 0.0), issued(room.buffers.size(), 0.0);
+    std::vector<double> operations(room.buffers.size(), 0.0), starts(room.buffers.size(), 0.0), ends(room.buffers.size(), 0.0);
+    const auto now = [] {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    };
     std::atomic<int> ready{0};
     const auto work = [&](int thread) {
         const auto at = static_cast<std::size_t>(thread);
+        const std::unique_ptr<Pinned> pinned(threads > 1 ? new Pinned(thread) : nullptr);
         void* const from = static_cast<char*>(room.buffers[at].get()) + offset;
         if (warm) on.probe(loop, from, bytes, 1);
         ++ready;
         while (ready < threads) std::this_thread::yield();
-        if (threads > 1) issued[at] = issue_seconds(asked);
+        starts[at] = now();
         const double start = thread_seconds();
         operations[at] = on.probe(loop, from, bytes, rounds);
         found.thread_seconds[at] = thread_seconds() - start;
-        if (threads > 1) issued[at] = std::max(issued[at], issue_seconds(asked));
+        ends[at] = now();
     };
     std::vector<std::thread> others;
     for (int thread = 1; thread < threads; ++thread) others.emplace_back(work, thread);
     work(0);
     for (auto& thread : others) thread.join();
+    const double first = *std::min_element(starts.begin(), starts.end()), last = *std::max_element(ends.begin(), ends.end());
+    double all = *std::min_element(ends.begin(), ends.end()) - *std::max_element(starts.begin(), starts.end());
+    for (std::size_t at = 0; at < starts.size(); ++at)  // no longer than each had its processor
+        all = std::min(all, all - (ends[at] - starts[at] - found.thread_seconds[at]));
+    found.together = std::max(all, 0.0) / (last - first);
     found.operations = operations[0];
-    found.issue_seconds = *std::max_element(issued.begin(), issued.end());
     return found;
 }
 
@@ -189,7 +232,7 @@ void register_host_probe(py::module_& module) {
         .def(py::init<std::size_t, bool>(), "bytes"_a, "huge"_a, py::call_guard<py::gil_scoped_release>())
         .def("seconds", &Chain::seconds, "steps"_a, py::call_guard<py::gil_scoped_release>(),
              "Seconds of a step, over so many.");
-    module.def("probe_loop", [](const std::string& name, const std::string& loop, const Room& room, std::int64_t rounds, std::size_t offset, std::size_t bytes, bool warm, std::int64_t asked) {
+    module.def("probe_loop", [](const std::string& name, const std::string& loop, const Room& room, std::int64_t rounds, std::size_t offset, std::size_t bytes, bool warm) {
         const Isa* on = find_isa(name.c_str());
         if (on == nullptr) throw std::invalid_argument("this machine has no such instruction set");
         if (offset + bytes > room.size) throw std::invalid_argument("the buffers end before that");
@@ -197,12 +240,11 @@ void register_host_probe(py::module_& module) {
         Rates found;
         {
             py::gil_scoped_release release;
-            found = measure(*on, which, room, offset, bytes, rounds, warm, asked);
+            found = measure(*on, which, room, offset, bytes, rounds, warm);
         }
-        return py::make_tuple(found.operations, found.thread_seconds, found.issue_seconds);
+        return py::make_tuple(found.operations, found.thread_seconds, found.together);
     }, "isa"_a, "loop"_a, "room"_a, "rounds"_a, "offset"_a, "bytes"_a, "warm"_a = true,
-    "asked"_a = 60'000,
-    "Operations of a round on one thread, processor seconds of each, and the most that an instruction took around them.");
+    "Operations of a round on one thread, processor seconds of each, and the part of the time in which all ran.");
     module.def("probe_additions", &addition_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),
                "Seconds of a chain of dependent additions.");
     module.def("probe_issue", &issue_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),

@@ -83,6 +83,54 @@ static std::size_t linear_floats(int key_dim, int value_dim, int chunk) {
            static_cast<std::size_t>(key_dim) * f + static_cast<std::size_t>(chunk) * (key_dim + APART) + f;
 }
 
+// to[i] = from[i] * times for i < count, and zeros up to a whole vector.
+HOST_INLINE void copy_row(const float* from, int count, float times, float* to) {
+    int i = 0;
+    for (; i + LANES <= count; i += LANES) store(to + i, load(from + i) * times);
+    if (i < count) store(to + i, load_some(from + i, count - i, 0.0f) * times);
+}
+
+// Of a row of scores, those of tokens in front of the key become zero: whole vectors, then lanes of one, since a loop
+// that ends elsewhere for every key would end in a branch guessed wrongly.
+HOST_INLINE void clear_before(float* row, int key) {
+    alignas(64) static constexpr std::int32_t NUMBERS[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    int t = 0;
+    for (; t + LANES <= key; t += LANES) store(row + t, all(0.0f));
+    store(row + t, select(load_int(NUMBERS) < VecInt{} + (key - t), all(0.0f), load(row + t)));
+}
+
+// Lines that will be needed, brought to the second cache a few behind every register tile: a core drops what it is asked
+// for in a row once it waits for some twenty lines.
+struct Lines {
+    static constexpr int STRETCHES = 4, AT_ONCE = 6;
+    const float* next[STRETCHES];
+    const float* end[STRETCHES];
+    int stretch;
+    HOST_MEMBER void add(int number, const float* from, std::int64_t floats) {
+        next[number] = from;
+        end[number] = from + floats;
+    }
+    HOST_MEMBER void operator()() {
+        if (stretch == STRETCHES) return;
+        const float* from = next[stretch];
+        const float* const last = end[stretch];
+        for (int n = 0; n < AT_ONCE && from < last; ++n, from += 16) __builtin_prefetch(from, 0, 2);
+        next[stretch] = from;
+        stretch += from >= last;
+    }
+};
+
+static void rows_ahead(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
+                       std::int64_t ldc, int columns, Lines& lines) {
+    rows_product<ProductTiles, std::int64_t, std::int64_t, Lines&>(a, rows, b, ldb, depth, c, ldc, columns, false, nullptr, lines);
+}
+
+static void columns_ahead(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
+                          std::int64_t ldc, int columns, const float* factor, Lines& lines) {
+    columns_product<ProductTiles, Listed, std::int64_t, std::int64_t, Lines&>(Listed{a}, rows, b, ldb, depth, c, ldc, columns,
+                                                                              factor, lines);
+}
+
 // Tokens of a chunk lie along lanes, as queries of attention do: output = state^T q, plus the chunk's own causal scores
 // times its values; then the state takes up the chunk.
 static void linear(const LinearTask& task, float* scratch) {
@@ -113,35 +161,34 @@ static void linear(const LinearTask& task, float* scratch) {
         const float* q = task.q + start * e;
         const float* k = task.k + start * e;
         const float* v = task.v + start * f;
+        const std::int64_t later = task.tokens - start - some, after = later < chunk ? later : chunk;
+        Lines lines{};
+        lines.add(0, task.out + start * f, std::int64_t{some} * f);
+        lines.add(1, q + some * e, after * e);
+        lines.add(2, k + some * e, after * e);
+        lines.add(3, v + some * f, after * f);
         for (int t = 0; t < some; ++t) pointers[t] = q + t * e;
         transpose(pointers, some, e, task.scale, queries, width);
-        __builtin_memset(output, 0, sizeof(float) * static_cast<std::size_t>(f) * width);
+        if (e == 0) __builtin_memset(output, 0, sizeof(float) * static_cast<std::size_t>(f) * width);
         for (int d = 0; d < e; d += QUERY_TILE) {  // what came before the chunk
             const int few = e - d < QUERY_TILE ? e - d : QUERY_TILE;
             for (int i = 0; i < few; ++i) others[i] = state + (d + i) * pitch;
-            columns_product(others, f, queries + d * width, width, few, output, width, width, ones);
+            columns_ahead(others, f, queries + d * width, width, few, output, width, width, d ? ones : nullptr, lines);
         }
         for (int t = 0; t < some; ++t) pointers[t] = k + t * e;
-        rows_product(pointers, some, queries, width, e, scores, width, width, false);
+        rows_ahead(pointers, some, queries, width, e, scores, width, width, lines);
         for (int key = 0; key < some; ++key) {  // token t has the chunk's keys up to itself
             float* row = scores + key * width;
-            ask(task.out + (start + key) * f, f);
-            if (start + some + key < task.tokens) ask(q + (some + key) * e, e);
             float fade = 1.0f;
-            for (int t = 0; t < key; ++t) row[t] = 0.0f;
+            clear_before(row, key);
             if (task.decay != 1.0f)
                 for (int t = key; t < some; ++t, fade *= task.decay) row[t] *= fade;
         }
         for (int t = 0; t < some; ++t) {
-            if (start + some + t < task.tokens) {
-                ask(k + (some + t) * e, e);
-                ask(v + (some + t) * f, f);
-            }
-            __builtin_memcpy(values + t * pitch, v + t * f, sizeof(float) * static_cast<std::size_t>(f));
-            for (int j = f; j < wide; ++j) values[t * pitch + j] = 0.0f;
+            copy_row(v + t * f, f, 1.0f, values + t * pitch);
             others[t] = values + t * pitch;
         }
-        columns_product(others, f, scores, width, some, output, width, width, since);
+        columns_ahead(others, f, scores, width, some, output, width, width, since, lines);
         for (int j = 0; j < f; j += QUERY_TILE) {
             const int few = f - j < QUERY_TILE ? f - j : QUERY_TILE;
             for (int i = 0; i < few; ++i) pointers[i] = output + (j + i) * width;
@@ -149,11 +196,11 @@ static void linear(const LinearTask& task, float* scratch) {
         }
         for (int t = 0; t < some; ++t) {
             const float fade = t + 1 == some ? 1.0f : since[some - 2 - t];
-            for (int d = 0; d < e; ++d) keys[t * key_pitch + d] = k[t * e + d] * fade;
+            copy_row(k + t * e, e, fade, keys + t * key_pitch);
             pointers[t] = keys + t * key_pitch;
         }
         for (int j = 0; j < wide; ++j) kept[j] = since[some - 1];
-        columns_product(pointers, e, values, pitch, some, state, pitch, wide, kept);
+        columns_ahead(pointers, e, values, pitch, some, state, pitch, wide, kept, lines);
         task.done();
     }
     for (int d = 0; d < e; ++d)

@@ -105,6 +105,11 @@ HOST_INLINE void columns_tile(const Rows& a, int offset, const float* b, Pitch l
     store_tile(sum, c, ldc, false);
 }
 
+// What is done behind every register tile of a product: nothing, as a rule.
+struct Nothing {
+    HOST_MEMBER void operator()() const {}
+};
+
 // The largest register tile of a product: ROWS by VECTORS. Where rows are left over, the last two tiles share them evenly,
 // because a tile of one row has too few sums under way.
 template <int ROWS, int VECTORS>
@@ -124,26 +129,32 @@ struct Tiles {
         }
     }
 
-    template <int NV, typename Pitch, typename PitchC>
+    template <int NV, typename Pitch, typename PitchC, typename Behind>
     static void rows_vectors(const float* const* a, int rows, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
-                             bool add, const float* start) {
-        for (; rows >= 2 * ROWS || rows == ROWS; rows -= ROWS, a += ROWS, c += ROWS * ldc)
+                             bool add, const float* start, Behind& behind) {
+        for (; rows >= 2 * ROWS || rows == ROWS; rows -= ROWS, a += ROWS, c += ROWS * ldc) {
             rows_tile<ROWS, NV>(a, b, ldb, depth, c, ldc, add, start);
+            behind();
+        }
         rest(rows, [&](auto some) HOST_LAMBDA {
             rows_tile<some.value, NV>(a, b, ldb, depth, c, ldc, add, start);
+            behind();
             a += some.value;
             c += some.value * ldc;
         });
     }
 
-    template <int NV, typename Rows, typename Pitch, typename PitchC>
+    template <int NV, typename Rows, typename Pitch, typename PitchC, typename Behind>
     static void columns_vectors(const Rows a, int rows, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
-                                const float* factor) {
+                                const float* factor, Behind& behind) {
         int at = 0;
-        for (; rows - at >= 2 * ROWS || rows - at == ROWS; at += ROWS, c += ROWS * ldc)
+        for (; rows - at >= 2 * ROWS || rows - at == ROWS; at += ROWS, c += ROWS * ldc) {
             columns_tile<ROWS, NV>(a, at, b, ldb, depth, c, ldc, factor);
+            behind();
+        }
         rest(rows - at, [&](auto some) HOST_LAMBDA {
             columns_tile<some.value, NV>(a, at, b, ldb, depth, c, ldc, factor);
+            behind();
             at += some.value;
             c += some.value * ldc;
         });
@@ -165,21 +176,21 @@ using ProductTiles = Tiles<TILE_ROWS, TILE_VECTORS>;
 using AttendTiles = Tiles<ATTEND_ROWS, ATTEND_VECTORS>;
 
 // The products over any number of rows, and of columns that are a multiple of LANES.
-template <typename Using, typename Pitch, typename PitchC>
+template <typename Using, typename Pitch, typename PitchC, typename Behind = Nothing>
 HOST_INLINE void rows_product(const float* const* a, int rows, const float* b, Pitch ldb, int depth, float* c,
-                              PitchC ldc, int columns, bool add, const float* start) {
+                              PitchC ldc, int columns, bool add, const float* start, Behind behind = {}) {
     Using::panels(columns, [&](auto vectors, int at) HOST_LAMBDA {
         Using::template rows_vectors<vectors.value>(a, rows, b + at, ldb, depth, c + at, ldc, add,
-                                                    start ? start + at : nullptr);
+                                                    start ? start + at : nullptr, behind);
     });
 }
 
-template <typename Using, typename Rows, typename Pitch, typename PitchC>
+template <typename Using, typename Rows, typename Pitch, typename PitchC, typename Behind = Nothing>
 HOST_INLINE void columns_product(const Rows a, int rows, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
-                                 int columns, const float* factor) {
+                                 int columns, const float* factor, Behind behind = {}) {
     Using::panels(columns, [&](auto vectors, int at) HOST_LAMBDA {
         Using::template columns_vectors<vectors.value>(a, rows, b + at, ldb, depth, c + at, ldc,
-                                                       factor ? factor + at : nullptr);
+                                                       factor ? factor + at : nullptr, behind);
     });
 }
 
@@ -197,11 +208,6 @@ struct Spaced {
 static void rows_product(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
                          std::int64_t ldc, int columns, bool add) {
     rows_product<ProductTiles>(a, rows, b, ldb, depth, c, ldc, columns, add, nullptr);
-}
-
-static void columns_product(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
-                            std::int64_t ldc, int columns, const float* factor) {
-    columns_product<ProductTiles>(Listed{a}, rows, b, ldb, depth, c, ldc, columns, factor);
 }
 
 constexpr int round_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
@@ -247,9 +253,4 @@ static void transpose(const float* const* from, int rows, int columns, float sca
     }
     for (int i = even; i < rows; ++i)
         for (int j = 0; j < columns; ++j) to[j * ldt + i] = from[i][j] * scale;
-}
-
-// Has the lines of a row brought to the second cache, before they are needed: the first has no room for them.
-HOST_INLINE void ask(const float* row, int floats) {
-    for (int i = 0; i < floats; i += 16) __builtin_prefetch(row + i, 0, 2);
 }

@@ -153,7 +153,6 @@ class host:  # noqa: N801
         offset: int,
         bytes: int,
         warm: bool = True,
-        asked: int = 60_000,
     ) -> tuple[float, list[float], float]: ...
     @staticmethod
     def probe_additions(count: int) -> float: ...

@@ -23,7 +23,7 @@ from lightbound.validate.host.machine_file import write_machine
 from lightbound.validate.host.measure import measure
 from lightbound.validate.host.predict import host_machine, predict_host, predict_shared
 from lightbound.validate.host.probe import Probe
-from lightbound.validate.host.sampling import Figure, Sampled, Sampler
+from lightbound.validate.host.sampling import Figure, Sampled, Sampler, together
 from lightbound.validate.host.sparsity import climb
 from lightbound.validate.suites.host import report
 
@@ -124,29 +124,40 @@ def test_faster_exponentials_make_attention_faster_and_products_no_slower() -> N
 
 
 def test_a_figure_is_what_the_better_quarter_of_undisturbed_samples_reaches() -> None:
-    alone, shared = [(float(value), 0.99) for value in range(1, 6)], [(100.0, 0.5)]
-    fast = Sampled(lambda: (0.0, 0.0), "a loop", found=alone + shared)
+    alone, shared = [(float(value), 0.99) for value in range(1, 14)], [(100.0, 0.5)]
+    fast = Sampled(lambda: (0.0, True), "a loop", found=alone + shared)
     slow = replace(fast, fast=False)
-    assert (fast.figure().value, fast.figure().most, slow.figure().value, slow.figure().most) == (4.0, 5.0, 2.0, 1.0)
+    assert (fast.figure().value, fast.figure().most, slow.figure().value, slow.figure().most) == (10.0, 13.0, 4.0, 1.0)
 
 
-def test_of_threads_that_were_never_alone_together_fewer_samples_make_a_figure() -> None:
-    shared = [(float(value), 0.5) for value in range(1, 18)]
-    both = Sampled(lambda: (0.0, 0.0), "a loop", threads=2, found=shared)
-    assert (both.figure().value, replace(both, threads=1).figure().value) == (16.0, 13.0)
+def test_where_a_core_is_hardly_ever_alone_fewer_samples_make_a_figure() -> None:
+    shared, alone = [(float(value), 0.5) for value in range(1, 17)], [(17.0, 0.99)]
+    assert Sampled(lambda: (0.0, True), "a loop", found=shared + alone).figure().value == 16.0
+
+
+def test_of_two_threads_samples_count_in_which_they_ran_side_by_side() -> None:
+    together, apart = [(float(value), 0.5) for value in range(1, 18)], [(40.0, 0.0)] * 20
+    both = Sampled(lambda: (0.0, True), "a loop", threads=2, found=together + apart)
+    assert (both.figure().value, both.figure().most) == (16.0, 17.0)
+
+
+def test_a_sample_is_taken_again_where_its_threads_did_not_run_side_by_side() -> None:
+    parts = iter([0.2, 0.95, *[0.3] * 9])
+    sample = together(lambda: (1.0, next(parts)))
+    assert (sample(), sample()) == ((1.0, True), (1.0, False))
 
 
 def test_figures_take_turns_until_more_samples_would_not_move_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightbound.validate.host.sampling.issued_per_s", lambda: 1.0)
     taken = {"steady": 0, "never alone": 0}
 
-    def sample(name: str, instruction_s: float) -> tuple[float, float]:
+    def sample(name: str, side_by_side: bool) -> tuple[float, bool]:
         taken[name] += 1
-        return 1.0, instruction_s
+        return 1.0, side_by_side
 
     sampler = Sampler(1.0)
-    sampler.add("steady", lambda: sample("steady", 0.0), "a loop", warm=2, turn=3)
-    sampler.add("never alone", lambda: sample("never alone", 2.0), "a loop", threads=2)
+    sampler.add("steady", lambda: sample("steady", True), "a loop", warm=2, turn=3)
+    sampler.add("never alone", lambda: sample("never alone", False), "a loop", threads=2)
     sampler.visit(0.0, 0.05)
     assert {name: figure.value for name, figure in sampler.figures().items()} == {"steady": 1.0, "never alone": 1.0}
     assert taken["steady"] == 5 * 8 and taken["never alone"] > 8

@@ -48,8 +48,8 @@ class Measurement:
 
     noisy: all samples had to do. put_aside: how many samples of parts were not used. wall_over_cpu: of all samples
     together. share: of the front end that the thread had during the samples, 1 where it was ours alone. shares: the
-    same of every sample that was taken. every_s: of a call by the medians of all samples but those from which the system
-    took the processor away, whoever shared the core.
+    same of every sample that was taken. every_s: of a call by the medians of all samples from which the system did not
+    take the processor away, whoever shared the core.
     """
 
     parts: tuple[tuple[float, ...], ...]

@@ -28,7 +28,7 @@ from .front_end import issued_whole_per_s
 from .sampling import SLICE_S, Figure, Loops, Sampler, alone, named
 
 VISITS = 4  # to cores and caches, then to memory, over the time of the probe
-NEAR_S, FAR_S = (2.0, 4.0), (4.0, 6.0)  # of a visit: at least, at most
+NEAR_S, FAR_S = (2.0, 6.0), (4.0, 6.0)  # of a visit: at least, at most
 STEPS = 2 + 2 * VISITS  # of the progress
 PIECE = 16 << 20  # bytes of memory that a sample walks through
 # Samples of a turn. A shared cache holds the lines of a walk only after a hundred rounds; memory first takes what the
@@ -89,7 +89,7 @@ class Probe:
 
 
 def probe_host(step: Step = lambda what: None) -> Probe:
-    """Measure this computer; `step` is told what comes next, STEPS times. Takes half a minute to three quarters."""
+    """Measure this computer; `step` is told what comes next, STEPS times. Takes half a minute to one."""
     on = instruction_set()
     isa = on["name"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

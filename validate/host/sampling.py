@@ -3,8 +3,12 @@
 A sample takes a third of a millisecond where it can, and the front end is asked before and after it. Those during which
 it was not ours alone are put aside, as long as enough are left (front_end.py). A figure is what the better quarter of
 the samples reaches: strangers make no sample better, and a core that is ours before and after a sample need not be so
-in between. Where several threads work at once, all of them are asked; if they are hardly ever all alone, the figure is
-what the better sixteenth of all samples of two threads reaches, and so on.
+in between.
+
+Of several threads each has a processor of its own, and samples count in which they ran side by side: where the system
+lets one wait, the other has all of a cache or a memory for itself, and both together seem to move twice what one does.
+That their cores are all ours at once is too rare to ask for: the figure is what the better sixteenth of the samples of
+two threads reaches, and so on; and of one thread, where its core is hardly ever ours.
 """
 
 from __future__ import annotations
@@ -18,13 +22,15 @@ import numpy as np
 
 from lightbound._core import host
 
-from .front_end import NEARLY, WHOLE, issued_per_s
+from .front_end import WHOLE, issued_per_s
 
 SLICE_S = 0.0003  # of one sample: a core that is shared is ours for about as long at a time
 BEST = 0.25  # of the samples reach a figure
 ENOUGH = 24  # undisturbed samples of a figure, at least
-LEAST = 4  # of these, where the time is up
+LEAST = 12  # of these, where the time is up
 NARROW = 0.01  # of a figure: half the range that it may have where it needs no more samples
+TOGETHER = 0.9  # of the time of a sample in which all its threads run, at least
+TRIES = 4  # of a sample of several threads, where they do not
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,27 @@ class Figure:
     most: float = 0.0
 
 
-Sample = Callable[[], tuple[float, float]]
-"""A sample: its value, and the most that an instruction took on any of its threads around it, 0 where nobody asked."""
+Sample = Callable[[], tuple[float, bool]]
+"""A sample: its value, and whether all its threads ran side by side."""
 
 
 def alone(sample: Callable[[], float]) -> Sample:
-    """Samples of one thread, whose front end is asked by who takes them."""
-    return lambda: (sample(), 0.0)
+    """Samples of one thread."""
+    return lambda: (sample(), True)
+
+
+def together(sample: Callable[[], tuple[float, float]]) -> Sample:
+    """Samples of threads, given with the part of their time in which all ran: taken again, where that is too small."""
+
+    def tried() -> tuple[float, bool]:
+        value, part = sample()
+        for _ in range(TRIES - 1):
+            if part >= TOGETHER:
+                break
+            value, part = sample()
+        return value, part >= TOGETHER
+
+    return tried
 
 
 @dataclass
@@ -60,7 +80,7 @@ class Sampled:
     threads: int = 1
     warm: int = 0
     turn: int = 1
-    found: list[tuple[float, float]] = field(default_factory=list)  # value, and the front end around it
+    found: list[tuple[float, float]] = field(default_factory=list)  # value; front end around it, 0: not side by side
 
     @property
     def alone(self) -> int:
@@ -69,17 +89,16 @@ class Sampled:
 
     def chosen(self) -> tuple[np.ndarray, float]:
         """The undisturbed samples, or all where they are too few; and the part of them that reaches the figure."""
-        for least in (WHOLE, NEARLY):
-            some = [value for value, share in self.found if share >= least]
-            if len(some) >= LEAST:
-                return np.array(some), BEST
-        return np.array([value for value, _ in self.found]), BEST**self.threads
+        if self.threads == 1 and self.alone >= LEAST:
+            return np.array([value for value, share in self.found if share >= WHOLE]), BEST
+        some = [value for value, share in self.found if share] or [value for value, _ in self.found]
+        return np.array(some), BEST ** max(self.threads, 2)
 
     def settled(self) -> bool:
         """Whether more samples would hardly move the figure: of its rank, two standard errors to each side are near."""
-        if self.alone < ENOUGH:
-            return False
         samples, best = self.chosen()
+        if (self.alone if self.threads == 1 else len(samples) * 4 * best) < ENOUGH:
+            return False
         part = 1 - best if self.fast else best
         reach = 2 * np.sqrt(part * (1 - part) / len(samples))
         low, high = np.quantile(samples, [max(part - reach, 0.0), min(part + reach, 1.0)])
@@ -115,10 +134,9 @@ class Sampler:
                     one.sample()
                 before = issued_per_s()
                 for _ in range(one.turn):
-                    value, instruction_s = one.sample()
+                    value, side_by_side = one.sample()
                     after = issued_per_s()
-                    all_of_them = (before, after, 1 / instruction_s if instruction_s else after)
-                    one.found.append((value, min(all_of_them) / self.whole_per_s))
+                    one.found.append((value, min(before, after) / self.whole_per_s if side_by_side else 0.0))
                     before = after
             if past > least_s:
                 waiting = [one for one in waiting if not one.settled()]
@@ -143,9 +161,7 @@ class Loops:
         self.rooms: dict[tuple[int, int], host.Room] = {}
 
     def move(self) -> None:
-        """Have buffers made anew, elsewhere in memory: how they lie there is luck, and those of two threads may be in
-        each other's way by a fifth.
-        """
+        """Have buffers made anew, elsewhere in memory: how they lie there is luck."""
         self.rooms.clear()
 
     def rate(self, isa: str, loop: str, size: int = 0, threads: int = 1) -> Sample:
@@ -160,10 +176,10 @@ class Loops:
 
         def sample() -> tuple[float, float]:
             room = self._room(size, threads)
-            done, seconds, instruction_s = host.probe_loop(isa, loop, room, rounds, 0, size)
-            return done * rounds * threads / max(seconds), instruction_s
+            done, seconds, part = host.probe_loop(isa, loop, room, rounds, 0, size)
+            return done * rounds * threads / max(seconds), part if threads > 1 else 1.0
 
-        return sample
+        return together(sample)
 
     def stream(self, isa: str, loop: str, size: int, piece: int, threads: int = 1) -> Sample:
         """The same of a walk through more than any cache holds, a piece a sample, each where the last one ended."""
@@ -172,11 +188,11 @@ class Loops:
         def sample() -> tuple[float, float]:
             nonlocal at
             room = self._room(size, threads)
-            done, seconds, instruction_s = host.probe_loop(isa, loop, room, 1, at, piece, warm=False)
+            done, seconds, part = host.probe_loop(isa, loop, room, 1, at, piece, warm=False)
             at = at + piece if at + 2 * piece <= size else 0
-            return done * threads / max(seconds), instruction_s
+            return done * threads / max(seconds), part if threads > 1 else 1.0
 
-        return sample
+        return together(sample)
 
     def latency(self, size: int, steps: int) -> Sample:
         """Seconds of a load that waits for the one before, out of a buffer of this size."""

@@ -78,7 +78,7 @@ class Rungs:
 
     @property
     def violated(self) -> str:
-        """The tightest bound that was beaten beyond both confidence intervals, empty where all hold or none is judged."""
+        """The tightest bound that was beaten beyond both confidence intervals; empty if all hold, or none is judged."""
         if not self.alone:
             return ""
         least = self.dense.interval_s[0] / self.sparse.interval_s[1]
