@@ -25,6 +25,10 @@ COPIED = {  # where as much is written as is read
     "dram": "dram_copy_awaited",
 }
 
+# Rows that are read first and written elsewhere later, beside work: what is read is awaited; of the lines that are
+# written, which a core fetches too, the part for which a copy beside work is held up, less that of its loads.
+WRITTEN_LATER = {level: f"1 + max(2 * {level}_copy_awaited - {level}_awaited, 0)" for level in ("l2", "l3", "dram")}
+
 # Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles: the loop's last
 # branch, guessed wrongly, the first operands, the last result.
 TILE = {
@@ -46,7 +50,7 @@ ATTEND_TILE = {
     **TILE,
     "LOADS": "1 / attend_vectors + 1 / attend_rows",
     "TILE": "attend_rows * attend_vectors * simd",
-    "STEP": "9 / 8 / TILE",  # its distances are known when it is compiled: 9 of 8 steps, of them four moves of registers
+    "STEP": "9 / 8 / TILE",  # distances are known when it is compiled: 9 for 8 steps, of them four moves of registers
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import APART, AWAITED, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, on
+from .declared import APART, AWAITED, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, WRITTEN_LATER, Declared, on
 
 GEMM = Declared(
     name="gemm",
@@ -71,7 +71,7 @@ Y[r,n]  = NU[r,n] / D[r]
                     {"hold": ["X", "Y"], "in": "l2"},
                 ],
                 "slots": [["G"], ["NU", "D"], ["Y"]],
-                "awaits": AWAITED,
+                "awaits": WRITTEN_LATER,
             }
         ],
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import APART, COPIED, STREAMED, TILE, Declared, Mapping, on
+from .declared import COPIED, STREAMED, TILE, Declared, Mapping, on
 
 _PREFIX_STATE = """
 RM[h,0]      = -inf
@@ -116,11 +116,14 @@ U[h,t1,e,f]      = sum(KD[h,t1,s,e] * V[h,t1,s,f], s)
 H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
 """,
     mapping={
+        # What a chunk keeps is three times the nearest cache: what is transposed or copied passes through the second
+        # one while nothing else goes on. Lines of tensors are asked for a chunk ahead, behind register tiles: none is
+        # awaited.
         "source": "csrc/host_products.hpp, linear: tokens of a chunk along lanes, the state in memory of its own",
         "params": {**TILE},
         "bind": [
             on("vector", ["QS"], ["t0"]),
-            on("vector", ["QS"], ["t0"], shuffle="SLOT / 2"),
+            on("vector", ["QS"], ["t0"], shuffle="SLOT / 2", wait="PACK"),
             on("load", ["QS"], ["t0"], load="SLOT / 4"),
             on("store", ["QS"], ["t0"], store="SLOT / 4"),
             *(
@@ -138,11 +141,14 @@ H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
                     on("scalar", [einsum], [], iadd="STEP"),
                 )
             ),
-            on("vector", ["O"], ["t0", "f"], shuffle="SLOT / 2"),
+            on("vector", ["O"], ["t0", "f"], shuffle="SLOT / 2", wait="PACK"),
             on("vector", ["O"], ["t0", "f"]),
-            on("load", ["O"], ["t0", "f"], load="2 + SLOT / 4"),  # sums are taken up and left twice
-            on("store", ["O"], ["t0", "f"], store="3 + SLOT / 4"),  # and set to zero before
-            on("vector", ["KD"], ["e"]),  # keys fade, values are copied, scores ahead of their query become zero
+            # Sums are left by every 64 features of a key and by the chunk's values, each but the first takes them up.
+            on("load", ["O"], ["t0", "f"], load="ceil_div(E, 64) + SLOT / 4"),
+            on("store", ["O"], ["t0", "f"], store="1 + ceil_div(E, 64) + SLOT / 4"),
+            # Keys fade, values are copied, scores ahead of their query become zero.
+            on("vector", ["KD"], ["e"]),
+            on("vector", ["KD"], ["e"], wait="PACK * (1 + F / E)"),
             on("load", ["KD"], ["e"], load="1 + F / E"),
             on("store", ["KD"], ["e"], store="1 + F / E + 1.5 * T0 / E"),
             on("vector", ["H"], ["f"]),
@@ -159,7 +165,6 @@ H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
                     {"hold": ["K", "V"], "in": "l2"},
                 ],
                 "slots": [["QS"], ["X"], ["A"], ["Y"], ["O"], ["KD"], ["U"], ["H"]],
-                "awaits": APART,
             }
         ],
     },
