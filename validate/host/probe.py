@@ -34,7 +34,7 @@ PIECE = 16 << 20  # bytes of memory that a sample walks through
 # Samples of a turn. A shared cache holds the lines of a walk only after a hundred rounds; memory first takes what the
 # walk before it has left to be written.
 OUTER: dict[str, int] = {"warm": 10, "turn": 12}
-MEMORY: dict[str, int] = {"warm": 4, "turn": 4}
+MEMORY: dict[str, Any] = {"warm": 4, "turn": 4, "core": False}
 SYSFS = Path("/sys/devices/system/cpu")
 CACHES = ("l1", "l2", "l3")
 

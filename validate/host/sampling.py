@@ -7,6 +7,7 @@ in between.
 
 Of several threads each has a processor of its own, and samples count in which they ran side by side: where the system
 lets one wait, the other has all of a cache or a memory for itself, and both together seem to move twice what one does.
+Nor does a sample count in which its only thread waited: memory went on writing meanwhile what it had been left.
 That their cores are all ours at once is too rare to ask for: the figure is what the better sixteenth of the samples of
 two threads reaches, and so on; and of one thread, where its core is hardly ever ours.
 """
@@ -30,7 +31,7 @@ ENOUGH = 24  # undisturbed samples of a figure, at least
 LEAST = 12  # of these, where the time is up
 NARROW = 0.01  # of a figure: half the range that it may have where it needs no more samples
 TOGETHER = 0.9  # of the time of a sample in which all its threads run, at least
-TRIES = 4  # of a sample of several threads, where they do not
+TRIES = 16  # of a sample, where they do not
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def alone(sample: Callable[[], float]) -> Sample:
 
 
 def together(sample: Callable[[], tuple[float, float]]) -> Sample:
-    """Samples of threads, given with the part of their time in which all ran: taken again, where that is too small."""
+    """Samples of threads, given with the part of their time in which all ran: taken again where that is too small."""
 
     def tried() -> tuple[float, bool]:
         value, part = sample()
@@ -71,7 +72,8 @@ def together(sample: Callable[[], tuple[float, float]]) -> Sample:
 @dataclass
 class Sampled:
     """One figure under way. `sample` takes a sample; `fast`: more is better; `threads` work at once in it. In a turn so
-    many samples are taken to `warm` caches, which do not count, and then `turn` that do.
+    many samples are taken to `warm` caches, which do not count, and then `turn` that do. `core`: whether the front end
+    matters, as it does not where memory is waited for: then all samples of one thread count.
     """
 
     sample: Sample
@@ -80,6 +82,7 @@ class Sampled:
     threads: int = 1
     warm: int = 0
     turn: int = 1
+    core: bool = True
     found: list[tuple[float, float]] = field(default_factory=list)  # value; front end around it, 0: not side by side
 
     @property
@@ -89,15 +92,15 @@ class Sampled:
 
     def chosen(self) -> tuple[np.ndarray, float]:
         """The undisturbed samples, or all where they are too few; and the part of them that reaches the figure."""
-        if self.threads == 1 and self.alone >= LEAST:
+        if self.core and self.threads == 1 and self.alone >= LEAST:
             return np.array([value for value, share in self.found if share >= WHOLE]), BEST
         some = [value for value, share in self.found if share] or [value for value, _ in self.found]
-        return np.array(some), BEST ** max(self.threads, 2)
+        return np.array(some), BEST ** max(self.threads, 2 if self.core else 1)
 
     def settled(self) -> bool:
         """Whether more samples would hardly move the figure: of its rank, two standard errors to each side are near."""
         samples, best = self.chosen()
-        if (self.alone if self.threads == 1 else len(samples) * 4 * best) < ENOUGH:
+        if (self.alone if self.core and self.threads == 1 else len(samples) * 4 * best) < ENOUGH:
             return False
         part = 1 - best if self.fast else best
         reach = 2 * np.sqrt(part * (1 - part) / len(samples))
@@ -177,7 +180,7 @@ class Loops:
         def sample() -> tuple[float, float]:
             room = self._room(size, threads)
             done, seconds, part = host.probe_loop(isa, loop, room, rounds, 0, size)
-            return done * rounds * threads / max(seconds), part if threads > 1 else 1.0
+            return done * rounds * threads / max(seconds), part
 
         return together(sample)
 
@@ -190,7 +193,7 @@ class Loops:
             room = self._room(size, threads)
             done, seconds, part = host.probe_loop(isa, loop, room, 1, at, piece, warm=False)
             at = at + piece if at + 2 * piece <= size else 0
-            return done * threads / max(seconds), part if threads > 1 else 1.0
+            return done * threads / max(seconds), part
 
         return together(sample)
 
