@@ -142,7 +142,7 @@ def test_of_two_threads_samples_count_in_which_they_ran_side_by_side() -> None:
 
 
 def test_a_sample_is_taken_again_where_its_threads_did_not_run_side_by_side() -> None:
-    parts = iter([0.2, 0.95, *[0.3] * 9])
+    parts = iter([0.2, 0.95, *[0.3] * 99])
     sample = together(lambda: (1.0, next(parts)))
     assert (sample(), sample()) == ((1.0, True), (1.0, False))
 
