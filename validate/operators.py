@@ -7,15 +7,18 @@ column each (`H`). What is scored, and against which bars, is said by the suite.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightbound.archs.library import machine, machine_names
+from lightbound.archs.machine import Machine
 from lightbound.base.document import read_text
 from lightbound.base.errors import LightboundError
+from lightbound.sim.prediction import Prediction
 from lightbound.sim.simulate import simulate
+from lightbound.workloads.mappings.rows import COMPILED_KEPT
 from lightbound.workloads.registry import Workload, workload
 
 from .cases import LIMIT_BYTES, Case, Column, read_cases
@@ -60,11 +63,14 @@ IN_COLUMNS = (
 
 @dataclass(frozen=True)
 class Operator:
-    """A measured operator: what it is called in reports, its workload and the mapping of the library that ran it."""
+    """A measured operator: what it is called in reports, its workload and the mapping of the library that ran it, with
+    another one where that has no room for what it holds.
+    """
 
     name: str
     work: Workload
     mapping: str
+    without_room: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,13 +87,15 @@ class Row:
     overhead_s: float | None
 
 
-def read_operators(path: Path) -> tuple[list[Row], dict[str, int]]:
-    """The rows of a table that can be predicted, and how many others there are by the reason why not."""
+def read_operators(path: Path, compiled: Collection[str] = ()) -> tuple[list[Row], dict[str, int]]:
+    """The rows of a table that can be predicted, and how many others there are by the reason why not. `compiled` are
+    operators whose kernels a framework's compiler made, where these differ from those that it ships.
+    """
     rows: list[Row] = []
     others: dict[str, int] = {}
     for case in read_cases(path, _columns(path)):
         try:
-            rows.append(_row(case))
+            rows.append(_row(case, compiled))
         except LightboundError as error:
             reason = f"{case.cells['op']}: {error.field} {error.problem}"
             others[reason] = others.get(reason, 0) + 1
@@ -101,26 +109,35 @@ def _columns(path: Path) -> tuple[Column, ...]:
     return IN_ONE_CELL if "dims" in names else IN_COLUMNS
 
 
-def _row(case: Case) -> Row:
+def _row(case: Case, compiled: Collection[str]) -> Row:
     cells = case.cells
     known = DEVICES.get(cells["device"].lower(), cells["device"])
     if known not in machine_names():
         raise LightboundError("device", cells["device"], f"{cells['device']} has no machine file", "Write one.")
-    operator = _operator(cells)
+    operator = _operator(cells, compiled)
     hardware = machine(known)
-    prediction = simulate(operator.work, hardware, operator.mapping)
+    prediction = _predicted(operator, hardware)
     kernel = float(prediction.latency_s) - float(hardware.launch_latency_s) * len(prediction.groups)
     sizes = {name: int(size) for name, size in operator.work.sizes.items()}
     return Row(cells["device"], operator.name, sizes, cells["measured_latency_s"], kernel, cells.get("overhead_s"))
 
 
-def _operator(cells: Mapping[str, Any]) -> Operator:
-    made = _MADE.get(cells["op"].lower())
+def _predicted(operator: Operator, hardware: Machine) -> Prediction:
+    try:
+        return simulate(operator.work, hardware, operator.mapping)
+    except LightboundError as error:
+        if operator.without_room is None or not error.field.endswith("capacity"):
+            raise
+        return simulate(operator.work, hardware, operator.without_room)
+
+
+def _operator(cells: Mapping[str, Any], compiled: Collection[str]) -> Operator:
+    name = cells["op"].lower()
+    made = _COMPILED[name] if name in compiled and name in _COMPILED else _MADE.get(name)
     if made is None:
-        reason = _UNPREDICTED.get(cells["op"].lower(), "is no operator with a mapping here")
+        reason = _UNPREDICTED.get(name, "is no operator with a mapping here")
         raise LightboundError("op", cells["op"], reason, f"Known are {', '.join(_MADE)}.")
-    sizes = _sizes(cells)
-    return made(sizes, WORD_BYTES[cells.get("dtype", "fp16")])
+    return made(_sizes(cells), WORD_BYTES[cells.get("dtype", "fp16")])
 
 
 def _sizes(cells: Mapping[str, Any]) -> dict[str, int]:
@@ -181,6 +198,14 @@ def _layernorm(sizes: Mapping[str, int], word_bytes: int) -> Operator:
     return Operator("layernorm", workload("layernorm", word_bytes=word_bytes, **_matrix(sizes)), "reread")
 
 
+def _compiled_layernorm(sizes: Mapping[str, int], word_bytes: int) -> Operator:
+    shape = _matrix(sizes)
+    work = workload("layernorm", variant="recompute", word_bytes=word_bytes, **shape)
+    if shape["N"] <= COMPILED_KEPT:
+        return Operator("layernorm", work, "compiled_kept")
+    return Operator("layernorm", work, "compiled_near", without_room="compiled")
+
+
 def _elementwise(name: str) -> Callable[[Mapping[str, int], int], Operator]:
     def made(sizes: Mapping[str, int], word_bytes: int) -> Operator:
         return Operator(name, workload("elementwise", variant=name, word_bytes=word_bytes, **_matrix(sizes)), name)
@@ -198,6 +223,7 @@ _MADE: dict[str, Callable[[Mapping[str, int], int], Operator]] = {
     "gelu": _elementwise("gelu"),
     "add": _elementwise("add"),
 }
+_COMPILED = {"layernorm": _compiled_layernorm}
 _UNPREDICTED = {
     "allreduce": "runs over several machines, which mappings do not describe",
     "transformer_layer": "is a share of a layer on four machines, stated without its shape",

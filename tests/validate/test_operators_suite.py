@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightbound.base.errors import LightboundError
-from lightbound.validate.operators import Row
+from lightbound.validate.operators import Row, read_operators
 from lightbound.validate.overheads import best_of, mean_errors, within_bar
 from lightbound.validate.suite import run_suite
 
@@ -98,6 +98,17 @@ def test_no_overhead_is_nearer_to_its_bars_than_the_best_one(times: list[tuple[f
     if best.within(bars):
         ranges = [within_bar(errors[operator], bar) for operator in operators]
         assert all(good is not None and good[0] <= best.overhead_s <= good[1] for good in ranges)
+
+
+def test_rows_of_compiled_loops_come_from_memory_again_where_no_cache_keeps_them(tmp_path: Path) -> None:
+    lines = ["device,op,dims,dtype,measured_latency_s"]
+    lines += [f"A100,layernorm,M=4096 N={columns},fp16,1e-3" for columns in (512, 8192, 32768)]
+    table = written(tmp_path, "\n".join(lines))
+    (kept, near, far), _ = read_operators(table, {"layernorm"})
+    eager = read_operators(table)[0]
+    assert near.kernel_s < 1.25 * eager[1].kernel_s  # from L1
+    assert far.kernel_s / near.kernel_s > 1.7 * 4  # four times as long, read three times and written once
+    assert kept.kernel_s < near.kernel_s / 8
 
 
 def test_a_table_with_an_unknown_column_is_refused(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_softmax_agrees_with_pytorch(variant: str, shape: tuple[int, int]) -> No
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("variant", ["moments", "centred"])
+@pytest.mark.parametrize("variant", ["moments", "centred", "recompute"])
 def test_layer_normalization_agrees_with_pytorch(variant: str, shape: tuple[int, int]) -> None:
     x, w, c = matrix(*shape), matrix(1, shape[1], 4)[0], matrix(1, shape[1], 5)[0]
     tensors = [torch.from_numpy(one) for one in (x, w, c)]
@@ -74,7 +74,7 @@ def test_a_batch_of_products_is_one_product_for_each_of_its_matrices() -> None:
 @pytest.mark.parametrize(
     ("name", "variant", "count"),
     [("softmax", "3-pass", 3), ("softmax", "recompute", 3), ("layernorm", "moments", 2), ("layernorm", "centred", 3),
-     ("rmsnorm", "plain", 2), ("elementwise", "gelu", 1)],
+     ("layernorm", "recompute", 3), ("rmsnorm", "plain", 2), ("elementwise", "gelu", 1)],
 )  # fmt: skip
 def test_rows_are_walked_as_often_as_their_sums_need(name: str, variant: str, count: int) -> None:
     assert passes(workload(name, variant=variant).cascade, "n").count == count

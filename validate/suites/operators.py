@@ -51,8 +51,10 @@ def run() -> SuiteReport:
 
 def score_file(path: Path) -> SuiteReport:
     """The rows of a user's table, by operator and GPU."""
-    rows, others = read_operators(path)
-    stated = _stated_overheads() if _measured_by_stater(path) else {}
+    known = _measured_by_stater(path)
+    stated = _stated_overheads() if known else {}
+    compiled = {cells["operator"] for cells in _stated() if cells["path"] == "compiled"} if known else set[str]()
+    rows, others = read_operators(path, compiled)
     own = _overheads(rows, lambda row: (row.device, row.operator), stated)
     one = _overheads(rows, lambda row: (row.device, ""), {})
     scores = [

@@ -43,9 +43,13 @@ def _rows(
     waits: str,
     kept: list[str] | None,
     others: list[str],
+    at_once: bool = False,
+    cache: str = "l2",
 ) -> dict[str, Any]:
-    """One row a block (or a warp): `kept` tensors stay in registers, or with None rows are read again by every pass."""
-    cached = {"hold": ["X"], "in": "l2", "copies": "CONTEXTS"}
+    """One row a block (or a warp): `kept` tensors stay in registers, or with None rows are read again by every pass,
+    out of L2 as far as they fit, or out of the memory of an instance.
+    """
+    cached = {"hold": ["X"], "in": cache, "copies": "CONTEXTS"}
     in_registers = {"hold": kept, "in": "registers", "copies": "CONTEXTS", "alias": True}
     places = "max_warps" if threads == 32 else "min(max_blocks, max_warps * 32 // THREADS)"
     room = "max(1, registers_bytes // (N * word_bytes))"
@@ -62,10 +66,11 @@ def _rows(
             {
                 "einsums": einsums,
                 "nest": [*shared, {"for": "r", "over": "sm"}, in_registers if kept else cached],
-                "overbook": not kept,
+                "overbook": not kept and cache == "l2",
                 "contexts": "CONTEXTS",
                 "delay": waits,
                 "awaits": ["dram", "l2"],
+                "at_once": at_once,
             }
         ],
     }
@@ -117,14 +122,42 @@ SOFTMAX = {
         [],
     ),
 }
+# What torch.compile made of a layer normalization before its sums followed Welford: mean, then squares about the mean,
+# then the result, each a loop over the row in steps; loads say that lines are to stay in L1. So rows are read again
+# from L1 where those in flight fit there (`compiled_near`; it has at least the room that shared memory can have), else
+# through L2; short ones are kept. One row a block.
+# Sources: triton-lang/triton issue 1285, pytorch/pytorch pull requests 92267, 94139, 104725 (loops, kept rows, hints);
+# torch/_inductor/triton_ops/autotune.py of PyTorch 2.0 (elements of a step, warps of a block).
+COMPILED_KEPT, COMPILED_STEP, COMPILED_THREADS = 1024, 2048, 256
+_STEPS = f"ceil_div(N, {COMPILED_STEP})"
+_KEPT_THREADS = f"min({COMPILED_THREADS}, 32 * max(2, 2 ** ceil(log2(max(1, N))) // 128))"
+NEAR = 33  # cycles of a load from L1 or shared memory
+_DEVIATIONS = [
+    *_bind({"alu": ["A", "Q", "Y"]}, {"A": 1, "Q": 1, "Y": 2}),
+    {"einsums": ["V"], "unit": "alu", "space": _ROW},
+    {"einsums": ["V"], "unit": "sfu", "space": _ROW, "ops": ["rsqrt"]},
+]
 _MOMENTS = [
     *_bind({"alu": ["A", "Q", "Y"]}, {"A": 1, "Y": 2}),
     {"einsums": ["V"], "unit": "alu", "space": _ROW},
     {"einsums": ["V"], "unit": "sfu", "space": _ROW, "ops": ["rsqrt"]},
 ]
+
+
+def _compiled(threads: int | str, waits: str, kept: list[str] | None, cache: str = "l2") -> dict[str, Any]:
+    return _rows(["A", "Q", "V", "Y"], "recompute", _DEVIATIONS, threads, waits, kept, ["W", "C"], True, cache)
+
+
 NORM = {
     "reread": _rows(["A", "Q", "V", "Y"], "moments", _MOMENTS, 128, delay(MEMORY, BLOCK_SUM, CACHE), None, ["W", "C"]),
     "on_chip": _rows(["A", "Q", "V", "Y"], "moments", _MOMENTS, _THREADS, delay(MEMORY, BLOCK_SUM), ["X"], ["W", "C"]),
+    "compiled": _compiled(
+        COMPILED_THREADS, delay(f"{_STEPS} * {MEMORY}", 2 * BLOCK_SUM, f"2 * {_STEPS} * {CACHE}"), None
+    ),
+    "compiled_near": _compiled(
+        COMPILED_THREADS, delay(f"{_STEPS} * {MEMORY}", 2 * BLOCK_SUM, f"2 * {_STEPS} * {NEAR}"), None, "shared"
+    ),
+    "compiled_kept": _compiled(_KEPT_THREADS, delay(MEMORY, 2 * BLOCK_SUM), ["X"]),
 }
 _SQUARES = [
     *_bind({"alu": ["Q", "Y"]}, {"Q": 1, "Y": 2}),
