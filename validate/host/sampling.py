@@ -7,7 +7,7 @@ in between.
 
 Of several threads each has a processor of its own, and samples count in which they ran side by side: where the system
 lets one wait, the other has all of a cache or a memory for itself, and both together seem to move twice what one does.
-Nor does a sample count in which its only thread waited: memory went on writing meanwhile what it had been left.
+Nor does a sample count in which its only thread waited: memory may have gone on with what it was left.
 That their cores are all ours at once is too rare to ask for: the figure is what the better sixteenth of the samples of
 two threads reaches, and so on; and of one thread, where its core is hardly ever ours.
 """
