@@ -24,7 +24,7 @@ def _footprints(plan: GroupPlan, nests: Nests) -> dict[int, dict[int, tuple[Numb
     running = {flow.tensor: flow.running for flow in plan.flows}
     widths = relative_widths(plan, nests)
     for held in plan.holds:
-        site = next(plan.sites[name] for name in sorted(held.users))
+        site = plan.sites[min(held.users)]
         words = _held_words(held, site, running.get(held.tensor, frozenset()), nests)
         words = times(words, widths.get(held.tensor, 1))
         buffers = found.setdefault(held.level, {})

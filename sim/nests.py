@@ -12,9 +12,10 @@ import numpy as np
 
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
+from lightbound.workloads.expression import Access
 
 from .flow import Site
-from .mapping import For
+from .mapping import For, Quantity
 from .reuse import Nest, Sizes, Step
 
 Result = TypeVar("Result")
@@ -30,8 +31,10 @@ class Nests:
         self._whole = whole
         self._shared: dict[int, tuple[tuple[For, ...], Nest]] = {}  # by the identity of the loops, kept alive here
         self._places: dict[int, Hashable] = {}
+        self._tiles: dict[Quantity, Number] = {}
         self._task: Nests | None = None
         self._found: dict[Hashable, Any] = {}
+        self._points: dict[Access, Number] | None = {} if whole is None else None  # where nests have the same sizes
 
     def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
         """What `make` returns, made once for a key: plans that share sites and holds share what follows from them."""
@@ -44,7 +47,7 @@ class Nests:
         known = self._shared.get(id(loops))
         if known is None:
             steps = tuple(Step(loop.rank, self._tile(loop), loop.if_split or self._is_done(loop)) for loop in loops)
-            known = self._shared[id(loops)] = loops, Nest(steps, self._sizes(loops))
+            known = self._shared[id(loops)] = loops, Nest(steps, self._sizes(loops), points=self._points)
         return known[1]
 
     def place(self, loops: tuple[For, ...]) -> Hashable:
@@ -73,6 +76,11 @@ class Nests:
         return {**self.sizes, **tasks}
 
     def _tile(self, loop: For) -> Number:
+        if loop.tile not in self._tiles:
+            self._tiles[loop.tile] = self._evaluated(loop)
+        return self._tiles[loop.tile]
+
+    def _evaluated(self, loop: For) -> Number:
         tile = evaluate(loop.tile, self.environment)
         if np.any(tile < 1):
             where = f"tile of {loop.rank}"

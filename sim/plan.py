@@ -125,7 +125,8 @@ class _Walk:
         self.shared = self.nest(group.nest, frozenset(group.einsums), (), (), None)
 
     def level(self, name: str) -> int:
-        check_known(f"{self.where}.nest: in", name, self.levels)
+        if name not in self.levels:
+            check_known(f"{self.where}.nest: in", name, self.levels)
         return self.levels[name]
 
     def nest(
@@ -141,7 +142,8 @@ class _Walk:
         for node in nodes:
             match node:
                 case For():
-                    check_known(f"{self.where}.nest: for", node.rank, self.cascade.ranks)
+                    if node.rank not in self.cascade.ranks:
+                        check_known(f"{self.where}.nest: for", node.rank, self.cascade.ranks)
                     if node.over is not None:
                         check_known(f"{self.where}.nest: over", node.over, self.machine.instances)
                     loops = self.known.below(loops, node)

@@ -14,6 +14,7 @@ faster. Ties go to less traffic, and of equal traffic to less time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from math import inf
 from typing import Any, get_args
@@ -29,7 +30,7 @@ from .kernel_choice import fastest_kernel
 from .mapping import Mapping
 from .seek import TIE, Choice, least, seek
 from .segment import Segment, renamed, segment_of
-from .tries import Objective, Tries, explore, tries
+from .tries import Objective, explore, tries
 
 LONGEST = 16  # Einsums in one group at most
 FREE_TILES = (64, 128, 256)  # for a tile that the cascade itself leaves open
@@ -138,6 +139,15 @@ def segments(
     return frozenset(found)
 
 
+@lru_cache(maxsize=64)
+def _runs(cascade: Cascade, longest: int) -> tuple[int, dict[Run, Segment]]:
+    """How many steps a cascade has, and the runs of them worth being a group, in order: the same on every machine."""
+    steps = steps_of(cascade)
+    found = sorted(segments(cascade, steps, longest))
+    return len(steps), {run: segment_of(cascade, tuple(name for step in steps[slice(*run)] for name in step))
+                        for run in found}  # fmt: skip
+
+
 def _best_cut(
     cascade: Cascade,
     machine: Machine,
@@ -151,16 +161,12 @@ def _best_cut(
     """The best cut with its value and its tie, found like a shortest path: a run of steps counts with its floor until
     the best cut has it, and is evaluated then. None where no cut gets `below` a value that is known.
     """
-    steps = steps_of(cascade)
-    here: dict[Run, Segment] = {}
-    offered: dict[Run, Tries] = {}
-    for run in sorted(segments(cascade, steps, longest)):
-        here[run] = segment_of(cascade, tuple(name for step in steps[slice(*run)] for name in step))
-        offered[run] = tries(here[run], machine, word_bytes, fine, objective == "energy")
+    count, here = _runs(cascade, longest)
+    offered = {run: tries(one, machine, word_bytes, fine, objective == "energy") for run, one in here.items()}
     sought = {run: seek(every, room, objective) for run, every in offered.items()}
     while True:
         values = {run: one.floor for run, one in sought.items()}  # some may share one search
-        cut = _cheapest(len(steps), values)
+        cut = _cheapest(count, values)
         if cut is None or cut[0] > below * (1 + TIE):
             found = None
             break

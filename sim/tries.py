@@ -82,7 +82,7 @@ class Tries:
             self._binds.append((bind, (made, bindings("search", cascade, made, machine, names))))
         self._compute_s = [compute_floor_s(cascade, machine, names, of, shape.dealt) for _, (_, of) in self._binds]
         self._floors = {spilled: self._floor(spilled) for spilled in shape.spills()}
-        self._room = LeastRoom(cascade, sizes_of(cascade))
+        self._room = LeastRoom(cascade)
         self._least: dict[int, dict[str, float]] = {}
         self._tried: dict[int, Tried] = {}
         self._trials: dict[int, Trial] = {}

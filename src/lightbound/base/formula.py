@@ -21,6 +21,8 @@ from .errors import LightboundError, choose_from
 
 Number = Any  # int, float or float64 array: the engines are written once for all three
 
+_ONE = 1
+
 
 def is_array(value: Number) -> bool:
     """Whether a number stands for a sweep."""
@@ -42,10 +44,12 @@ def ceil_div(a: Number, b: Number) -> Number:
 
 
 def times(a: Number, b: Number) -> Number:
-    """``a * b``, which costs nothing where one of them is the number 1."""
-    if isinstance(b, int) and b == 1:
+    """``a * b``, which costs nothing where one of them is the number 1: CPython has that number once, and a 1 that is
+    another one is multiplied by like any number.
+    """
+    if b is _ONE:
         return a
-    return b if isinstance(a, int) and a == 1 else a * b
+    return b if a is _ONE else a * b
 
 
 def maximum(*values: Number) -> Number:
