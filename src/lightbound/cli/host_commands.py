@@ -31,7 +31,7 @@ def probe(
     """Measure this machine or its GPU, and write it as one that --machine host or --machine cuda names.
 
     host: peak rates by width and type, exponentials, caches and memory by number of threads, latencies, the start of a
-    thread, the clock. Takes about half a minute. cuda: rates and latencies of instructions, tensor cores, memory,
+    thread, the clock. Takes about a minute. cuda: rates and latencies of instructions, tensor cores, memory,
     launches, and how the clock follows load; about a minute. Each is a median with its spread.
     """
     from .probing import answer
