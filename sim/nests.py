@@ -12,7 +12,6 @@ import numpy as np
 
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
-from lightbound.workloads.expression import Access
 
 from .flow import Site
 from .mapping import For, Quantity
@@ -34,7 +33,6 @@ class Nests:
         self._tiles: dict[Quantity, Number] = {}
         self._task: Nests | None = None
         self._found: dict[Hashable, Any] = {}
-        self._points: dict[Access, Number] | None = {} if whole is None else None  # where nests have the same sizes
 
     def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
         """What `make` returns, made once for a key: plans that share sites and holds share what follows from them."""
@@ -47,7 +45,7 @@ class Nests:
         known = self._shared.get(id(loops))
         if known is None:
             steps = tuple(Step(loop.rank, self._tile(loop), loop.if_split or self._is_done(loop)) for loop in loops)
-            known = self._shared[id(loops)] = loops, Nest(steps, self._sizes(loops), points=self._points)
+            known = self._shared[id(loops)] = loops, Nest(steps, self._sizes(loops))
         return known[1]
 
     def place(self, loops: tuple[For, ...]) -> Hashable:

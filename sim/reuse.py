@@ -56,23 +56,12 @@ def tiles(size: Number, extents: Collection[Number]) -> Number:
 class Nest:
     """Loops from outermost to innermost over ranks of known size; depth d means below the first d loops."""
 
-    __slots__ = ("_counts", "_extents", "_of_rank", "_points", "_splits", "sizes", "steps")
+    __slots__ = ("_counts", "_extents", "_of_rank", "_splits", "sizes", "steps")
 
-    def __init__(
-        self,
-        steps: tuple[Step, ...],
-        sizes: Sizes,
-        around: Nest | None = None,
-        points: dict[Access, Number] | None = None,
-    ) -> None:
-        """`around`: the nest that the steps lie in, if they are not all there is. `points`: what nests of the same
-        sizes know of how many points accesses have.
-        """
+    def __init__(self, steps: tuple[Step, ...], sizes: Sizes, around: Nest | None = None) -> None:
+        """`around`: the nest that the steps lie in, if they are not all there is."""
         self.steps = steps if around is None else (*around.steps, *steps)
         self.sizes = sizes
-        self._points: dict[Access, Number] = {} if points is None else points
-        if around is not None and around.sizes is sizes:
-            self._points = around._points
         self._of_rank: dict[str, tuple[int, ...]] = {} if around is None else dict(around._of_rank)
         self._counts: list[Number] = [] if around is None else [*around._counts]  # tiles of the rank, below this loop
         self._extents: list[Number] = [] if around is None else [*around._extents]
@@ -163,15 +152,11 @@ class Nest:
 
     def _covered(self, access: Access, depth: int, also: tuple[Access, ...]) -> Number:
         """Words of all tiles of a tensor at a depth together: a tile's halo counts again in each."""
-        points = self._points.get(access)
-        if points is None:
-            points = 1
-            for rank in access.ranks:
-                points = times(points, self.sizes[rank])
-            self._points[access] = points
+        points: Number = 1 + len(also)  # a word counts no more often than there are points that need it
+        for rank in access.ranks:
+            points = times(points, self.sizes[rank])
         if not also and access.is_plain:
             return points
-        points = times(points, 1 + len(also))  # a word counts no more often than there are points that need it
         reached: Number = 1
         for index, spread in zip(access.indices, self._spreads(access, also), strict=True):
             if isinstance(index, Affine):
