@@ -14,6 +14,7 @@ from mkdocs.structure.files import File
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]*)(#[^)\s]*)?\)")
 IMAGE = re.compile(r"!\[([^\]]*)\]\(docs/([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w+) (\S+)$", re.MULTILINE)  # a block with the name of its file, or a word for .ci/blocks.py
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -24,7 +25,10 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Turn the links of a page to files that are not on the site into their names."""
+    """Turn the links of a page to files that are not on the site into their names, and what a block's first line says
+    beside its language into its title, or into nothing: MkDocs takes such a line for text.
+    """
+    markdown = FENCE.sub(lambda fence: f"```{fence[1]}" + (f' title="{fence[2]}"' if "." in fence[2] else ""), markdown)
     if page.file.src_uri == "index.md":
         return markdown
     return _with_links(markdown, (ROOT / "docs" / page.file.src_uri).parent)
