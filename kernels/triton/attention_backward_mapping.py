@@ -14,7 +14,7 @@ from typing import Any
 
 from .attention_mapping import resident
 from .attention_shapes import Shape, shape_of
-from .hopper_waits import Code, Products, block, far_part, iteration, load
+from .hopper_waits import Code, Products, block, far_part, iteration, load, own, stored
 from .kernel import Case, Launch, Tile
 
 _WEIGHTS = """\
@@ -228,4 +228,5 @@ def _waits(
     far = far_part(*crowd, visits, code.chain + made.cycles)
     fetched = load(walked * row, far) if tile.stages <= 2 else 0.0
     delay = iteration(code, work, groups, 8 * scores, made, fetched)
-    return delay, block(code, (load(2 * kept * row, 1.0), load(walked * row, far)), made, fetched)
+    first = own(2 * kept * row, crowd[0]), load(walked * row, far)
+    return delay, block(code, first, made, fetched, stored(behind * kept * row, crowd[0]))

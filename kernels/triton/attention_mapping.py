@@ -20,7 +20,7 @@ from typing import Any
 
 from .attention_shapes import Shape, shape_of
 from .fused_mapping import hopper_nest
-from .hopper_waits import Code, Products, block, far_part, iteration, load
+from .hopper_waits import Code, Products, block, far_part, iteration, load, own, stored
 from .kernel import Case, Launch, Tile
 
 # A Hopper processor: registers, threads, bytes of shared memory, and of these what a block takes beside its own.
@@ -135,4 +135,5 @@ def _waits(shape: Shape, code: Code, tile: Tile, blocks: int) -> tuple[float, fl
     row = shape.dim * shape.word_bytes
     fetched = load(bk * row, far) if tile.stages <= 2 else 0.0
     delay = iteration(code, alu + sfu, groups, sfu, products, fetched)
-    return delay, block(code, (load(bq * row, 1.0), load(bk * row, far)), products, fetched)
+    first = own(bq * row, count), load(bk * row, far)
+    return delay, block(code, first, products, fetched, stored(bq * row, count))

@@ -29,6 +29,9 @@ BEHIND = 250  # from that issue to the first wait of the next iteration
 # A product with one operand in registers takes longer with one warp group alone: wgmma.fp16.n*.rs.1 by .ss.1.
 ALONE = {64: 2046 / 1702, 128: 2046 / 1859, 256: 2046 / 1949}
 PROCESSORS = 132
+# Bytes a cycle of all processors together: from memory, read.1024MiB at the clock of tensor cores, 1750 MHz; and to the
+# L2 cache, write.16MiB.
+MEMORY, WRITTEN = 2520, 2270
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,18 @@ def load(size_bytes: float, far: float = 0.0) -> float:
     return ENGINE + far * FAR + size_bytes / RATE
 
 
+def own(size_bytes: float, blocks: int) -> float:
+    """As `load`, of bytes that no other block wants: they come from memory, which serves at once those of so many blocks
+    that start together, one on each processor.
+    """
+    return load(size_bytes, 1.0) + size_bytes * max(0.0, min(blocks, PROCESSORS) / MEMORY - 1 / RATE)
+
+
+def stored(size_bytes: float, blocks: int) -> float:
+    """Cycles until a block is rid of its results, where as many end at once as there are, one on each processor."""
+    return max(NEAR, size_bytes * min(blocks, PROCESSORS) / WRITTEN)
+
+
 def far_part(blocks: int, resident: int, sharing: float, visits: float, visit: float) -> float:
     """The part of awaited tiles that come from memory. `sharing` blocks want the same tiles, one after the other in
     `visits` of at least `visit` cycles.
@@ -108,9 +123,9 @@ def iteration(code: Code, work: float, groups: int, sfu: float, products: Produc
     return max(0.0, chain - BEHIND - work + waits + last - products.behind[-1] + slower)
 
 
-def block(code: Code, first: Sequence[float], products: Products, fetched: float) -> float:
+def block(code: Code, first: Sequence[float], products: Products, fetched: float, last: float = NEAR) -> float:
     """Cycles of a block beside its iterations: it starts, awaits what it keeps and then its first tiles (`first`: each
-    from request to arrival), and at the end its stores. The last iteration awaits no tiles.
+    from request to arrival), and at the end its stores (`last`). The last iteration awaits no tiles.
     """
     early = max(0.0, ASKED + fetched - max(products.last, BEHIND)) if fetched else 0.0
-    return NEXT + code.start + sum(first) + WGMMA + code.end + NEAR - early
+    return NEXT + code.start + sum(first) + WGMMA + code.end + last - early

@@ -7,7 +7,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightbound.kernels.triton.hopper_waits import ENGINE, FAR, Code, Products, block, far_part, iteration, load
+from lightbound.kernels.triton.hopper_waits import (
+    ENGINE,
+    FAR,
+    NEAR,
+    Code,
+    Products,
+    block,
+    far_part,
+    iteration,
+    load,
+    own,
+    stored,
+)
 
 CODE = Code(128, 100, 900, 1200, 700)
 PRODUCTS = Products((256.0,), (256.0,), 128)
@@ -16,6 +28,12 @@ PRODUCTS = Products((256.0,), (256.0,), 128)
 def test_tiles_from_memory_take_its_latency_longer() -> None:
     assert load(0) == ENGINE
     assert load(4096, 1.0) - load(4096) == FAR
+
+
+def test_what_blocks_alone_want_comes_as_fast_as_memory_serves_those_that_start_together() -> None:
+    assert own(32768, 1) == load(32768, 1.0)
+    assert own(32768, 60) < own(32768, 132) == own(32768, 1000)
+    assert stored(32768, 1) == NEAR < stored(32768, 132) == stored(32768, 1000)
 
 
 def test_a_tile_that_is_asked_for_late_is_waited_for() -> None:
