@@ -80,8 +80,8 @@ def load(size_bytes: float, far: float = 0.0) -> float:
 
 
 def own(size_bytes: float, blocks: int) -> float:
-    """As `load`, of bytes that no other block wants: they come from memory, which serves at once those of so many blocks
-    that start together, one on each processor.
+    """As `load`, of bytes that no other block wants: they come from memory, which serves all of so many blocks at once,
+    one on each processor.
     """
     return load(size_bytes, 1.0) + size_bytes * max(0.0, min(blocks, PROCESSORS) / MEMORY - 1 / RATE)
 

@@ -27,6 +27,9 @@ _EVERY = ["QK", *_DECAYS, "P", "KD", "KV", "OI", "OX", "O"]
 
 
 _WAY = 72  # bytes a cycle from L2 to an SM, of blocks that load at once (probe, bulk.32KiB.l2.all)
+# The same where all read what others read too (probe, read_all.8MiB: 6610 a cycle); blocks read half of all states on
+# average.
+_ALL = 50
 _BARRIER, _SHARED, _WGMMA = 21, 29, 72  # cycles
 # Threads issue their copies behind the last product of a chunk: shared memory takes 128 bytes a cycle (probe,
 # shared.store.16).
@@ -139,7 +142,7 @@ def _walk(unit: str) -> dict[str, Any]:
                 # for four at a time
                 "overhead": (
                     f"{_BLOCK} + {_WALK_START} + ceil_div(SEGMENTS - 1, where(D * BE > 512 * WARPS, 1, 4)) * {CACHE}"
-                    f" + (SEGMENTS - 1) * (4 * D * BE / {_WAY} + {_JOINED})"
+                    f" + (SEGMENTS - 1) * (4 * D * BE * max(1 / {_WAY}, CTAS / 2 / {_ALL}) + {_JOINED})"
                 ),
                 "resident": "CTAS",
                 "awaits": {"dram": _LATE, "l2": _LATE},
