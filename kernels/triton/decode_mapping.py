@@ -9,26 +9,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from .fused_mapping import (
-    BARRIER,
-    COPY_BYTES,
-    DEPENDENT,
-    EXCHANGE,
-    EXPONENTIAL,
-    L2_CYCLES,
-    SHARED_CYCLES,
-    resident,
-)
+from .fused_mapping import COPY_BYTES, GAP, L2_CYCLES, resident
 
 SCORES = {"lanes": ["g", "m0", "e"]}  # few queries fill a matrix unit with the sum along its lanes too
 OUTPUT = {"lanes": ["g", "f", "m0"]}
 PAIRS, ROWS, VALUES = {"lanes": ["g", "m0"]}, {"lanes": ["g"]}, {"lanes": ["g", "f"]}
 
-MATRIX_SYNC = 24  # latency of a matrix instruction of a warp, which sums over 16
-LOADED = 29  # of a matrix operand from shared memory
-BARRIERS = 9  # of a visit
-STRAIGHT = 274 + 173 + 91  # instructions of a block before, between and after its loops
-MERGE = 190  # instructions of a block that merges
+# What the control words of the code (Triton 3.7.1, sm_90) give a warp alone, in cycles, with latencies of exchanges (24),
+# shared memory (23, matrix operands 29), exponentials (17), matrix instructions (24) and barriers (21). A visit of 64
+# keys, at 64 and 128 columns:
+VISIT = {64: 1120, 128: 1628}
+# A block of parts before, between and after its loops, and instructions there; it awaits lengths and queries together:
+START, STARTS = 521 + 265 + 178, 252 + 131 + 81
+# A block that merges, before and behind its loop, and in a turn of it, for 16 parts; it awaits maxima, then sums, three
+# times in each turn (registers are reused), and its store:
+MERGE, TURN, MERGES, TOGETHER = 704 + 425, 282, 328, 16
+SYNC_MACS = 2048 * 0.634  # multiply-accumulates a cycle of such matrix instructions
 COLD = 1.5  # cycles more for an instruction that the last kernel has pushed out of the nearest caches
 
 
@@ -38,14 +34,12 @@ def split(rows: int, padded: int, keys: int, tiles: int, dim: int, warps: int, s
     shared = word_bytes * dim * (padded + 2 * max(1, stages - 1) * keys) + 1024
     blocks = resident(registers, warps, shared)
     unit = "alu" if word_bytes == 4 else "tensor_sync"
-    exchange = 2 * EXCHANGE + 2 * SHARED_CYCLES  # among the lanes of a warp and then among warps
-    chain = BARRIERS * BARRIER[warps] if warps in BARRIER else BARRIERS * 17
-    chain += 2 * exchange + EXPONENTIAL + SHARED_CYCLES + 2 * LOADED
-    chain += MATRIX_SYNC * (dim // 16 + keys // 16)
+    chain = VISIT.get(dim, VISIT[128] * dim / 128) - 2 * padded * keys * dim / SYNC_MACS
     copied = 2 * word_bytes * dim * keys / COPY_BYTES
     ahead = max(1, stages - 1)  # tiles on the way while one is computed: a wait for memory is shared by so many
-    start = DEPENDENT * STRAIGHT + COLD * STRAIGHT
-    merging = (DEPENDENT + COLD) * MERGE + 4 * L2_CYCLES + exchange
+    start = GAP + START + COLD * STARTS + L2_CYCLES
+    merging = GAP + MERGE + COLD * MERGES + 3 * L2_CYCLES
+    turn = TURN + 3 * L2_CYCLES
     return {
         "source": "kernels/triton/device/decode.py",
         "variant": "split",
@@ -83,15 +77,14 @@ def split(rows: int, padded: int, keys: int, tiles: int, dim: int, warps: int, s
                 "delay": f"{round(chain + copied)} + dram_latency / {ahead}",
                 "awaits": ["dram"],
                 "at_once": True,
-                # lengths, then the first keys, and where nothing is left to hide it, the last stores
-                "overhead": f"({round(start)} + 2 * dram_latency + {L2_CYCLES}) / "
-                "min(BLOCKS, ceil_div(B * H * M2, sm))",
+                # lengths, and where nothing is left to hide it, the last stores; each visit awaits its own keys
+                "overhead": f"({round(start)} + dram_latency) / min(BLOCKS, ceil_div(B * H * M2, sm))",
             },
             {
                 "einsums": ["GM", "W", "D", "NV", "O"],
                 "nest": [{"for": "b", "over": "sm"}, {"for": "h", "over": "sm"}, {"for": "g", "over": "sm"}],
                 "contexts": "min(max_blocks, max_warps // 4, ceil_div(B * H * G, sm))",
-                "delay": round(merging),
+                "delay": f"{round(merging)} + {turn} * ceil_div(M2, {TOGETHER})",
                 "awaits": ["l2"],
                 "at_once": True,
             },
