@@ -148,8 +148,8 @@ def compiled(case: Case, at: Tile) -> Sequence[Compiled]:
 
 
 def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
-    """Both kernels, as one mapping; several new tokens are so many more rows, their own mask left out. Of sequences that
-    fill a part of the cache there are as many full ones as have their keys together.
+    """Both kernels, as one mapping; several new tokens are so many more rows, their own mask left out. Of sequences
+    that fill a part of the cache there are as many full ones as have their keys together.
     """
     keys, dim = at.constants["BLOCK_K"], case.sizes["E"]
     full = max(1, round(sum(lengths_of(case)) / case.sizes["M"]))

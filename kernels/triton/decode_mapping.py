@@ -15,9 +15,9 @@ SCORES = {"lanes": ["g", "m0", "e"]}  # few queries fill a matrix unit with the 
 OUTPUT = {"lanes": ["g", "f", "m0"]}
 PAIRS, ROWS, VALUES = {"lanes": ["g", "m0"]}, {"lanes": ["g"]}, {"lanes": ["g", "f"]}
 
-# What the control words of the code (Triton 3.7.1, sm_90) give a warp alone, in cycles, with latencies of exchanges (24),
-# shared memory (23, matrix operands 29), exponentials (17), matrix instructions (24) and barriers (21). A visit of 64
-# keys, at 64 and 128 columns:
+# What the control words of the code (Triton 3.7.1, sm_90) give a warp alone, in cycles, with latencies of exchanges
+# (24), shared memory (23, matrix operands 29), exponentials (17), matrix instructions (24) and barriers (21).
+# A visit of 64 keys, at 64 and 128 columns:
 VISIT = {64: 1120, 128: 1628}
 # A block of parts before, between and after its loops, and instructions there; it awaits lengths and queries together:
 START, STARTS = 521 + 265 + 178, 252 + 131 + 81
