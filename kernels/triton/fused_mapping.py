@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .hopper_waits import Code, Products, iteration
+
 # A Hopper processor: registers, threads, bytes of shared memory, and of these what a block takes beside its own.
 REGISTERS, THREADS, SHARED, RESERVED = 65536, 2048, 233472, 1024
 
@@ -46,6 +48,7 @@ class Loop:
     those that it issues while products are on their way (`early`); whether ptxas waits for each matrix instruction
     before the next (`serial`), and whether the memory engine brings tiles (`engine`). Of the stages of its pipeline,
     `ahead` hold no tiles but where these are. Before the first keys, a block awaits `tables` loads one after the other.
+    chain, others: where known, cycles of a visit by control words and instructions, as in `hopper_waits.Code`.
     """
 
     registers: int
@@ -56,6 +59,8 @@ class Loop:
     engine: bool = False
     ahead: int = 0
     tables: int = 0
+    chain: int = 0
+    others: int = 0
 
 
 def resident(registers: int, warps: int, shared_bytes: int) -> int:
@@ -101,6 +106,8 @@ def hopper(
     products = "alu" if word_bytes == 4 else "tensor"
     shared = word_bytes * dim * (q_tile + 2 * stages * kv_tile)
     waits = _visit(loop, q_tile, kv_tile, dim, warps, stages, word_bytes)
+    each = loop.others * 32 * warps / (q_tile * kv_tile)
+    others = [{"einsums": ["N"], "unit": "alu", "space": SCORES, "implied": {"add": each}}] if each else []
     start = GAP + DEPENDENT * loop.straight + DRAM_CYCLES  # queries
     start += loop.tables * L2_CYCLES
     start += L2_CYCLES + word_bytes * dim * kv_tile / ARRIVE_BYTES  # the first keys
@@ -115,6 +122,7 @@ def hopper(
             {"einsums": ["LM", "LD"], "unit": "alu", "space": SCORES},
             {"einsums": ["N"], "unit": "sfu", "space": SCORES},
             {"einsums": ["N"], "unit": "alu", "space": SCORES, "implied": {"cast": int(word_bytes < 4)}},
+            *others,
             {"einsums": ["RM", "RD"], "unit": "alu", "space": ROWS},
             {"einsums": ["C"], "unit": "sfu", "space": ROWS},
             {"einsums": ["RO"], "unit": "alu", "space": OUTPUT},
@@ -154,6 +162,8 @@ def _visit(loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int, stages: 
     """Cycles of a visit in which its warps wait for latencies, or issue what nothing hides."""
     if word_bytes == 4:
         return 2 * EXCHANGE + EXPONENTIAL + 2 * BARRIER[warps]
+    if loop.chain:
+        return _chained(loop, q_tile, kv_tile, dim, warps)
     groups = warps // 4  # of four warps, which share a matrix instruction of 64 queries
     chain = 2 * EXCHANGE + EXPONENTIAL
     top = 2 * BARRIER[warps] + TOP * groups
@@ -181,6 +191,16 @@ def _visit(loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int, stages: 
             arrived = BARRIER[warps] + L2_CYCLES + 2 * tile / ARRIVE_BYTES
             waits += max(0.0, arrived - max(after, top + copied))
     return waits
+
+
+def _chained(loop: Loop, q_tile: int, kv_tile: int, dim: int, warps: int) -> float:
+    """Of a visit whose chain is known. Threads copy words of 2 bytes, and await what they asked for at its end."""
+    groups, scores = warps // 4, q_tile * kv_tile / 128
+    one = q_tile * kv_tile * dim / 2048
+    work = 5 * scores + q_tile * dim / 128 + loop.others * groups
+    fetched = BARRIER[warps] + L2_CYCLES + 4 * dim * kv_tile / ARRIVE_BYTES
+    code = Code(loop.registers, loop.others, loop.chain, 0, 0)
+    return iteration(code, work + 8 * scores, groups, 8 * scores, Products((one,), (one,), dim), fetched)
 
 
 def fused(
