@@ -225,7 +225,8 @@ def _waits(
     made = Products((_from_memory(kept, walked, shape.dim, tile.warps),) * awaited, (one,) * behind, shape.dim)
     pairs = shape.pairs * shape.group if products == (2, 2) else shape.pairs
     visits = max(1.0, pairs / (shape.keys if products == (2, 2) else shape.queries) / walked)
-    far = far_part(*crowd, visits, code.chain + made.cycles)
+    apart = bool(shape.causal) and products == (2, 2)  # blocks of keys begin at their diagonal
+    far = far_part(*crowd, visits, code.chain + made.cycles, apart)
     fetched = load(walked * row, far) if tile.stages <= 2 else 0.0
     delay = iteration(code, work, groups, 8 * scores, made, fetched)
     first = own(2 * kept * row, crowd[0]), load(walked * row, far)

@@ -91,19 +91,20 @@ def stored(size_bytes: float, blocks: int) -> float:
     return max(NEAR, size_bytes * min(blocks, PROCESSORS) / WRITTEN)
 
 
-def far_part(blocks: int, resident: int, sharing: float, visits: float, visit: float) -> float:
+def far_part(blocks: int, resident: int, sharing: float, visits: float, visit: float, apart: bool = False) -> float:
     """The part of awaited tiles that come from memory. `sharing` blocks want the same tiles, one after the other in
     `visits` of at least `visit` cycles.
 
     The first of them waits for memory. The next one began a little later and finds tiles in the cache, so that it comes
     nearer with every visit; once it is as near as the latency of memory they walk in step, and wait for the same.
     Blocks that start together do so from the beginning, but those that share a processor take turns, and only one of
-    them is the first.
+    them is the first. Where each begins at a tile of its own (`apart`), one after the other, they are a visit apart.
     """
     each = -(-blocks // PROCESSORS)
-    if each <= resident:
+    if each <= resident and not apart:
         return 1 / each
-    later = visits * visit / PROCESSORS  # between starts: as many blocks at once as are resident take so much longer
+    # between starts: as many blocks at once as are resident take so much longer
+    later = visit * each if each <= resident else visits * visit / PROCESSORS
     count = max(1, round(sharing))
     return sum(max(0.0, 1 - number * later / FAR / visits) for number in range(count)) / count
 

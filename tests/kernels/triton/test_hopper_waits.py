@@ -48,6 +48,11 @@ def test_blocks_that_start_together_wait_for_memory_one_in_each_processor() -> N
     assert far_part(264, 2, 100, 10, 1000) == 0.5
 
 
+def test_blocks_that_begin_at_tiles_of_their_own_find_most_of_them_in_the_cache() -> None:
+    assert 1 / 16 <= far_part(64, 2, 16, 8.5, 2000, apart=True) < far_part(64, 2, 16, 8.5, 2000)
+    assert far_part(64, 2, 16, 1000, 2000, apart=True) > far_part(64, 2, 16, 10, 2000, apart=True)  # they catch up
+
+
 @given(sharing=st.integers(1, 100), visits=st.floats(1, 1000), visit=st.floats(100, 5000))
 def test_in_later_waves_at_least_the_first_one_waits_for_memory(sharing: int, visits: float, visit: float) -> None:
     part = far_part(10_000, 2, sharing, visits, visit)
