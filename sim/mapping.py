@@ -140,6 +140,8 @@ class Group(_Document):
         it: a level that instances share then bounds the flow, and is no unit of one of them. Without it, a context
         reads one thing after the other, at the share of its instance.
     apart: instances at work copy parts that lie far from each other, which memory does more slowly.
+    least: cycles from an epoch of an instance to its next one, of whichever context, at least, for the sake of what all
+        instances share beside levels, such as a line of the cache that all of them read. Of the analytical engine.
     """
 
     einsums: Names
@@ -156,6 +158,7 @@ class Group(_Document):
     settles: Parts = Field(default_factory=dict)
     at_once: bool = False
     apart: bool = False
+    least: Quantity = 0
 
     @model_validator(mode="after")
     def _check_slots(self) -> Group:

@@ -130,7 +130,7 @@ def make_schedule(
         read = {level: seconds * clock / mine for level, seconds in read_s.items()}
         stored = {level: seconds * clock / mine for level, seconds in stored_s.items()}
         beside, flows = _at_levels(machine, group, nests, demands, read, stored, instances)
-        least = maximum(0, *at_once.values(), *flows)
+        least = maximum(evaluate(group.least, nests.environment), *at_once.values(), *flows)
         total = mine * least if ordered else total  # several contexts are in different slots at once
         wanted = [Port(_padded(port.held, demands), _padded(port.needed, demands), ordered) for port in ports]
         turn = partial(

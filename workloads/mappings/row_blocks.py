@@ -101,12 +101,13 @@ def _kept(
 
 def _walked(
     variant: str, bind: list[dict[str, Any]], einsums: list[str], registers: int, *, vectors: list[str], tiled: bool,
-    loads: tuple[str, str],
+    loads: tuple[str, str], last: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
     """A row by BLOCK columns at a time, twice. Nothing is loaded ahead: every step waits for memory, later for L2, as
     often as `loads` says: some code takes its PIECES of 16 bytes one after the other.
 
-    With `tiled`, the cascade writes these steps itself, as ranks n1 and n0.
+    With `tiled`, the cascade writes these steps itself, as ranks n1 and n0. The `last` Einsums are those of the second
+    walk.
     """
     return {
         "source": _SOURCE,
@@ -130,6 +131,8 @@ def _walked(
                     {"for": "r", "over": "sm"},
                     {"hold": ["X"], "in": "l2", "copies": "CONTEXTS"},
                 ],
+                # no barrier holds warps together while they walk: units overlap, and one walk follows the other
+                "slots": [einsums[:-last], einsums[-last:]],
                 "overbook": True,
                 "contexts": "CONTEXTS",
                 "delay": delay(f"STEPS * {loads[0]} * {MEMORY}", f"STEPS * {loads[1]} * {CACHE}", BLOCK_SUM),
@@ -178,6 +181,7 @@ SOFTMAX = {
         60,
         vectors=[],
         tiled=True,
+        last=2,
         loads=(_TOGETHER, "1"),
     ),
 }

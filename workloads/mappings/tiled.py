@@ -53,6 +53,15 @@ def _vector(rank: str) -> str:
     return f"min(16 / word_bytes, where({rank} % 8 == 0, 8, where({rank} % 4 == 0, 4, where({rank} % 2 == 0, 2, 1))))"
 
 
+def _same_line(blocks: str, product: Product) -> str:
+    """Cycles of a step in which the L2 cache sends one line of A to all blocks that walk the same rows in step. Rows of
+    a tile beyond the matrix repeat those in it, and copies past the registers ask for each. A slice sends 64 bytes a
+    cycle, and either half of the cache has a copy of the line: one request a cycle.
+    """
+    parts = f"(ceil_div(M, BM) * {product.batch[0].upper() if product.batch else 1})"
+    return f"min({blocks}, CTAS * sm) / {parts} * BM / min(BM, M) / CTAS"
+
+
 def _tiled(unit: str, parts: bool) -> dict[str, Any]:
     product = Product("P", batch=("k1",), summed="k0") if parts else Product()
     tile = {"BM": 128, "BN": "where(M * N >= 16384 * sm, 256, 128)" if unit != "alu" else 64}
@@ -99,6 +108,7 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         contexts=f"CTAS * {groups}",
         resident="CTAS",
         awaits={"dram": f"max({first}, LATE)", "l2": f"max({first}, LATE)"},
+        least=_same_line(blocks, product),
         settles=["dram"],
         # blocks at work walk the sum in step: what one of them fetches from memory the others await
         delay=f"63 + (LATE + WANTED) * {MEMORY}"
