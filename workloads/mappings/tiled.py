@@ -93,6 +93,7 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         "STAGES": 3,
         # with two stages, the next step is asked for behind the product, and awaited at once
         "WANTED": "where(STAGES < 3, 1, 0)",
+        "PIECES": "(BM / A_WORDS + BN / B_WORDS) * STEP / (32 * WARPS)",  # that a thread copies in a step
         "REGISTERS": "BM * BN / (32 * WARPS) + 64",
         **_STARVED,
         "SHARED": f"{_BUFFERS[unit]} * STEP * (BM + BN) * word_bytes + 1024",
@@ -110,13 +111,14 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         awaits={"dram": f"max({first}, LATE)", "l2": f"max({first}, LATE)"},
         least=_same_line(blocks, product),
         settles=["dram"],
-        # blocks at work walk the sum in step: what one of them fetches from memory the others await
-        delay=f"63 + (LATE + WANTED) * {MEMORY}"
+        # blocks at work walk the sum in step: what one of them fetches from memory the others await; by control words,
+        # copies that pass through registers take 8 cycles each beside their instructions
+        delay=f"63 + (LATE + WANTED) * {MEMORY} + LATE * 8 * PIECES"
         + (" + STEP / 16 * 24 * where(WM * WN <= 256, 1, 0)" if unit == "tensor_sync" else ""),
     )
-    # for every copy beyond those of 16 bytes: a test, an address, a load and a store
+    # for copies beyond those of 16 bytes tests, addresses, loads and stores: 123 instructions more for 20 of them
     full = "word_bytes / 16"
-    words = {"mac": f"4 * ((1 / A_WORDS - {full}) / BN + (1 / B_WORDS - {full}) / BM)"}
+    words = {"mac": f"6 * ((1 / A_WORDS - {full}) / BN + (1 / B_WORDS - {full}) / BM)"}
     alone = {"einsums": [product.einsum], "unit": "alu", "space": {"lanes": ["m", "n"]}, "implied": words}
     # FP32 lanes wait for operands: a thread with TM x TN sums loads TM + TN words from shared memory for every step
     starved = {
