@@ -66,8 +66,10 @@ def _kept(
     """`sums` over a row wait for each other; `held` shares registers; `vectors` stand beside the matrix, and a thread
     awaits `loads` of its PIECES of 16 bytes one after the other: registers are reused.
     """
-    # vectors are read behind the sums, which are a chain in each thread: first from memory, later from a cache
-    behind = [f"{loads} * where(ceil_div(R, ROWS) <= CONTEXTS * sm, {MEMORY}, {CACHE})"] if vectors else []
+    # vectors are read behind the sums, which are a chain in each thread: from memory by blocks that start at once,
+    # later from a cache
+    first = "min(1, CONTEXTS * sm / ceil_div(R, ROWS))"
+    behind = [f"{loads} * ({CACHE} + ({MEMORY} - {CACHE}) * {first})"] if vectors else []
     return {
         "source": _SOURCE,
         "variant": variant,
