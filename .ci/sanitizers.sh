@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-sources="csrc/host_isa_*.cpp csrc/host_dispatch.cpp csrc/host_windows.cpp csrc/host_run.cpp tests/kernels/sanitized.cpp"
+sources="csrc/host_isa_*.cpp csrc/host_dispatch.cpp csrc/host_windows.cpp csrc/host_run.cpp csrc/host_watch.cpp tests/kernels/sanitized.cpp"
 
 run() { # NAME COMPILER EMULATOR FLAGS...
     name=$1 compiler=$2 emulator=$3

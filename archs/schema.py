@@ -170,7 +170,7 @@ class UnitBlock(Block):
     also: dict[Operations, Annotated[dict[Name, Factor], Shared]] = {}
     blocks: Annotated[dict[Name, Factor], Shared] = {}
     holds: Annotated[dict[Name, Factor], Shared] = {}
-    needs: dict[Name, Annotated[dict[Operations, Factor], Shared]] = {}
+    needs: dict[Name, Annotated[dict[Operations, Cycles], Shared]] = {}
 
 
 def _completed(name: object, units: Mapping[Any, Any]) -> object:

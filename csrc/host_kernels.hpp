@@ -73,7 +73,10 @@ struct ScanTask {
     float* carry;  // [dim + 2]: maximum, denominator, numerator; read and left
 };
 
-enum class Loop { fma32, fma64, fma_chain, max_chain, recurrence, add, max, mul, exp, load, rows, store, copy, load_beside_4, load_beside_12, copy_beside_4, copy_beside_12 };
+enum class Loop {
+    fma32, fma64, fma_chain, max_chain, recurrence, add, max, mul, exp, add_beside, max_beside, short_sums, long_sums,
+    load, rows, store, copy, load_beside_4, load_beside_8, load_beside_12, load_beside_24, copy_beside_4, copy_beside_8, copy_beside_12, copy_beside_24, rewrite, exp_whole
+};
 
 struct Isa {
     const char* name;

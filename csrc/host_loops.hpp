@@ -34,7 +34,7 @@ HOST_INLINE double beside(float* data, std::int64_t count, std::int64_t rounds) 
 #pragma GCC unroll 8
             for (int u = 0; u < 8; ++u) {
                 const Vec x = load(data + i + u * LANES);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
                 for (int w = 0; w < WORK; ++w) sum[(u * WORK + w) % CHAINS] = fma(sum[(u * WORK + w) % CHAINS], near, x);
                 if (STORES) store(data + part + i + u * LANES, x);
             }
@@ -43,6 +43,105 @@ HOST_INLINE double beside(float* data, std::int64_t count, std::int64_t rounds) 
 #pragma GCC unroll 8
     for (int i = 0; i < CHAINS; ++i) HOST_KEEP(sum[i]);
     return static_cast<double>(part) * sizeof(float);
+}
+
+// Rows of 16 KiB that are walked twice: for their largest number, which the second walk waits for; then loaded again, and
+// stored elsewhere, beside eight multiply-adds a vector, about as much as an exponential.
+HOST_INLINE double rewrite(float* data, std::int64_t count, std::int64_t rounds) {
+    constexpr int WORK = 8;
+    constexpr std::int64_t LONG = 4096;
+    const std::int64_t part = count / 2 / (8 * LANES) * (8 * LANES);
+    const Vec near = all(0.999f);
+    Vec sum[WORK];
+#pragma GCC unroll 8
+    for (int i = 0; i < WORK; ++i) sum[i] = near;
+    for (std::int64_t round = 0; round < rounds; ++round)
+        for (std::int64_t row = 0; row < part; row += LONG) {
+            const std::int64_t end = part - row < LONG ? part : row + LONG;
+            Vec most[4] = {near, near, near, near};
+            for (std::int64_t i = row; i < end; i += 4 * LANES)
+#pragma GCC unroll 4
+                for (int u = 0; u < 4; ++u) most[u] = maximum(load(data + i + u * LANES), most[u]);
+            const Vec largest = all(largest_lane(maximum(maximum(most[0], most[1]), maximum(most[2], most[3]))));
+            for (std::int64_t i = row; i < end; i += LANES) {
+                const Vec x = load(data + i);
+#pragma GCC unroll 8
+                for (int w = 0; w < WORK; ++w) sum[w] = fma(sum[w], largest, x);
+                store(data + part + i, x);
+            }
+            asm volatile("" ::: "memory");
+        }
+#pragma GCC unroll 8
+    for (int i = 0; i < WORK; ++i) HOST_KEEP(sum[i]);
+    return static_cast<double>(part) * sizeof(float);
+}
+
+// Exponentials of half a buffer into the other half, NV vectors side by side.
+template <int NV, typename Each>
+HOST_INLINE double exponentials(float* data, std::int64_t count, std::int64_t rounds, const Each& each) {
+    const std::int64_t part = count / 2 / (NV * LANES) * (NV * LANES);
+    for (std::int64_t round = 0; round < rounds; ++round) {
+        for (std::int64_t i = 0; i < part; i += NV * LANES) {
+            Vec x[NV];
+#pragma GCC unroll 8
+            for (int j = 0; j < NV; ++j) x[j] = load(data + i + j * LANES);
+            each(x);
+#pragma GCC unroll 8
+            for (int j = 0; j < NV; ++j) store(data + part + i + j * LANES, x[j]);
+        }
+        asm volatile("" ::: "memory");
+    }
+    return static_cast<double>(part);
+}
+
+// Multiply-adds, and for five of them two of something else, in chains enough to hide the latency of both: what these
+// take longer than the multiply-adds alone is what both kinds of instructions take of each other.
+template <typename Step>
+HOST_INLINE double mixed(std::int64_t rounds, Step step) {
+    constexpr int FUSED_ONES = 10, OTHERS = 4;  // with two operands in 16 registers
+    const Vec half = all(0.5f), near = all(0.999f);
+    Vec sum[FUSED_ONES], other[OTHERS];
+#pragma GCC unroll 16
+    for (int i = 0; i < FUSED_ONES; ++i) sum[i] = half;
+#pragma GCC unroll 16
+    for (int i = 0; i < OTHERS; ++i) other[i] = half;
+    for (std::int64_t round = 0; round < rounds; ++round)
+#pragma GCC unroll 16
+        for (int i = 0; i < FUSED_ONES; ++i) {
+            sum[i] = fma(sum[i], near, half);
+            HOST_KEEP(sum[i]);
+            if (i >= OTHERS) continue;
+            other[i] = step(other[i]);
+            HOST_KEEP(other[i]);
+        }
+    return FUSED_ONES * LANES;
+}
+
+// Sums of so many runs of eight steps, twelve side by side, one set after the other: a short loop ends often, and where its
+// end is not foreseen a core begins the next sums late. The length is not known when this is compiled.
+HOST_INLINE double sums(float* data, std::int64_t rounds, int runs) {
+    const Vec near = all(0.999f);
+    for (std::int64_t round = 0; round < rounds; ++round) {
+        Vec sum[ENOUGH];
+#pragma GCC unroll 16
+        for (int i = 0; i < ENOUGH; ++i) sum[i] = near;
+        asm volatile("" : "+r"(runs));
+        for (int run = 0; run < runs; ++run)
+#pragma GCC unroll 8
+            for (int u = 0; u < 8; ++u) {
+                Vec x = load(data + u * LANES);
+                HOST_KEEP(x);
+#pragma GCC unroll 16
+                for (int i = 0; i < ENOUGH; ++i) {
+                    sum[i] = fma(sum[i], near, x);
+                    HOST_KEEP(sum[i]);
+                }
+            }
+#pragma GCC unroll 16
+        for (int i = 0; i < ENOUGH; ++i) store(data + (8 + i) * LANES, sum[i]);
+        asm volatile("" ::: "memory");
+    }
+    return static_cast<double>(runs) * 8 * ENOUGH * LANES;
 }
 
 // Operations of a round: multiply-adds count once, elements of exp, bytes of load, store and copy (read).
@@ -73,19 +172,13 @@ static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rou
         case Loop::add: chains<ENOUGH>(rounds, half, [=](Vec x) { return x + half; }); return ENOUGH * LANES;
         case Loop::max: chains<ENOUGH>(rounds, half, [=](Vec x) { return maximum(x, near); }); return ENOUGH * LANES;
         case Loop::mul: chains<ENOUGH>(rounds, half, [=](Vec x) { return x * near; }); return ENOUGH * LANES;
-        case Loop::exp: {  // of values in registers, as in fused attention
-            const Vec step = all(-0.125f);
-            for (std::int64_t round = 0; round < rounds; ++round) {
-#pragma GCC unroll 8
-                for (int i = 0; i < 8; ++i) {
-                    Vec x = step;
-                    HOST_KEEP(x);
-                    Vec y = exp2(x);
-                    HOST_KEEP(y);
-                }
-            }
-            return 8 * LANES;
-        }
+        case Loop::add_beside: return mixed(rounds, [=](Vec x) { return x + half; });
+        case Loop::max_beside: return mixed(rounds, [=](Vec x) { return maximum(x, near); });
+        case Loop::short_sums: return sums(data, rounds, 8);
+        case Loop::long_sums: return sums(data, rounds, 512);
+        case Loop::exp:  // four vectors side by side, as in fused attention
+            return exponentials<4>(data, count, rounds, [](Vec(&x)[4]) HOST_LAMBDA { exp2_each(x); });
+        case Loop::exp_whole: return exponentials<4>(data, count, rounds, [](Vec(&x)[4]) HOST_LAMBDA { exp_each(x); });
         case Loop::load:
             for (std::int64_t round = 0; round < rounds; ++round)
                 for (std::int64_t i = 0; i < count; i += 8 * LANES)
@@ -132,9 +225,14 @@ static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rou
             return static_cast<double>(part) * sizeof(float);
         }
         case Loop::load_beside_4: return beside<4, false>(data, count, rounds);
+        case Loop::load_beside_8: return beside<8, false>(data, count, rounds);
         case Loop::load_beside_12: return beside<12, false>(data, count, rounds);
+        case Loop::load_beside_24: return beside<24, false>(data, count, rounds);
         case Loop::copy_beside_4: return beside<4, true>(data, count, rounds);
+        case Loop::copy_beside_8: return beside<8, true>(data, count, rounds);
         case Loop::copy_beside_12: return beside<12, true>(data, count, rounds);
+        case Loop::copy_beside_24: return beside<24, true>(data, count, rounds);
+        case Loop::rewrite: return rewrite(data, count, rounds);
     }
     return 0.0;
 }

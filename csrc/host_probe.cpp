@@ -30,10 +30,15 @@ namespace {
 
 Loop loop_named(const std::string& name) {
     static const std::pair<const char*, Loop> names[] = {
-        {"fma32", Loop::fma32}, {"fma64", Loop::fma64}, {"fma_chain", Loop::fma_chain}, {"max_chain", Loop::max_chain}, {"recurrence", Loop::recurrence}, {"add", Loop::add},     {"max", Loop::max},  {"mul", Loop::mul},
-        {"exp", Loop::exp},     {"load", Loop::load}, {"rows", Loop::rows},   {"store", Loop::store}, {"copy", Loop::copy},
-        {"load_beside_4", Loop::load_beside_4}, {"load_beside_12", Loop::load_beside_12},
-        {"copy_beside_4", Loop::copy_beside_4}, {"copy_beside_12", Loop::copy_beside_12}};
+        {"fma32", Loop::fma32}, {"fma64", Loop::fma64}, {"fma_chain", Loop::fma_chain}, {"max_chain", Loop::max_chain},
+        {"recurrence", Loop::recurrence}, {"add", Loop::add}, {"max", Loop::max}, {"mul", Loop::mul}, {"exp", Loop::exp},
+        {"add_beside", Loop::add_beside}, {"max_beside", Loop::max_beside}, {"short_sums", Loop::short_sums},
+        {"long_sums", Loop::long_sums}, {"load", Loop::load}, {"rows", Loop::rows}, {"store", Loop::store},
+        {"copy", Loop::copy}, {"load_beside_4", Loop::load_beside_4}, {"load_beside_8", Loop::load_beside_8},
+        {"load_beside_12", Loop::load_beside_12}, {"load_beside_24", Loop::load_beside_24},
+        {"exp_whole", Loop::exp_whole}, {"rewrite", Loop::rewrite},
+        {"copy_beside_4", Loop::copy_beside_4}, {"copy_beside_8", Loop::copy_beside_8},
+        {"copy_beside_12", Loop::copy_beside_12}, {"copy_beside_24", Loop::copy_beside_24}};
     for (const auto& [known, loop] : names)
         if (name == known) return loop;
     throw std::invalid_argument("there is no such loop");
@@ -43,6 +48,33 @@ struct Rates {
     double operations = 0.0;             // of one round, on one thread
     std::vector<double> thread_seconds;  // processor time of each thread
     double together = 1.0;               // part of the time from the first start to the last end in which all threads ran
+    double handover = 0.0;               // seconds in which a line goes from one core to the next, before the round
+};
+
+// A line that threads hand over from one to the next, and what that takes: a few times a cache's latency where their
+// cores share one, and more than memory's where they do not.
+class Ring {
+public:
+    explicit Ring(int threads) : count(threads) {}
+    // What each thread calls when all are there; the seconds of a step in the quickest of several spells, of thread 0.
+    double pass(int thread) {
+        double least = 1.0;
+        for (int spell = 0, at = 0; spell < SPELLS; ++spell) {
+            const auto start = std::chrono::steady_clock::now();
+            for (int lap = 0; lap < LAPS; ++lap, at += count) {
+                while (turn.load(std::memory_order_acquire) != at + thread) {}
+                turn.store(at + thread + 1, std::memory_order_release);
+            }
+            const double taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+            least = std::min(least, taken / (LAPS * count));
+        }
+        return least;
+    }
+
+private:
+    static constexpr int SPELLS = 4, LAPS = 64;
+    int count;
+    alignas(64) std::atomic<int> turn{0};
 };
 
 constexpr std::size_t HUGE_PAGE = std::size_t{2} << 20;
@@ -119,6 +151,7 @@ Rates measure(const Isa& on, Loop loop, const Room& room, std::size_t offset, st
         return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
     };
     std::atomic<int> ready{0};
+    Ring ring(threads);
     const auto work = [&](int thread) {
         const auto at = static_cast<std::size_t>(thread);
         const std::unique_ptr<Pinned> pinned(threads > 1 ? new Pinned(thread) : nullptr);
@@ -126,6 +159,10 @@ Rates measure(const Isa& on, Loop loop, const Room& room, std::size_t offset, st
         if (warm) on.probe(loop, from, bytes, 1);
         ++ready;
         while (ready < threads) std::this_thread::yield();
+        if (threads > 1) {
+            const double taken = ring.pass(thread);
+            if (thread == 0) found.handover = taken;
+        }
         starts[at] = now();
         const double start = thread_seconds();
         operations[at] = on.probe(loop, from, bytes, rounds);
@@ -191,36 +228,6 @@ struct Chain {
     std::uint64_t place = 0;
 };
 
-// Processor seconds of a branch: of random ones, half of which are guessed wrongly, or of ones that repeat. It goes on
-// where the last call ended, so that nothing is learnt by heart.
-double branch_seconds(std::int64_t count, bool guessed) {
-    constexpr std::size_t SIZE = 1 << 20;
-    static std::size_t place = 0;
-    static const auto bits = [] {
-        std::vector<unsigned char> both(2 * SIZE);
-        std::uint32_t state = 2463534242u;
-        for (std::size_t i = 0; i < SIZE; ++i) {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            both[i] = state & 1;
-            both[SIZE + i] = i & 1;
-        }
-        return both;
-    }();
-    const unsigned char* const from = bits.data() + (guessed ? SIZE : 0);
-    std::uint64_t value = 0;
-    const double start = thread_seconds();
-    const std::size_t end = place + static_cast<std::size_t>(count);
-    for (; place < end; ++place) {
-        if (from[place % SIZE])
-            asm volatile("" : "+r"(value));
-        else
-            asm volatile("" : "+r"(value) : : "memory");
-    }
-    return (thread_seconds() - start) / static_cast<double>(count);
-}
-
 }  // namespace
 
 void register_host_probe(py::module_& module) {
@@ -242,9 +249,10 @@ void register_host_probe(py::module_& module) {
             py::gil_scoped_release release;
             found = measure(*on, which, room, offset, bytes, rounds, warm);
         }
-        return py::make_tuple(found.operations, found.thread_seconds, found.together);
+        return py::make_tuple(found.operations, found.thread_seconds, found.together, found.handover);
     }, "isa"_a, "loop"_a, "room"_a, "rounds"_a, "offset"_a, "bytes"_a, "warm"_a = true,
-    "Operations of a round on one thread, processor seconds of each, and the part of the time in which all ran.");
+    "Operations of a round on one thread, processor seconds of each, the part of the time in which all ran, and seconds in "
+    "which a line went from one core to the next.");
     module.def("probe_additions", &addition_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),
                "Seconds of a chain of dependent additions.");
     module.def("probe_issue", &issue_seconds, "count"_a, py::call_guard<py::gil_scoped_release>(),
@@ -265,6 +273,4 @@ void register_host_probe(py::module_& module) {
     }, "Parts since then: wall seconds, processor seconds around them, marks, and seconds of an instruction behind it.");
     module.def("probe_thread_start", &thread_start_seconds, py::call_guard<py::gil_scoped_release>(),
                "Seconds in which a thread is started and joined.");
-    module.def("probe_branches", &branch_seconds, "count"_a, "guessed"_a, py::call_guard<py::gil_scoped_release>(),
-               "Seconds of a branch, of random ones or of ones that can be guessed.");
 }

@@ -18,6 +18,18 @@ static void exp_array(const float* in, float* out, std::int64_t count) {
     }
 }
 
+template <int NV>
+HOST_INLINE Vec total(const Vec (&part)[NV]) {
+    Vec sum = part[0];
+#pragma GCC unroll 8
+    for (int i = 1; i < NV; ++i) sum += part[i];
+    return sum;
+}
+
+// Of rows no longer than this, lines of the next one are asked for beside the exponentials of this one: both fit the nearest
+// cache together.
+constexpr std::int64_t SHORT = 1024;
+
 static void softmax_row(const float* in, float* out, std::int64_t columns) {
     Vec most[4] = {all(LOWEST), all(LOWEST), all(LOWEST), all(LOWEST)};
     std::int64_t i = 0;
@@ -33,17 +45,22 @@ static void softmax_row(const float* in, float* out, std::int64_t columns) {
     // quotient. Where it might overflow, the loop for what is left does all.
     const bool near = largest > -1e38f && largest < 1e38f;
     const Vec steep = all(LOG2_E), past = all(near ? -largest * LOG2_E : 0.0f);
-    Vec sum[2] = {all(0.0f), all(0.0f)};
-    for (i = 0; near && i + 2 * LANES <= columns; i += 2 * LANES) {
-        Vec x[2];
-#pragma GCC unroll 2
-        for (int u = 0; u < 2; ++u) {
+    Vec sum[ROW_EXPS] = {};
+    for (i = 0; near && i + ROW_EXPS * LANES <= columns; i += ROW_EXPS * LANES) {
+        Vec x[ROW_EXPS];
+#pragma GCC unroll 8
+        for (int u = 0; u < ROW_EXPS; ++u) {
             const Vec given = load(in + i + u * LANES);
             x[u] = FUSED ? fma(given, steep, past) : (given - all(largest)) * steep;
         }
-        exp2_each<2>(x);
-#pragma GCC unroll 2
-        for (int u = 0; u < 2; ++u) {
+        if (columns <= SHORT)
+            for (int line = 0; line < ROW_EXPS * LANES; line += 16) {
+                __builtin_prefetch(in + columns + i + line);
+                __builtin_prefetch(out + columns + i + line, 1);
+            }
+        exp2_each<ROW_EXPS>(x);
+#pragma GCC unroll 8
+        for (int u = 0; u < ROW_EXPS; ++u) {
             sum[u] += x[u];
             store(out + i + u * LANES, x[u]);
         }
@@ -54,7 +71,7 @@ static void softmax_row(const float* in, float* out, std::int64_t columns) {
         sum[0] += numerator;
         store_some(out + i, numerator, some);
     }
-    const Vec inverse = all(1.0f / sum_of_lanes(sum[0] + sum[1]));
+    const Vec inverse = all(1.0f / sum_of_lanes(total(sum)));
     for (i = 0; i + 4 * LANES <= columns; i += 4 * LANES)
 #pragma GCC unroll 4
         for (int u = 0; u < 4; ++u) store(out + i + u * LANES, load(out + i + u * LANES) * inverse);

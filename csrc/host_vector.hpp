@@ -110,6 +110,10 @@ HOST_INLINE Vec exp2(Vec x) {
     return power_of_two_fraction(fraction) * from_bits(bits(moved) << 23);
 }
 
+// Vectors of exponentials that go side by side in a loop over a row: chains of 40 cycles, of which schedulers hold few, and
+// registers more where there are more of them.
+constexpr int ROW_EXPS = LANES == 16 ? 4 : 2;
+
 // The same of several vectors step by step: a chain of so many instructions keeps a core busy only where others stand
 // beside it, nearer than its schedulers reach.
 template <int NV>

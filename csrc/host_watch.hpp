@@ -20,14 +20,7 @@ inline double thread_seconds() {
 
 // Wall seconds of an instruction that needs nothing but to be issued: what the front end of a core gives this thread. A
 // few microseconds are enough, so that it can be asked between two samples of something else.
-inline double issue_seconds(std::int64_t count) {
-#define FOUR(x) x x x x
-    const auto start = std::chrono::steady_clock::now();
-    std::int64_t done = 0;
-    for (; done < count; done += 64) asm volatile(FOUR(FOUR(FOUR("nop\n"))));
-#undef FOUR
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / static_cast<double>(done);
-}
+double issue_seconds(std::int64_t count);
 
 // A part: its wall seconds; processor seconds around them, which are more unless the processor was taken away (asking for
 // them takes as long as a small part); the marks in it; the answer of the front end behind it.

@@ -25,21 +25,21 @@ COPIED = {  # where as much is written as is read
     "dram": "dram_copy_awaited",
 }
 
-# Rows that are read first and written elsewhere later, beside work: what is read is awaited; of the lines that are
-# written, which a core fetches too, the part for which a copy beside work is held up, less that of its loads.
-WRITTEN_LATER = {level: f"1 + max(2 * {level}_copy_awaited - {level}_awaited, 0)" for level in ("l2", "l3", "dram")}
+# Rows that are read first and written elsewhere later, beside work.
+WRITTEN_LATER = {level: f"2 * {level}_rewrite_awaited" for level in ("l2", "l3", "dram")}  # told of a copy of two bytes
 
-# Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles: the loop's last
-# branch, guessed wrongly, the first operands, the last result.
+# Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles, as the end of short
+# sums was probed: a core that foresees it begins the next tile meanwhile.
 TILE = {
     "LOADS": "1 / tile_vectors + 1 / tile_rows",
     "TILE": "tile_rows * tile_vectors * simd",
-    "WAIT": "misprediction + load_latency + fma_latency",
-    "REFILL": "WAIT * vector_lanes",
+    "REFILL": "sum_end * vector_lanes",
     "PACK": "l2_copy / simd * vector_lanes",  # of an element that is copied first, through the second cache
-    # Of a vector to one number: a shuffle and an operation a halving.
-    "LARGEST": "(1 + max_latency) * log2(simd)",
-    "SUM": "(1 + fma_latency) * log2(simd)",
+    # Of a row to one number, behind its last element: a shuffle and an operation a halving. A sum also waits for the
+    # last exponential: a maximum, three sums, five multiply-adds, a product (a recurrence is a product and a sum).
+    "LARGEST": "sum_end + load_latency + (1 + max_latency) * log2(simd)",
+    "EXP": "max_latency + 3 * recurrence_latency + 3 * fma_latency",
+    "SUM": "sum_end + load_latency + EXP + (1 + fma_latency) * log2(simd)",
     "SLOT": "simd",  # elements of a slot of a port
     # Of a step along the depth. Eight steps share two to three pointers and a comparison that branches, and need moves
     # of pointers besides: 18 to 24 instructions of the compiled loops in all.

@@ -49,19 +49,26 @@ Y[r,n]  = NU[r,n] / D[r]
 """,
     mapping={
         "source": "csrc/host_rows.hpp: three walks over a row, which stays in the nearest cache that has room",
-        "params": {**TILE},
+        "params": {
+            **TILE,
+            # Of rows of N elements, vectors that lie across two lines: all of one that begins within a vector, where a vector
+            # is a line; every second where it is half a line.
+            "EVEN": "where(N % 16 == 0, 16, where(N % 8 == 0, 8, where(N % 4 == 0, 4, where(N % 2 == 0, 2, 1))))",
+            "ACROSS": "simd / 16 * (1 - min(EVEN, simd) / simd)",
+        },
         "bind": [
             on("vector", ["G"], ["n"]),
-            on("vector", ["G"], ["n"], wait="(WAIT + LARGEST) * vector_lanes / N"),
-            on("load", ["G"], ["n"], load=1),
+            on("vector", ["G"], ["n"], wait="LARGEST * vector_lanes / N"),
+            on("load", ["G"], ["n"], load="1 + ACROSS"),
             on("vector", ["NU"], ["n"]),
-            on("load", ["NU"], ["n"], load=1),
-            on("store", ["NU"], ["n"], store=1),
+            on("vector", ["NU"], ["n"], mac=1),  # takes the maximum off, and brings log2 e
+            on("load", ["NU"], ["n"], load="1 + ACROSS"),
+            on("store", ["NU"], ["n"], store="1 + ACROSS"),
             on("vector", ["D"], ["n"]),
-            on("vector", ["D"], ["n"], wait="(WAIT + SUM) * vector_lanes / N"),
+            on("vector", ["D"], ["n"], wait="SUM * vector_lanes / N"),
             on("vector", ["Y"], ["n"]),
-            on("load", ["Y"], ["n"], load=1),
-            on("store", ["Y"], ["n"], store=1),
+            on("load", ["Y"], ["n"], load="1 + ACROSS"),
+            on("store", ["Y"], ["n"], store="1 + ACROSS"),
         ],
         "groups": [
             {
@@ -83,10 +90,10 @@ EXP = Declared(
     control=True,
     cascade="Y[n] = exp(X[n])\n",
     mapping={
-        "source": "csrc/host_vector.hpp, exp_each: beside what 2^x takes, a longer range reduction and a bound above",
+        "source": "csrc/host_vector.hpp, exp_each: beside what 2^x takes, a longer range reduction, and bounds",
         "bind": [
             on("vector", ["Y"], ["n"]),
-            on("vector", ["Y"], ["n"], mac=3, min=2),
+            on("vector", ["Y"], ["n"], wait="exp_range"),
             on("load", ["Y"], ["n"], load=1),
             on("store", ["Y"], ["n"], store=1),
         ],
@@ -130,13 +137,13 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
             on("scalar", ["S"], [], iadd="STEP"),
             on("store", ["S"], ["p", "m"], store="1 / EB"),
             on("vector", ["G"], ["m"]),
-            on("vector", ["G"], ["m"], wait="(WAIT + LARGEST) * vector_lanes / M"),
+            on("vector", ["G"], ["m"], wait="LARGEST * vector_lanes / M"),
             on("load", ["G"], ["m"], load=1),
             on("vector", ["NU"], ["m"]),
             on("load", ["NU"], ["m"], load=1),
             on("store", ["NU"], ["m"], store=1),
             on("vector", ["D"], ["m"]),
-            on("vector", ["D"], ["m"], wait="(WAIT + SUM) * vector_lanes / M"),
+            on("vector", ["D"], ["m"], wait="SUM * vector_lanes / M"),
             on("vector", ["A"], ["m"]),
             on("load", ["A"], ["m"], load=1),
             on("store", ["A"], ["m"], store=1),

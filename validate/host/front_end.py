@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from lightbound._core import host
 
 INSTRUCTIONS = 60_000  # of a question
-AGREE = 25  # of the quickest answers
-WHOLE = 0.97  # of the slots, at least, where the core is taken to be ours: a question errs by a per cent or two
-NEARLY = 0.93  # of them where that leaves too little
+AGREE = 25  # answers, at least, with the quickest
+NEAR = (
+    0.9  # of the quickest, at least, where answers agree with it: a core that is shared has 0.8 of its slots or fewer
+)
+WHOLE = 0.95  # of the slots, at least, where the core is taken to be ours: a question errs by 2 %, a clock moves by 2
+NEARLY = 0.92  # of them where that leaves too little
 
 
 def issued_per_s() -> float:
@@ -24,16 +29,17 @@ def issued_per_s() -> float:
 
 
 def issued_whole_per_s(least_s: float = 0.3, most_s: float = 3.0) -> list[float]:
-    """Instructions a second while all slots are ours: the quickest answers, which agree.
+    """Instructions a second while all slots are ours: the answers that agree with the quickest.
 
-    Nothing makes a question quicker than a core that has nothing else to do, so that the few quickest of many tell its
-    rate. It is asked until so many agree, or the time is up.
+    Nothing makes a question quicker than a core that has nothing else to do. It is asked until enough agree, or the
+    time is up.
     """
     start = time.perf_counter()
     found: list[float] = []
     while True:
         found.extend(issued_per_s() for _ in range(500))
-        quickest = sorted(found)[-AGREE:]
+        quickest = float(np.quantile(found, 1 - 1 / len(found)))  # the second: one may have been a clock's mistake
+        agree = [one for one in found if one >= NEAR * quickest]
         past = time.perf_counter() - start
-        if past > most_s or (past > least_s and quickest[0] >= 0.98 * quickest[-1]):
-            return quickest
+        if past > most_s or (past > least_s and len(agree) >= AGREE):
+            return agree

@@ -17,7 +17,9 @@ from .sampling import Figure
 
 FUSED = ("mac", "mul+add", "mul+sub", "sub+mul")
 LIKE_ADD = ("add", "sub", "compare", "iadd", "abs")  # one instruction of the adders, each
+LIKE_MAX = ("max", "min", "select", "shuffle")
 EXP_INSTRUCTIONS = 12  # of exp2 in csrc/host_vector.hpp: eleven, and a copy of what the first product overwrites
+EXP_ADDED = 5  # of these, additions, a maximum and a shift
 
 
 def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
@@ -49,7 +51,10 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
                 "shape": {"lanes": number(lanes, peak)},
                 "composes": True,
                 "cost": cost,
-                "needs": _needs({**dict.fromkeys(cost, 1), "exp": EXP_INSTRUCTIONS, "wait": 0}),
+                "needs": {
+                    **_needs({**dict.fromkeys(cost, 1), "exp": EXP_INSTRUCTIONS, "wait": 0}),
+                    "adders": _adders(probe, lanes, cost),
+                },
             },
             "scalar": {
                 "title": "Addresses, counts and branches of a core: as many as it issues",
@@ -69,26 +74,44 @@ def machine_document(probe: Probe, name: str = "host") -> dict[str, Any]:
 
 
 def _costs(probe: Probe, lanes: int, number: Any) -> dict[str, Any]:
-    """Cycles a lane of vector arithmetic, measured or as of a like operation."""
-    clock, peak = probe.clock_hz.value, probe.fma_per_s[probe.isa]["fp32"]
-    cost: dict[str, Any] = {}
-    for op in FUSED:
-        cost[op] = number(_rounded(lanes * clock / peak.value), peak)
-    costs = {op: _rounded(lanes * clock / rate.value) for op, rate in probe.rates_per_s.items()}
-    for op in ("mul", "max", "exp"):
-        cost[op] = number(costs[op], probe.rates_per_s[op])
-    for op in LIKE_ADD:
-        cost[op] = number(costs["add"], probe.rates_per_s["add"])
+    """Cycles a lane of vector arithmetic, measured or as of a like operation: of additions and the like, what they take
+    of multiply-adds beside them.
+    """
+    peak = probe.fma_per_s[probe.isa]["fp32"]
+    one = _cycles(probe, lanes, peak)
+    rates = probe.rates_per_s
+    cost = {op: number(one, peak) for op in FUSED}
+    cost |= {op: number(_cycles(probe, lanes, rates[op]), rates[op]) for op in ("mul", "exp")}
+    for kind, like in (("add", LIKE_ADD), ("max", LIKE_MAX)):
+        cost |= {op: number(_rounded(one * probe.beside[kind].value), probe.beside[kind]) for op in like}
     derived = {
-        "select": (costs["max"], "One instruction, as a maximum"),
-        "min": (costs["max"], "As a maximum"),
-        "shuffle": (costs["max"], "One instruction, as a maximum"),
-        "div": (costs["mul"], "A multiplication by a reciprocal that is made once"),
+        "div": (_cycles(probe, lanes, rates["mul"]), "A multiplication by a reciprocal that is made once"),
         "wait": (1, "A cycle in which the unit stands still"),
     }
     for op, (value, source) in derived.items():
         cost[op] = {"value": value, "source": source, "kind": "derived"}
     return cost
+
+
+def _adders(probe: Probe, lanes: int, cost: dict[str, Any]) -> dict[str, Any]:
+    """Cycles a lane of what adds, compares and shifts; multiply-adds need none of it, or they share it."""
+    one = {kind: _cycles(probe, lanes, probe.rates_per_s[kind]) for kind in ("add", "max")}
+    table: dict[str, Any] = dict.fromkeys(cost, 0)
+    table |= dict.fromkeys(LIKE_ADD, one["add"]) | dict.fromkeys(LIKE_MAX, one["max"])
+    table |= {"exp": _rounded(EXP_ADDED * one["add"]), "wait": 1}
+    source = "; ".join(f"{probe.rates_per_s[kind].what}" for kind in one)
+    return {"source": f"{source}; instructions of csrc/host_vector.hpp", "kind": "microbenchmark", **table}
+
+
+def _range(probe: Probe) -> float:
+    """Cycles a lane that e^x over all of fp32 takes beyond 2^x."""
+    clock, peak = probe.clock_hz.value, probe.fma_per_s[probe.isa]["fp32"].value
+    more = 1 / probe.exp_whole_per_s.value - 1 / probe.rates_per_s["exp"].value
+    return _rounded(max(_lanes(peak / clock, probe.lanes) * clock * more, 0.0))
+
+
+def _cycles(probe: Probe, lanes: int, rate: Figure) -> float:
+    return _rounded(lanes * probe.clock_hz.value / rate.value)
 
 
 def _params(probe: Probe, number: Any) -> dict[str, Any]:
@@ -110,8 +133,12 @@ def _params(probe: Probe, number: Any) -> dict[str, Any]:
         **{f"{level}_awaited": number(_rounded(part.value), part) for level, part in probe.awaited.items()},
         **{f"{level}_copy_awaited": number(_rounded(one.value), one) for level, one in probe.copy_awaited.items()},
         "l3_rows": number(_rounded(max(probe.rows_over_stream.value, 1.0)), probe.rows_over_stream),
+        **{
+            f"{level}_rewrite_awaited": number(_rounded(one.value), one) for level, one in probe.rewrite_awaited.items()
+        },
         "l2_copy": number(_rounded(2 * 4 * probe.lanes * clock / _second(probe).value), _second(probe)),
-        "misprediction": number(_rounded(probe.misprediction_s.value * clock), probe.misprediction_s),
+        "exp_range": number(_range(probe), probe.exp_whole_per_s),
+        "sum_end": number(_rounded(probe.sum_end_s.value * clock), probe.sum_end_s),
     }
 
 

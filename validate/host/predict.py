@@ -45,7 +45,7 @@ class HostPrediction:
 def host_machine(threads: int, name: str = "host", share: float = 1.0) -> Machine:
     """The probed machine with so many cores, and a share of the front end of each; threads are taken to run already."""
     machine = find_machine(name, core=threads)
-    if any(level.name == "l2" for level in machine.levels) and "l2_awaited" not in machine.params:
+    if "sum_end" not in machine.params:
         raise LightboundError("machine", name, "was probed by an earlier version", "Run lightbound probe host.")
     if share != 1.0:
         machine = find_machine(name, core=threads, issue_width=share * float(machine.params["issue_width"]))

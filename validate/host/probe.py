@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ OUTER: dict[str, int] = {"warm": 10, "turn": 12}
 MEMORY: dict[str, Any] = {"warm": 4, "turn": 4, "core": False}
 SYSFS = Path("/sys/devices/system/cpu")
 CACHES = ("l1", "l2", "l3")
+MOVED = ("load", "copy")
+WORKS = (4, 8, 12, 24)  # multiply-adds beside a stream, for each vector (csrc/host_loops.hpp)
 
 Step = Callable[[str], None]
 
@@ -59,10 +61,12 @@ class Probe:
     alone: float  # part of the repeats during which the whole front end was ours
     fma_per_s: dict[str, dict[str, Figure]]  # by instruction set and type
     rates_per_s: dict[str, Figure]  # elements of add, mul, max, exp
+    exp_whole_per_s: Figure  # of e^x over all of fp32, where `exp` is 2^x
+    beside: dict[str, Figure]  # of a multiply-add's time, what an add or a max takes that stands beside it
     fma_latency_s: Figure
     max_latency_s: Figure
     recurrence_latency_s: Figure  # of a product and a sum
-    misprediction_s: Figure
+    sum_end_s: Figure  # what the end of a set of short sums takes, beyond their multiply-adds
     cache_bytes: dict[str, int]
     load: dict[str, Figure]  # bytes/s by level
     store: dict[str, Figure]
@@ -70,6 +74,7 @@ class Probe:
     latency_s: dict[str, Figure]
     awaited: dict[str, Figure]  # part of a stream's time that work beside it does not hide, by level
     copy_awaited: dict[str, Figure]  # the same of one that is written too
+    rewrite_awaited: dict[str, Figure]  # of rows that are walked twice, the second time to be written elsewhere
     rows_over_stream: Figure  # how much longer the last cache takes for lines of short rows than for those of a stream
     dram_load: dict[int, Figure]  # of all threads together
     dram_copy: dict[int, Figure]
@@ -97,16 +102,17 @@ def probe_host(step: Step = lambda what: None) -> Probe:
     step("front end")
     issue = _figure(issued_whole_per_s(), "instructions that need nothing but a slot, the quickest of many questions")
     close, away = Sampler(issue.value), Sampler(issue.value)
-    loops = Loops(caches.get("l2", caches["l1"]))
+    big = _beyond_caches(caches)
+    loops = Loops(caches.get("l2", caches["l1"]), _near_s(big))
     sizes = {level: caches[level] // 2 for level in CACHES if level in caches}
     if "l3" in sizes:  # not much of it: the rest may hold what strangers use
         sizes["l3"] = min(sizes["l3"] // 2, 4 * caches.get("l2", sizes["l3"]))
     names = [name for name in dict.fromkeys((isa, *instruction_sets())) if name != "scalar"] or ["scalar"]
     outer = "l3" if "l3" in sizes else "l2" if "l2" in sizes else "l1"
-    big = _beyond_caches(caches)
     counts = [threads for threads in sorted({1, 2, cores // 2, cores} - {0}) if threads <= cores]
-    _near(close, loops, isa, names, cores, sizes, outer)
-    _far(away, loops, isa, big, counts)
+    works = _works(loops, isa, sizes, big)
+    _near(close, loops, isa, names, cores, sizes, outer, works)
+    _far(away, loops, isa, big, counts, works)
     for visit in range(1, VISITS + 1):
         loops.move()
         step(f"cores and caches, {visit} of {VISITS}")
@@ -124,13 +130,11 @@ def probe_host(step: Step = lambda what: None) -> Probe:
     dram_copy = {threads: _twice(far[f"copy {threads}"]) for threads in counts}
     load["dram"], copy["dram"] = dram_load[1], dram_copy[1]
     chain = {name: _inverse(near[name]) for name in ("fma_chain", "max_chain", "recurrence")}
+    streams = {level: away.figures() if level == "dram" else near for level in (*levels[1:], "dram")}
     awaited, copy_awaited = (
         {
-            level: _awaited(here, there, rates[level], moved)
-            for level, here, there in (
-                *((level, near[f"{loop} beside {level}"], near[f"{loop} beside l1"]) for level in levels[1:]),
-                ("dram", far[f"{loop} beside"], near[f"{loop} beside near"]),
-            )
+            level: _awaited(there[f"{loop} beside {level}"], near[f"{works[loop, level]} at hand"], rates[level], moved)
+            for level, there in streams.items()
         }
         for loop, rates, moved in (("load", load, 1), ("copy", copy, 2))
     )
@@ -153,10 +157,12 @@ def probe_host(step: Step = lambda what: None) -> Probe:
         alone=undisturbed,
         fma_per_s={name: {"fp32": near[f"{name} fma32"], "fp64": near[f"{name} fma64"]} for name in names},
         rates_per_s={name: near[name] for name in ("add", "mul", "max", "exp")},
+        exp_whole_per_s=near["exp_whole"],
+        beside={name: _beside(near[f"{name}_beside"], near[f"{isa} fma32"]) for name in ("add", "max")},
         fma_latency_s=chain["fma_chain"],
         max_latency_s=chain["max_chain"],
         recurrence_latency_s=chain["recurrence"],
-        misprediction_s=_wrong(near["random branches"], near["branches that repeat"]),
+        sum_end_s=_ends(near["short_sums"], near["long_sums"], on["lanes"]),
         cache_bytes=caches,
         load=load,
         store=store,
@@ -164,22 +170,62 @@ def probe_host(step: Step = lambda what: None) -> Probe:
         latency_s=latency,
         awaited=awaited,
         copy_awaited=copy_awaited,
+        rewrite_awaited={
+            level: _awaited(there[f"rewrite {level}"], near["rewrite l1"], copy[level], 2, 4.0)
+            for level, there in streams.items()
+        },
         rows_over_stream=_over(load[outer], near["rows"]),
         dram_load=dram_load,
         dram_copy=dram_copy,
         l3_copy=_twice(near["copy together"]),
         thread_start_s=starts,
         scaling=scaling,
-        notes=(*notes, *_unmeasured(cores, scaling, undisturbed)),
+        notes=(*notes, *_unmeasured(cores, scaling, undisturbed), *_apart(loops)),
     )
 
 
-def _near(
-    sampler: Sampler, loops: Loops, isa: str, names: list[str], cores: int, sizes: dict[str, int], outer: str
-) -> None:
-    """What cores and caches do, as figures to sample. Streams are hidden behind as much work as takes about as long:
-    four multiply-adds a vector from a cache, twelve from memory.
+def _near_s(big: int) -> float:
+    """Of a line from one core to another, at most, where both share a cache, as the system says they all do: less than
+    half of what memory takes. Any time will do where it does not say so.
     """
+    try:
+        shared = [(cpu / "cache" / "index3" / "shared_cpu_map").read_text() for cpu in SYSFS.glob("cpu[0-9]*")]
+    except OSError:
+        return inf
+    if len(set(shared)) != 1:
+        return inf
+    memory = host.Chain(big, True)
+    return min(memory.seconds(4_000) for _ in range(4)) / 2
+
+
+def _works(loops: Loops, isa: str, sizes: dict[str, int], big: int) -> dict[tuple[str, str], str]:
+    """The loops whose streams from each level are hidden behind as many multiply-adds as take about as long: with less
+    work than that, waiting for the stream is the work's fault.
+    """
+    quickest = {
+        **{(loop, level): loops.rate(isa, loop, size) for loop in MOVED for level, size in sizes.items()},
+        **{(loop, "dram"): loops.stream(isa, loop, big, min(PIECE, big // 4)) for loop in MOVED},
+    }
+    one = 1 / max(loops.rate(isa, "fma32")()[0] for _ in range(12))
+    found = {}
+    for (loop, level), sample in quickest.items():
+        per_float = 4 / max(sample()[0] for _ in range(12))  # multiply-adds: so many for each float that is read
+        count = next((count for count in WORKS if count * one >= per_float), WORKS[-1])
+        found[loop, level] = f"{loop}_beside_{count}"
+    return found
+
+
+def _near(
+    sampler: Sampler,
+    loops: Loops,
+    isa: str,
+    names: list[str],
+    cores: int,
+    sizes: dict[str, int],
+    outer: str,
+    works: dict[tuple[str, str], str],
+) -> None:
+    """What cores and caches do, as figures to sample."""
 
     def add(name: str, loop: str, size: int = 0, on: str = isa, threads: int = 1) -> None:
         what, turn = _loop(loop, on, size, threads), OUTER if size == sizes[outer] else {}
@@ -190,36 +236,46 @@ def _near(
     for name in names:
         for kind in ("fma32", "fma64"):
             add(f"{name} {kind}", kind, on=name)
-    for loop in ("add", "mul", "max", "exp", "fma_chain", "max_chain", "recurrence"):
+    for loop in ("add", "mul", "max", "add_beside", "max_beside"):
         add(loop, loop)
+    for loop in ("exp", "exp_whole"):
+        add(loop, loop, sizes["l1"])
+    for loop in ("fma_chain", "max_chain", "recurrence"):
+        add(loop, loop)
+    for loop in ("short_sums", "long_sums"):
+        add(loop, loop, sizes["l1"])
     add("all cores", "fma32", threads=cores)
-    for guessed, what in ((True, "branches that repeat"), (False, "random branches")):
-        sampler.add(what, alone(partial(host.probe_branches, 40_000, guessed)), what, fast=False)
     for level, size in sizes.items():
         for loop in ("load", "store", "copy"):
             add(f"{loop} {level}", loop, size)
         what = f"a chain of loads, {size / 1024:,.0f} KiB"
         sampler.add(f"latency {level}", loops.latency(size, max(size // 64, 20_000)), what, fast=False, warm=3, turn=3)
-    for loop in ("load", "copy"):
-        for level in sizes:
-            add(f"{loop} beside {level}", f"{loop}_beside_4", sizes[level])
-        add(f"{loop} beside near", f"{loop}_beside_12", sizes["l1"])
+    for level, size in sizes.items():
+        add(f"rewrite {level}", "rewrite", size)
+    for work in dict.fromkeys(works.values()):
+        add(f"{work} at hand", work, sizes["l1"])
+    for (loop, level), work in works.items():
+        if level in CACHES[1:]:
+            add(f"{loop} beside {level}", work, sizes[level])
     add("rows", "rows", sizes[outer])
     add("copy together", "copy", sizes[outer], threads=cores)
 
 
-def _far(sampler: Sampler, loops: Loops, isa: str, big: int, counts: list[int]) -> None:
+def _far(
+    sampler: Sampler, loops: Loops, isa: str, big: int, counts: list[int], works: dict[tuple[str, str], str]
+) -> None:
     """What memory does, as figures to sample."""
     piece = min(PIECE, big // 4)
     for threads in counts:
         size = max(big // min(threads, 4), piece)
-        for loop in ("load", "copy"):
+        for loop in MOVED:
             what = _loop(loop, isa, size, threads)
             stream = loops.stream(isa, loop, size, piece, threads)
             sampler.add(f"{loop} {threads}", stream, what, threads=threads, **MEMORY)
-    for loop in ("load", "copy"):
-        beside = f"{loop}_beside_12"
-        sampler.add(f"{loop} beside", loops.stream(isa, beside, big, piece), _loop(beside, isa, big, 1), **MEMORY)
+    for loop in MOVED:
+        work = works[loop, "dram"]
+        sampler.add(f"{loop} beside dram", loops.stream(isa, work, big, piece), _loop(work, isa, big, 1), **MEMORY)
+    sampler.add("rewrite dram", loops.stream(isa, "rewrite", big, piece), _loop("rewrite", isa, big, 1), **MEMORY)
     what = f"a chain of loads, {big / 1024:,.0f} KiB"
     sampler.add("latency", loops.latency(big, 4_000), what, fast=False)
 
@@ -239,10 +295,18 @@ def _inverse(rate: Figure) -> Figure:
     return Figure(1 / rate.value, rate.spread, f"a chain: {rate.what}")
 
 
-def _wrong(random: Figure, guessed: Figure) -> Figure:
-    """Seconds that a branch costs which is guessed wrongly, as half of random ones are."""
-    value = 2 * (random.value - guessed.value)
-    return Figure(value, random.spread + guessed.spread, f"{random.what} against {guessed.what}")
+def _beside(mixed: Figure, alone: Figure) -> Figure:
+    """Of a multiply-add's time, what an operation of another kind takes that stands beside it: none where each kind has
+    units of its own, all where they share them. In `mixed` four of these stand beside ten multiply-adds.
+    """
+    part = (alone.value / mixed.value - 1) * 10 / 4
+    return Figure(min(max(part, 1e-3), 1.0), mixed.spread + alone.spread, f"{mixed.what}, against {alone.what}")
+
+
+def _ends(short: Figure, long: Figure, lanes: int) -> Figure:
+    """Seconds that the end of a set of short sums takes: eight runs of eight steps, twelve side by side."""
+    value = (1 / short.value - 1 / long.value) * 8 * 8 * 12 * lanes
+    return Figure(max(value, 0.0), short.spread + long.spread, f"{short.what}, against {long.what}")
 
 
 def _over(stream: Figure, rows: Figure) -> Figure:
@@ -250,13 +314,13 @@ def _over(stream: Figure, rows: Figure) -> Figure:
     return Figure(stream.value / rows.value, rows.spread + stream.spread, f"{rows.what}, against a stream")
 
 
-def _awaited(here: Figure, there: Figure, stream: Figure, moved: int) -> Figure:
+def _awaited(here: Figure, there: Figure, stream: Figure, moved: int, most: float = 1.0) -> Figure:
     """Of the time that a level takes for a stream that is loaded, or loaded and stored (then two bytes are moved where
     one is read), the part for which multiply-adds beside it, which take about as long, are held up: what they take
     longer than in the nearest cache, there. A thousandth where all of it is hidden.
     """
     part = (1 / here.value - 1 / there.value) * stream.value / moved
-    return Figure(min(max(part, 1e-3), 1.0), here.spread + there.spread, f"{here.what}, against {there.what}")
+    return Figure(min(max(part, 1e-3), most), here.spread + there.spread, f"{here.what}, against {there.what}")
 
 
 def _twice(figure: Figure) -> Figure:
@@ -295,6 +359,18 @@ def _beyond_caches(caches: dict[str, int]) -> int:
     except (ValueError, OSError, AttributeError):
         return wanted
     return max(min(wanted, free), 32 * 1024**2)
+
+
+def _apart(loops: Loops) -> tuple[str, ...]:
+    """What to say where cores that share a cache were behind different ones now and then."""
+    if not loops.far:
+        return ()
+    part = f"{loops.far / loops.handed:.0%}"
+    rest = "those count all the same." if loops.far == loops.handed else "those do not count, where there are others."
+    return (
+        f"In {part} of the samples of several cores a line took as long from one to another as memory does: they did not "
+        f"share a cache then, though the system says that they do; {rest}",
+    )
 
 
 def _model() -> str:

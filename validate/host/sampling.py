@@ -7,7 +7,9 @@ in between.
 
 Of several threads each has a processor of its own, and samples count in which they ran side by side: where the system
 lets one wait, the other has all of a cache or a memory for itself, and both together seem to move twice what one does.
-Nor does a sample count in which its only thread waited: memory may have gone on with what it was left.
+The same happens on a virtual machine whose cores are moved to different parts of a processor for a while, each with a
+cache and a way to memory of its own: then a line takes as long from one core to the other as memory does, and the
+sample does not count either. Nor does one in which its only thread waited: memory may have gone on with what it was left.
 That their cores are all ours at once is too rare to ask for: the figure is what the better sixteenth of the samples of
 two threads reaches, and so on; and of one thread, where its core is hardly ever ours.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -47,7 +50,7 @@ class Figure:
 
 
 Sample = Callable[[], tuple[float, bool]]
-"""A sample: its value, and whether all its threads ran side by side."""
+"""A sample: its value, and whether it counts: whether all its threads ran side by side, behind one cache."""
 
 
 def alone(sample: Callable[[], float]) -> Sample:
@@ -55,16 +58,16 @@ def alone(sample: Callable[[], float]) -> Sample:
     return lambda: (sample(), True)
 
 
-def together(sample: Callable[[], tuple[float, float]]) -> Sample:
-    """Samples of threads, given with the part of their time in which all ran: taken again where that is too small."""
+def together(sample: Sample) -> Sample:
+    """Samples that are taken again where they do not count."""
 
     def tried() -> tuple[float, bool]:
-        value, part = sample()
+        value, counts = sample()
         for _ in range(TRIES - 1):
-            if part >= TOGETHER:
+            if counts:
                 break
-            value, part = sample()
-        return value, part >= TOGETHER
+            value, counts = sample()
+        return value, counts
 
     return tried
 
@@ -83,7 +86,7 @@ class Sampled:
     warm: int = 0
     turn: int = 1
     core: bool = True
-    found: list[tuple[float, float]] = field(default_factory=list)  # value; front end around it, 0: not side by side
+    found: list[tuple[float, float]] = field(default_factory=list)  # value; front end around it, 0: does not count
 
     @property
     def alone(self) -> int:
@@ -112,7 +115,8 @@ class Sampled:
         samples, part = self.chosen()
         value = float(np.quantile(samples, 1 - part if self.fast else part))
         low, middle, high = np.percentile(samples, [25, 50, 75])
-        best = samples.max() if self.fast else samples.min()
+        every = [value for value, _ in self.found]  # what a machine can do at most, in whatever state it is
+        best = max(every) if self.fast else min(every)
         return Figure(value, float((high - low) / 2 / middle), self.what, float(best))
 
 
@@ -137,9 +141,9 @@ class Sampler:
                     one.sample()
                 before = issued_per_s()
                 for _ in range(one.turn):
-                    value, side_by_side = one.sample()
+                    value, counts = one.sample()
                     after = issued_per_s()
-                    one.found.append((value, min(before, after) / self.whole_per_s if side_by_side else 0.0))
+                    one.found.append((value, min(before, after) / self.whole_per_s if counts else 0.0))
                     before = after
             if past > least_s:
                 waiting = [one for one in waiting if not one.settled()]
@@ -158,10 +162,13 @@ class Sampler:
 class Loops:
     """Loops of an instruction set as samples, with the buffers they walk through."""
 
-    def __init__(self, contiguous: int) -> None:
-        """contiguous: the most bytes that one core's own caches hold."""
-        self.contiguous = contiguous
+    def __init__(self, contiguous: int, near_s: float = inf) -> None:
+        """contiguous: the most bytes that one core's own caches hold. near_s: of a line from one core to the next, at
+        most, where samples of several threads count.
+        """
+        self.contiguous, self.near_s = contiguous, near_s
         self.rooms: dict[tuple[int, int], host.Room] = {}
+        self.handed = self.far = 0  # samples of several threads, and those whose cores were too far from each other
 
     def move(self) -> None:
         """Have buffers made anew, elsewhere in memory: how they lie there is luck."""
@@ -171,16 +178,16 @@ class Loops:
         """Operations (or bytes) a second over all threads, each with `size` bytes, which it has just been through."""
         room, rounds = self._room(size, threads), 1
         while True:
-            _, seconds, _ = host.probe_loop(isa, loop, room, rounds, 0, size)
+            _, seconds, _, _ = host.probe_loop(isa, loop, room, rounds, 0, size)
             if max(seconds) > SLICE_S / 4 or rounds > 1 << 40:
                 break
             rounds *= 4
         rounds = max(1, int(rounds * SLICE_S / max(max(seconds), 1e-9)))
 
-        def sample() -> tuple[float, float]:
+        def sample() -> tuple[float, bool]:
             room = self._room(size, threads)
-            done, seconds, part = host.probe_loop(isa, loop, room, rounds, 0, size)
-            return done * rounds * threads / max(seconds), part
+            done, seconds, part, handover = host.probe_loop(isa, loop, room, rounds, 0, size)
+            return done * rounds * threads / max(seconds), self._counts(part, handover, threads)
 
         return together(sample)
 
@@ -188,14 +195,21 @@ class Loops:
         """The same of a walk through more than any cache holds, a piece a sample, each where the last one ended."""
         at = 0
 
-        def sample() -> tuple[float, float]:
+        def sample() -> tuple[float, bool]:
             nonlocal at
             room = self._room(size, threads)
-            done, seconds, part = host.probe_loop(isa, loop, room, 1, at, piece, warm=False)
+            done, seconds, part, handover = host.probe_loop(isa, loop, room, 1, at, piece, warm=False)
             at = at + piece if at + 2 * piece <= size else 0
-            return done * threads / max(seconds), part
+            return done * threads / max(seconds), self._counts(part, handover, threads)
 
         return together(sample)
+
+    def _counts(self, part: float, handover_s: float, threads: int) -> bool:
+        """Whether a sample counts in which all threads ran for this part of the time."""
+        far = handover_s > self.near_s
+        if threads > 1:
+            self.handed, self.far = self.handed + 1, self.far + far
+        return part >= TOGETHER and not far
 
     def latency(self, size: int, steps: int) -> Sample:
         """Seconds of a load that waits for the one before, out of a buffer of this size."""

@@ -53,7 +53,10 @@ def _blocks(probe: Probe) -> list[Block]:
         ("latency of a product and a sum", probe.recurrence_latency_s),
     ):
         add(what, one, f"{one.value * 1e9:.2f} ns")
-    add("branch guessed wrongly", probe.misprediction_s, f"{probe.misprediction_s.value * 1e9:.2f} ns")
+    for op, figure in probe.beside.items():
+        add(f"{op}, of a multiply-add beside it", figure, f"{figure.value:.0%}")
+    add("exp over all of fp32", probe.exp_whole_per_s, f"{probe.exp_whole_per_s.value / 1e9:.1f} G/s")
+    add("end of a set of short sums", probe.sum_end_s, f"{probe.sum_end_s.value * 1e9:.2f} ns")
     for level, figure in probe.load.items():
         add(f"{level}, load", figure, f"{figure.value / 1e9:.1f} GB/s")
         if level in probe.store:
