@@ -3,6 +3,9 @@
 // Queries lie along lanes: they are transposed once, and every maximum and sum of the softmax runs down a lane.
 
 constexpr int PANEL = ATTEND_VECTORS * LANES;  // queries that go through a visit together
+// Whether values that do not lie at one distance are read through a list: where a tile multiplies long enough, that is for
+// free. Else they are copied together first.
+constexpr bool LISTED = ATTEND_ROWS * ATTEND_VECTORS >= 24;
 constexpr float HEADROOM = 8.0f;             // how far a score may exceed the offset, in powers of two
 
 static std::size_t attend_floats(int head_dim, int value_dim) {
@@ -105,9 +108,10 @@ static void score_step(const VisitRows& rows, const Panel& panel, int head_dim, 
                               false, panel.start);
 }
 
-static void average_step(const float* values, std::int64_t pitch, int value_dim, const Panel& panel, int keys, int width,
-                         const float* scores, const float* factor) {
-    columns_product<AttendTiles>(Spaced{values, pitch}, value_dim, scores, Count<PANEL>{}, keys, panel.output,
+template <typename Rows>
+static void average_step(const Rows values, int value_dim, const Panel& panel, int keys, int width, const float* scores,
+                         const float* factor) {
+    columns_product<AttendTiles>(values, value_dim, scores, Count<PANEL>{}, keys, panel.output,
                                  Count<PANEL>{}, width, factor);
 }
 
@@ -119,6 +123,20 @@ static void write_panel(const AttendTask& task, const Panel& panel, int query, i
         inverse[i] = panel.total[i] > 0.0f ? 1.0f / panel.total[i] : 0.0f;
     float* const* const rows = task.outputs + query;
     int q = 0;
+#if HOST_LANES == 16
+    for (; q + LANES <= count && task.value_dim % LANES == 0; q += LANES) {
+        const Vec times = load(inverse + q);
+        for (int f = 0; f < task.value_dim; f += LANES) {
+            for (int i = q + LANES; i < q + 2 * LANES && i < count; ++i) __builtin_prefetch(rows[i] + f, 1);
+            Vec block[LANES];
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; ++i) block[i] = load(panel.output + (f + i) * PANEL + q) * times;
+            turn(block);
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; ++i) store(rows[q + i] + f, block[i]);
+        }
+    }
+#endif
     for (; q + 4 <= count; q += 4) {
         const Four times = *reinterpret_cast<const FourAt*>(inverse + q);
         const float* from = panel.output + q;
@@ -167,7 +185,8 @@ static void attend(const AttendTask& task, float* scratch) {
         task.rows(task.context, visit, rows);
         const float* values = rows.values[0];
         std::int64_t pitch = rows.value_pitch;
-        if (!pitch) {
+        const bool listed = !pitch && LISTED;
+        if (!pitch && !listed) {
             values = packed;
             pitch = task.value_dim;
             for (int key = 0; key < rows.count; ++key)
@@ -178,7 +197,11 @@ static void attend(const AttendTask& task, float* scratch) {
             score_step(rows, panels[p], task.head_dim, width, scores);
             if (rows.masked) mask_step(task, rows, p * PANEL, width, scores);
             softmax_step(panels[p], width, rows.count, scores, factor);
-            average_step(values, pitch, task.value_dim, panels[p], rows.count, width, scores, visit ? factor : nullptr);
+            const float* const past = visit ? factor : nullptr;
+            if (listed)
+                average_step(Listed{rows.values}, task.value_dim, panels[p], rows.count, width, scores, past);
+            else
+                average_step(Spaced{values, pitch}, task.value_dim, panels[p], rows.count, width, scores, past);
         }
     }
     for (int p = 0; p < count; ++p) write_panel(task, panels[p], p * PANEL, queries_of(p));

@@ -225,6 +225,42 @@ HOST_INLINE void turn(Four (&r)[4]) {
     r[3] = __builtin_shufflevector(high0, high1, 2, 3, 6, 7);
 }
 
+#if HOST_LANES == 16
+// The same of sixteen: pairs of numbers, pairs of pairs, then quarters of a vector twice.
+HOST_INLINE void turn(Vec (&r)[16]) {
+    Vec t[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+        t[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 4)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j) {
+            const Vec a = t[i + j], b = t[i + j + 2];
+            r[i + 2 * j] = __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+            r[i + 2 * j + 1] = __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+        }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)  // r[i + 4 g] has columns i, i + 4, i + 8 and i + 12 of rows 4 g to 4 g + 3
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j) {
+            const Vec a = r[i + 8 * j], b = r[i + 8 * j + 4];
+            t[i + 8 * j] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+            t[i + 8 * j + 4] = __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+        }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j) {
+            const Vec a = t[i + 4 * j], b = t[i + 4 * j + 8];
+            r[i + 8 * j] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+            r[i + 8 * j + 4] = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+        }
+}
+#endif
+
 // to[j * ldt + i] = scale * from[i][j] for i < rows, j < columns: four by four, and a whole line of `to` at a time where
 // there are rows enough. Asked for ahead are lines of `to`, which are far apart, so that stores would wait for one after
 // the other, and those of the next rows, which lie anywhere.
@@ -234,6 +270,17 @@ static void transpose(const float* const* from, int rows, int columns, float sca
     for (int first = 0; first < even; first += LINE) {
         const int last = even - first < LINE ? even : first + LINE;
         int j = 0;
+#if HOST_LANES == 16
+        for (; last - first == LINE && j + LINE <= columns; j += LINE) {
+            for (int r = last; r < last + LINE && r < rows; ++r) __builtin_prefetch(from[r] + j);
+            Vec block[LINE];
+#pragma GCC unroll 16
+            for (int r = 0; r < LINE; ++r) block[r] = load(from[first + r] + j) * scale;
+            turn(block);
+#pragma GCC unroll 16
+            for (int r = 0; r < LINE; ++r) store(to + (j + r) * ldt + first, block[r]);
+        }
+#endif
         for (; j + 4 <= columns; j += 4) {
             if (j % LINE == 0)
                 for (int r = last; r < last + LINE && r < rows; ++r) __builtin_prefetch(from[r] + j);

@@ -218,6 +218,14 @@ HOST_INLINE float sum_of_lanes(Vec value) {
 #endif
 
 // The first `count` floats, the others `rest`.
+#if defined(HOST_X86) && HOST_LANES == 16
+HOST_INLINE Vec load_some(const float* from, int count, float rest) {
+    return (Vec)_mm512_mask_loadu_ps((__m512)all(rest), static_cast<__mmask16>((1u << count) - 1), from);
+}
+HOST_INLINE void store_some(float* to, Vec value, int count) {
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), (__m512)value);
+}
+#else
 HOST_INLINE Vec load_some(const float* from, int count, float rest) {
     Vec value = all(rest);
     __builtin_memcpy(&value, from, static_cast<std::size_t>(count) * sizeof(float));
@@ -226,3 +234,4 @@ HOST_INLINE Vec load_some(const float* from, int count, float rest) {
 HOST_INLINE void store_some(float* to, Vec value, int count) {
     __builtin_memcpy(to, &value, static_cast<std::size_t>(count) * sizeof(float));
 }
+#endif

@@ -220,12 +220,14 @@ def _passing(
     mine: Number,
 ) -> dict[str, Number]:
     """Cycles by port for which slots last longer than their longest unit, since that is what all instructions of one
-    context take to pass the port.
+    context take to pass the port; of several ports, what each takes longer than those before it.
     """
     longest = [maximum(0, *slot.values()) for slot in slots]
     found: dict[str, Number] = {}
     for name, port in zip(_port_names(machine), _ports(machine, plan, einsums, slots, mine, True), strict=True):
-        beyond = sum((maximum(0, mine * need - most) for need, most in zip(port.by_slot, longest, strict=True)), 0)
+        passing = [mine * need for need in port.by_slot]
+        beyond = sum((maximum(0, taken - most) for taken, most in zip(passing, longest, strict=True)), 0)
+        longest = [maximum(taken, most) for taken, most in zip(passing, longest, strict=True)]
         if np.any(np.asarray(beyond) > 0):
             found[name] = beyond
     return found

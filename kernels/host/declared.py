@@ -41,6 +41,9 @@ TILE = {
     "EXP": "max_latency + 3 * recurrence_latency + 3 * fma_latency",
     "SUM": "sum_end + load_latency + EXP + (1 + fma_latency) * log2(simd)",
     "SLOT": "simd",  # elements of a slot of a port
+    # Of an element that is transposed: shuffles, loads or stores: four by four, or sixteen by sixteen.
+    "TURNED": "where(simd == 16, 4, 2)",
+    "MOVED": "where(simd == 16, 16, 4)",
     # Of a step along the depth. Eight steps share two to three pointers and a comparison that branches, and need moves
     # of pointers besides: 18 to 24 instructions of the compiled loops in all.
     "STEP": "9 / 4 / TILE",

@@ -34,9 +34,9 @@ _MAPPING: Mapping = {
     "params": {**ATTEND_TILE, "BR": f"min(P, {QUERIES})"},
     "bind": [
         on("vector", ["QS"], ["p"]),
-        on("vector", ["QS"], ["p"], shuffle="SLOT / 2"),
-        on("load", ["QS"], ["p"], load="SLOT / 4"),
-        on("store", ["QS"], ["p"], store="SLOT / 4"),
+        on("vector", ["QS"], ["p"], shuffle="SLOT / TURNED"),
+        on("load", ["QS"], ["p"], load="SLOT / MOVED"),
+        on("store", ["QS"], ["p"], store="SLOT / MOVED"),
         on("vector", ["S"], _SCORES),
         on("vector", ["S"], _SCORES, wait="REFILL / (TILE * E)"),
         on("load", ["S"], _SCORES, load="LOADS"),
@@ -55,9 +55,9 @@ _MAPPING: Mapping = {
         on("load", ["RO"], _OUTPUT, load=1),
         on("store", ["RO"], _OUTPUT, store=1),
         on("vector", ["O"], _OUTPUT),
-        on("vector", ["O"], _OUTPUT, shuffle="SLOT / 2"),
-        on("load", ["O"], _OUTPUT, load="SLOT / 4"),
-        on("store", ["O"], _OUTPUT, store="SLOT / 4"),
+        on("vector", ["O"], _OUTPUT, shuffle="SLOT / TURNED"),
+        on("load", ["O"], _OUTPUT, load="SLOT / MOVED"),
+        on("store", ["O"], _OUTPUT, store="SLOT / MOVED"),
     ],
     "groups": [
         {
@@ -93,7 +93,8 @@ def _gathered() -> Mapping:
     """Keys of a visit in several runs: their rows do not follow each other, and those of values are copied together."""
     mapping = deepcopy(_MAPPING)
     (refill,) = (one for one in mapping["bind"] if one["einsums"] == ["LO"] and "wait" in one.get("implied", {}))
-    refill["implied"]["wait"] += " + PACK / BR"
+    # Where a tile multiplies long enough they are read where they lie: one more load a step.
+    refill["implied"]["wait"] += " + where(attend_rows * attend_vectors >= 24, 0, PACK / BR)"
     mapping["groups"][0]["awaits"] = {"l2": 1, **APART}
     return mapping
 

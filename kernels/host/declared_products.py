@@ -51,8 +51,8 @@ Y[r,n]  = NU[r,n] / D[r]
         "source": "csrc/host_rows.hpp: three walks over a row, which stays in the nearest cache that has room",
         "params": {
             **TILE,
-            # Of rows of N elements, vectors that lie across two lines: all of one that begins within a vector, where a vector
-            # is a line; every second where it is half a line.
+            # Of rows of N elements, vectors that lie across two lines: all of a row that begins within a vector, where
+            # a vector is a line; every second where it is half a line.
             "EVEN": "where(N % 16 == 0, 16, where(N % 8 == 0, 8, where(N % 4 == 0, 4, where(N % 2 == 0, 2, 1))))",
             "ACROSS": "simd / 16 * (1 - min(EVEN, simd) / simd)",
         },
@@ -128,9 +128,9 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
         },
         "bind": [
             on("vector", ["KS"], ["m"]),
-            on("vector", ["KS"], ["m"], shuffle="SLOT / 2 * ceil_div(P, MB)"),
-            on("load", ["KS"], ["m"], load="SLOT / 4 * ceil_div(P, MB)"),
-            on("store", ["KS"], ["m"], store="SLOT / 4 * ceil_div(P, MB)"),
+            on("vector", ["KS"], ["m"], shuffle="SLOT / TURNED * ceil_div(P, MB)"),
+            on("load", ["KS"], ["m"], load="SLOT / MOVED * ceil_div(P, MB)"),
+            on("store", ["KS"], ["m"], store="SLOT / MOVED * ceil_div(P, MB)"),
             on("vector", ["S"], ["p", "m"]),
             on("vector", ["S"], ["p", "m"], wait="REFILL / (TILE * EB) + PACK / NB"),
             on("load", ["S"], ["p", "m"], load="LOADS + (ceil_div(E, EB) - 1) / E"),

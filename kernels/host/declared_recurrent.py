@@ -123,9 +123,9 @@ H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
         "params": {**TILE},
         "bind": [
             on("vector", ["QS"], ["t0"]),
-            on("vector", ["QS"], ["t0"], shuffle="SLOT / 2", wait="PACK"),
-            on("load", ["QS"], ["t0"], load="SLOT / 4"),
-            on("store", ["QS"], ["t0"], store="SLOT / 4"),
+            on("vector", ["QS"], ["t0"], shuffle="SLOT / TURNED", wait="PACK"),
+            on("load", ["QS"], ["t0"], load="SLOT / MOVED"),
+            on("store", ["QS"], ["t0"], store="SLOT / MOVED"),
             *(
                 piece
                 for einsum, lanes, deep in (
@@ -141,11 +141,11 @@ H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
                     on("scalar", [einsum], [], iadd="STEP"),
                 )
             ),
-            on("vector", ["O"], ["t0", "f"], shuffle="SLOT / 2", wait="PACK"),
+            on("vector", ["O"], ["t0", "f"], shuffle="SLOT / TURNED", wait="PACK"),
             on("vector", ["O"], ["t0", "f"]),
             # Sums are left by every 64 features of a key and by the chunk's values, each but the first takes them up.
-            on("load", ["O"], ["t0", "f"], load="ceil_div(E, 64) + SLOT / 4"),
-            on("store", ["O"], ["t0", "f"], store="1 + ceil_div(E, 64) + SLOT / 4"),
+            on("load", ["O"], ["t0", "f"], load="ceil_div(E, 64) + SLOT / MOVED"),
+            on("store", ["O"], ["t0", "f"], store="1 + ceil_div(E, 64) + SLOT / MOVED"),
             # Keys fade, values are copied, scores ahead of their query become zero.
             on("vector", ["KD"], ["e"]),
             on("vector", ["KD"], ["e"], wait="PACK * (1 + F / E)"),

@@ -107,7 +107,7 @@ def _range(probe: Probe) -> float:
     """Cycles a lane that e^x over all of fp32 takes beyond 2^x."""
     clock, peak = probe.clock_hz.value, probe.fma_per_s[probe.isa]["fp32"].value
     more = 1 / probe.exp_whole_per_s.value - 1 / probe.rates_per_s["exp"].value
-    return _rounded(max(_lanes(peak / clock, probe.lanes) * clock * more, 0.0))
+    return _rounded(max(_lanes(peak / clock, probe.lanes) * clock * more, 1e-3))
 
 
 def _cycles(probe: Probe, lanes: int, rate: Figure) -> float:

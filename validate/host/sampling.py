@@ -9,7 +9,8 @@ Of several threads each has a processor of its own, and samples count in which t
 lets one wait, the other has all of a cache or a memory for itself, and both together seem to move twice what one does.
 The same happens on a virtual machine whose cores are moved to different parts of a processor for a while, each with a
 cache and a way to memory of its own: then a line takes as long from one core to the other as memory does, and the
-sample does not count either. Nor does one in which its only thread waited: memory may have gone on with what it was left.
+sample does not count either. Nor does one in which its only thread waited: memory may have gone on with what it was
+left.
 That their cores are all ours at once is too rare to ask for: the figure is what the better sixteenth of the samples of
 two threads reaches, and so on; and of one thread, where its core is hardly ever ours.
 """
