@@ -125,7 +125,11 @@ class _Shared(_Server):
         return done
 
     def kept(self, tile: tuple[int, ...], size: float) -> bool:
-        """Whether a tile is kept. From now on it is, if it fits, instead of those that were not used for longest."""
+        """Whether a tile is kept. From now on it is, if it fits, instead of those that were not used for longest. A
+        level without a cache keeps nothing, not even a tile of no size.
+        """
+        if not self.cache:
+            return False
         if tile in self.tiles:
             self.tiles[tile] = self.tiles.pop(tile)
             return True

@@ -35,6 +35,13 @@ def ordered(run: EventRun) -> list[Slice]:
     return sorted(run.slices, key=lambda s: (s.start, s.end, s.worker, s.context, s.block, s.task, s.iteration))
 
 
+def test_a_level_without_a_cache_keeps_not_even_a_tile_of_no_size() -> None:
+    memory = Resource("memory", "bandwidth")
+    body = tuple(Task(name, "memory", demand=demand, key=0) for name, demand in (("nothing", 0.0), ("a tile", 1.0)))
+    system = System((memory,), (Program("p", body=body),), (Worker("p", (1,), keys=(0,)),))
+    assert event.run_system(system).makespan == event_simpy.run_system(system).makespan == 1.0
+
+
 @given(systems(), SEEDS)
 @RANDOM
 def test_native_and_simpy_engines_agree_on_every_task_of_random_systems(system: System, seed: int) -> None:
