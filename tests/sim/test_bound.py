@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,8 @@ def test_every_bound_is_at_least_as_tight_as_the_bounds_above_it(
 @given(masks(), st.integers(1, 40), st.sampled_from(["h100_sxm", "b200"]))
 def test_no_estimate_is_below_the_least_time(case: tuple[Any, Any, Any], heads: int, machine: str) -> None:
     ladder = bound(*case[:1], machine, *case[1:], heads=heads)
-    if ladder.estimate is None:  # the tiles do not fit
-        assert "machine.levels.shared.capacity" in ladder.no_estimate
+    if ladder.estimate is None:  # the tiles do not fit, or their threads do not
+        assert re.search(r"machine\.levels\.shared\.capacity|no block fits", ladder.no_estimate)
         return
     assert ladder.time_s is not None and ladder.estimate.kernel_s >= ladder.time_s
     assert ladder.estimate.tax >= 1
