@@ -103,16 +103,35 @@ static void softmax_step(const Panel& panel, int width, int keys, float* scores,
     if (j < width) softmax_vectors<1>(panel, j, keys, scores, factor);
 }
 
-static void score_step(const VisitRows& rows, const Panel& panel, int head_dim, int width, float* scores) {
+// Values of the next visit, asked for a few rows at a time behind register tiles. Where they lie in several runs, a tile goes
+// down the columns of rows that follow no stream a core would see; all at once would keep it waiting.
+class NextValues {
+public:
+    NextValues() = default;
+    NextValues(const VisitRows& visit, int value_dim, int tiles)
+        : rows(visit.values), left(visit.count), each((left + tiles - 1) / tiles), dim(value_dim) {}
+    HOST_MEMBER void operator()() {
+        for (int asked = each < left ? each : left; asked > 0; --asked) {
+            const float* const row = rows[--left];
+            for (int f = 0; f < dim; f += 16) __builtin_prefetch(row + f, 0, 2);
+        }
+    }
+
+private:
+    const float* const* rows = nullptr;
+    int left = 0, each = 0, dim = 0;
+};
+
+static void score_step(const VisitRows& rows, const Panel& panel, int head_dim, int width, float* scores, NextValues& behind) {
     rows_product<AttendTiles>(rows.keys, rows.count, panel.queries, Count<PANEL>{}, head_dim, scores, Count<PANEL>{}, width,
-                              false, panel.start);
+                              false, panel.start, [&]() HOST_LAMBDA { behind(); });
 }
 
 template <typename Rows>
 static void average_step(const Rows values, int value_dim, const Panel& panel, int keys, int width, const float* scores,
-                         const float* factor) {
+                         const float* factor, NextValues& behind) {
     columns_product<AttendTiles>(values, value_dim, scores, Count<PANEL>{}, keys, panel.output,
-                                 Count<PANEL>{}, width, factor);
+                                 Count<PANEL>{}, width, factor, [&]() HOST_LAMBDA { behind(); });
 }
 
 // The quotients of a panel, into the rows of its queries. These lie anywhere, and stores would wait for one line after the
@@ -180,9 +199,19 @@ static void attend(const AttendTask& task, float* scratch) {
             __builtin_memset(queries, 0, sizeof(float) * PANEL * static_cast<std::size_t>(task.head_dim));
         transpose(task.queries + p * PANEL, queries_of(p), task.head_dim, task.scale * LOG2_E, queries, PANEL);
     }
-    VisitRows rows;
+    VisitRows visits[2];
+    if (task.visits > 0) task.rows(task.context, 0, visits[0]);
     for (int visit = 0; visit < task.visits; ++visit) {
-        task.rows(task.context, visit, rows);
+        const VisitRows& rows = visits[visit % 2];
+        VisitRows& next = visits[(visit + 1) % 2];
+        NextValues behind;
+        if (visit + 1 < task.visits) {
+            task.rows(task.context, visit + 1, next);
+            if (!next.value_pitch && LISTED) {
+                const int tiles = (rows.count + ATTEND_ROWS - 1) / ATTEND_ROWS + (task.value_dim + ATTEND_ROWS - 1) / ATTEND_ROWS;
+                behind = NextValues(next, task.value_dim, count * tiles);
+            }
+        }
         const float* values = rows.values[0];
         std::int64_t pitch = rows.value_pitch;
         const bool listed = !pitch && LISTED;
@@ -194,14 +223,14 @@ static void attend(const AttendTask& task, float* scratch) {
         }
         for (int p = 0; p < count; ++p) {
             const int width = round_up(queries_of(p), LANES);
-            score_step(rows, panels[p], task.head_dim, width, scores);
+            score_step(rows, panels[p], task.head_dim, width, scores, behind);
             if (rows.masked) mask_step(task, rows, p * PANEL, width, scores);
             softmax_step(panels[p], width, rows.count, scores, factor);
             const float* const past = visit ? factor : nullptr;
             if (listed)
-                average_step(Listed{rows.values}, task.value_dim, panels[p], rows.count, width, scores, past);
+                average_step(Listed{rows.values}, task.value_dim, panels[p], rows.count, width, scores, past, behind);
             else
-                average_step(Spaced{values, pitch}, task.value_dim, panels[p], rows.count, width, scores, past);
+                average_step(Spaced{values, pitch}, task.value_dim, panels[p], rows.count, width, scores, past, behind);
         }
     }
     for (int p = 0; p < count; ++p) write_panel(task, panels[p], p * PANEL, queries_of(p));
