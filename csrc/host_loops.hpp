@@ -76,22 +76,16 @@ HOST_INLINE double rewrite(float* data, std::int64_t count, std::int64_t rounds)
     return static_cast<double>(part) * sizeof(float);
 }
 
-// Exponentials of half a buffer into the other half, NV vectors side by side.
-template <int NV, typename Each>
-HOST_INLINE double exponentials(float* data, std::int64_t count, std::int64_t rounds, const Each& each) {
-    const std::int64_t part = count / 2 / (NV * LANES) * (NV * LANES);
-    for (std::int64_t round = 0; round < rounds; ++round) {
-        for (std::int64_t i = 0; i < part; i += NV * LANES) {
-            Vec x[NV];
-#pragma GCC unroll 8
-            for (int j = 0; j < NV; ++j) x[j] = load(data + i + j * LANES);
-            each(x);
-#pragma GCC unroll 8
-            for (int j = 0; j < NV; ++j) store(data + part + i + j * LANES, x[j]);
-        }
-        asm volatile("" ::: "memory");
+// 2^x of so many floats, four vectors side by side, as in fused attention.
+HOST_INLINE void powers_of_two(const float* in, float* out, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; i += 4 * LANES) {
+        Vec x[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) x[j] = load(in + i + j * LANES);
+        exp2_each(x);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) store(out + i + j * LANES, x[j]);
     }
-    return static_cast<double>(part);
 }
 
 // Multiply-adds, and for five of them two of something else, in chains enough to hide the latency of both: what these
@@ -176,9 +170,15 @@ static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rou
         case Loop::max_beside: return mixed(rounds, [=](Vec x) { return maximum(x, near); });
         case Loop::short_sums: return sums(data, rounds, 8);
         case Loop::long_sums: return sums(data, rounds, 512);
-        case Loop::exp:  // four vectors side by side, as in fused attention
-            return exponentials<4>(data, count, rounds, [](Vec(&x)[4]) HOST_LAMBDA { exp2_each(x); });
-        case Loop::exp_whole: return exponentials<4>(data, count, rounds, [](Vec(&x)[4]) HOST_LAMBDA { exp_each(x); });
+        case Loop::exp:
+        case Loop::exp_whole: {  // of half a buffer into the other half
+            const std::int64_t part = count / 2 / (4 * LANES) * (4 * LANES);
+            for (std::int64_t round = 0; round < rounds; ++round) {
+                loop == Loop::exp ? powers_of_two(data, data + part, part) : exp_array(data, data + part, part);
+                asm volatile("" ::: "memory");
+            }
+            return static_cast<double>(part);
+        }
         case Loop::load:
             for (std::int64_t round = 0; round < rounds; ++round)
                 for (std::int64_t i = 0; i < count; i += 8 * LANES)
