@@ -25,8 +25,9 @@ COPIED = {  # where as much is written as is read
     "dram": "dram_copy_awaited",
 }
 
-# Rows that are read first and written elsewhere later, beside work.
-WRITTEN_LATER = {level: f"2 * {level}_rewrite_awaited" for level in ("l2", "l3", "dram")}  # told of a copy of two bytes
+# Rows that are read first and written elsewhere later, beside work. The probe tells it as a part of the time of a copy,
+# which is that of two bytes for each that is read.
+WRITTEN_LATER = {level: f"2 * {level}_rewrite_awaited" for level in ("l2", "l3", "dram")}
 
 # Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles, as the end of short
 # sums was probed: a core that foresees it begins the next tile meanwhile.

@@ -26,7 +26,7 @@ from .system import CACHES, apart, beyond_caches, cache_sizes, near_s, processor
 VISITS = 4  # to cores and caches, then to memory, over the time of the probe
 NEAR_S, FAR_S = (2.0, 6.0), (4.0, 6.0)  # of a visit: at least, at most
 STEPS = 2 + 2 * VISITS  # of the progress
-PIECE = 16 << 20  # bytes of memory that a sample walks through
+PIECE = 16 << 20  # bytes of memory that a sample walks through, at most
 # Samples of a turn. A shared cache holds the lines of a walk only after a hundred rounds; memory first takes what the
 # walk before it has left to be written.
 OUTER: dict[str, int] = {"warm": 10, "turn": 12}
@@ -87,26 +87,45 @@ class Probe:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be measured: instruction sets by `names`, the one in use first; buffers of `sizes` bytes in each cache
+    and of `big` bytes in none; memory by each of `counts` threads.
+    """
+
+    isa: str
+    cores: int
+    names: list[str]
+    sizes: dict[str, int]
+    big: int
+    counts: list[int]
+
+    @property
+    def outer(self) -> str:
+        """The last cache."""
+        return list(self.sizes)[-1]
+
+    @property
+    def piece(self) -> int:
+        """Bytes of memory that a sample walks through."""
+        return min(PIECE, self.big // 4)
+
+
+Works = dict[tuple[str, str], str]
+
+
 def probe_host(step: Step = lambda what: None) -> Probe:
     """Measure this computer; `step` is told what comes next, STEPS times. Takes half a minute to one."""
     on = instruction_set()
-    isa = on["name"]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     caches, notes = cache_sizes()
     step("front end")
     issue = figure(issued_whole_per_s(), "instructions that need nothing but a slot, the quickest of many questions")
     close, away = Sampler(issue.value), Sampler(issue.value)
-    big = beyond_caches(caches)
-    loops = Loops(caches.get("l2", caches["l1"]), near_s(big))
-    sizes = {level: caches[level] // 2 for level in CACHES if level in caches}
-    if "l3" in sizes:  # not much of it: the rest may hold what strangers use
-        sizes["l3"] = min(sizes["l3"] // 2, 4 * caches.get("l2", sizes["l3"]))
-    names = [name for name in dict.fromkeys((isa, *instruction_sets())) if name != "scalar"] or ["scalar"]
-    outer = "l3" if "l3" in sizes else "l2" if "l2" in sizes else "l1"
-    counts = [threads for threads in sorted({1, 2, cores // 2, cores} - {0}) if threads <= cores]
-    works = _works(loops, isa, sizes, big)
-    _near(close, loops, isa, names, cores, sizes, outer, works)
-    _far(away, loops, isa, big, counts, works)
+    plan = _plan(on["name"], caches)
+    loops = Loops(caches.get("l2", caches["l1"]), near_s(plan.big))
+    works = _works(loops, plan)
+    _near(close, loops, plan, works)
+    _far(away, loops, plan, works)
     for visit in range(1, VISITS + 1):
         loops.move()
         step(f"cores and caches, {visit} of {VISITS}")
@@ -116,77 +135,100 @@ def probe_host(step: Step = lambda what: None) -> Probe:
     near, far = close.figures(), away.figures()
     step("threads")
     starts = figure([host.probe_thread_start() for _ in range(400)], "starting and joining a thread", 25)
-    levels = list(sizes)
-    load, store = named(near, "load", levels), named(near, "store", levels)
-    copy = {level: twice(figure) for level, figure in named(near, "copy", levels).items()}
-    latency = named(near, "latency", levels) | {"dram": far["latency"]}
-    dram_load = {threads: far[f"load {threads}"] for threads in counts}
-    dram_copy = {threads: twice(far[f"copy {threads}"]) for threads in counts}
-    load["dram"], copy["dram"] = dram_load[1], dram_copy[1]
-    chain = {name: inverse(near[name]) for name in ("fma_chain", "max_chain", "recurrence")}
-    streams = {level: far if level == "dram" else near for level in (*levels[1:], "dram")}
-    load_awaited, copy_awaited = (
-        {
-            level: awaited(there[f"{loop} beside {level}"], near[f"{works[loop, level]} at hand"], rates[level], moved)
-            for level, there in streams.items()
-        }
-        for loop, rates, moved in (("load", load, 1), ("copy", copy, 2))
-    )
-    scaling = near["all cores"].value / near[f"{isa} fma32"].value
-    undisturbed = sum(sampler.alone[0] for sampler in (close, away)) / sum(
-        sampler.alone[1] for sampler in (close, away)
-    )
+    scaling = near["all cores"].value / near[f"{plan.isa} fma32"].value
+    counted = [sampler.alone for sampler in (close, away)]
+    undisturbed = sum(ours for ours, _ in counted) / sum(every for _, every in counted)
     return Probe(
         cpu=processor(),
         day=date.today().isoformat(),
-        cores=cores,
-        isa=isa,
+        cores=plan.cores,
+        isa=plan.isa,
         lanes=on["lanes"],
         tile_rows=on["rows"],
         tile_vectors=on["vectors"],
         attend_rows=on["attend_rows"],
         attend_vectors=on["attend_vectors"],
-        clock_hz=near["clock"],
         issue_per_s=issue,
         alone=undisturbed,
-        fma_per_s={name: {"fp32": near[f"{name} fma32"], "fp64": near[f"{name} fma64"]} for name in names},
-        rates_per_s={name: near[name] for name in ("add", "mul", "max", "exp")},
-        exp_whole_per_s=near["exp_whole"],
-        beside={name: beside(near[f"{name}_beside"], near[f"{isa} fma32"]) for name in ("add", "max")},
-        fma_latency_s=chain["fma_chain"],
-        max_latency_s=chain["max_chain"],
-        recurrence_latency_s=chain["recurrence"],
-        sum_end_s=ends(near["short_sums"], near["long_sums"], on["lanes"]),
         cache_bytes=caches,
-        load=load,
-        store=store,
-        copy=copy,
-        latency_s=latency,
-        awaited=load_awaited,
-        copy_awaited=copy_awaited,
-        rewrite_awaited={
-            level: awaited(there[f"rewrite {level}"], near["rewrite l1"], copy[level], 2, 4.0)
-            for level, there in streams.items()
-        },
-        rows_over_stream=over(load[outer], near["rows"]),
-        dram_load=dram_load,
-        dram_copy=dram_copy,
-        l3_copy=twice(near["copy together"]),
+        **_arithmetic(near, plan, on["lanes"]),
+        **_moves(near, far, plan, works),
         thread_start_s=starts,
         scaling=scaling,
-        notes=(*notes, *unmeasured(cores, scaling, undisturbed), *apart(loops)),
+        notes=(*notes, *unmeasured(plan.cores, scaling, undisturbed), *apart(loops)),
     )
 
 
-def _works(loops: Loops, isa: str, sizes: dict[str, int], big: int) -> dict[tuple[str, str], str]:
+def _plan(isa: str, caches: dict[str, int]) -> _Plan:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    sizes = {level: caches[level] // 2 for level in CACHES if level in caches}
+    if "l3" in sizes:  # not much of it: the rest may hold what strangers use
+        sizes["l3"] = min(sizes["l3"] // 2, 4 * caches.get("l2", sizes["l3"]))
+    names = [name for name in dict.fromkeys((isa, *instruction_sets())) if name != "scalar"] or ["scalar"]
+    counts = [threads for threads in sorted({1, 2, cores // 2, cores} - {0}) if threads <= cores]
+    return _Plan(isa, cores, names, sizes, beyond_caches(caches), counts)
+
+
+def _arithmetic(near: dict[str, Figure], plan: _Plan, lanes: int) -> dict[str, Any]:
+    """Fields of the probe: what a core does on registers."""
+    chain = {name: inverse(near[name]) for name in ("fma_chain", "max_chain", "recurrence")}
+    return {
+        "clock_hz": near["clock"],
+        "fma_per_s": {name: {"fp32": near[f"{name} fma32"], "fp64": near[f"{name} fma64"]} for name in plan.names},
+        "rates_per_s": {name: near[name] for name in ("add", "mul", "max", "exp")},
+        "exp_whole_per_s": near["exp_whole"],
+        "beside": {name: beside(near[f"{name}_beside"], near[f"{plan.isa} fma32"]) for name in ("add", "max")},
+        "fma_latency_s": chain["fma_chain"],
+        "max_latency_s": chain["max_chain"],
+        "recurrence_latency_s": chain["recurrence"],
+        "sum_end_s": ends(near["short_sums"], near["long_sums"], lanes),
+    }
+
+
+def _moves(near: dict[str, Figure], far: dict[str, Figure], plan: _Plan, works: Works) -> dict[str, Any]:
+    """Fields of the probe: what caches and memory deliver."""
+    levels = list(plan.sizes)
+    load = named(near, "load", levels)
+    copy = {level: twice(one) for level, one in named(near, "copy", levels).items()}
+    dram_load = {threads: far[f"load {threads}"] for threads in plan.counts}
+    dram_copy = {threads: twice(far[f"copy {threads}"]) for threads in plan.counts}
+    load["dram"], copy["dram"] = dram_load[1], dram_copy[1]
+    there = {level: far if level == "dram" else near for level in (*levels[1:], "dram")}
+    load_awaited, copy_awaited = (
+        {
+            level: awaited(found[f"{loop} beside {level}"], near[f"{works[loop, level]} at hand"], rates[level], moved)
+            for level, found in there.items()
+        }
+        for loop, rates, moved in (("load", load, 1), ("copy", copy, 2))
+    )
+    return {
+        "load": load,
+        "store": named(near, "store", levels),
+        "copy": copy,
+        "latency_s": named(near, "latency", levels) | {"dram": far["latency"]},
+        "awaited": load_awaited,
+        "copy_awaited": copy_awaited,
+        "rewrite_awaited": {
+            level: awaited(found[f"rewrite {level}"], near["rewrite l1"], copy[level], 2, 4.0)
+            for level, found in there.items()
+        },
+        "rows_over_stream": over(load[plan.outer], near["rows"]),
+        "dram_load": dram_load,
+        "dram_copy": dram_copy,
+        "l3_copy": twice(near["copy together"]),
+    }
+
+
+def _works(loops: Loops, plan: _Plan) -> Works:
     """The loops whose streams from each level are hidden behind as many multiply-adds as take about as long: with less
     work than that, waiting for the stream is the work's fault.
     """
+    outside = {level: size for level, size in plan.sizes.items() if level != "l1"}
     quickest = {
-        **{(loop, level): loops.rate(isa, loop, size) for loop in MOVED for level, size in sizes.items()},
-        **{(loop, "dram"): loops.stream(isa, loop, big, min(PIECE, big // 4)) for loop in MOVED},
+        **{(loop, level): loops.rate(plan.isa, loop, size) for loop in MOVED for level, size in outside.items()},
+        **{(loop, "dram"): loops.stream(plan.isa, loop, plan.big, plan.piece) for loop in MOVED},
     }
-    one = 1 / max(loops.rate(isa, "fma32")()[0] for _ in range(12))
+    one = 1 / max(loops.rate(plan.isa, "fma32")()[0] for _ in range(12))
     found = {}
     for (loop, level), sample in quickest.items():
         per_float = 4 / max(sample()[0] for _ in range(12))  # multiply-adds: so many for each float that is read
@@ -195,69 +237,53 @@ def _works(loops: Loops, isa: str, sizes: dict[str, int], big: int) -> dict[tupl
     return found
 
 
-def _near(
-    sampler: Sampler,
-    loops: Loops,
-    isa: str,
-    names: list[str],
-    cores: int,
-    sizes: dict[str, int],
-    outer: str,
-    works: dict[tuple[str, str], str],
-) -> None:
+def _near(sampler: Sampler, loops: Loops, plan: _Plan, works: Works) -> None:
     """What cores and caches do, as figures to sample."""
+    sizes = plan.sizes
 
-    def add(name: str, loop: str, size: int = 0, on: str = isa, threads: int = 1) -> None:
-        what, turn = _loop(loop, on, size, threads), OUTER if size == sizes[outer] else {}
+    def add(name: str, loop: str, size: int = 0, on: str = plan.isa, threads: int = 1) -> None:
+        what, turn = _loop(loop, on, size, threads), OUTER if size == sizes[plan.outer] else {}
         sampler.add(name, loops.rate(on, loop, size, threads), what, threads=threads, **turn)
 
     additions = int(SLICE_S * 3e9)
     sampler.add("clock", alone(lambda: additions / host.probe_additions(additions)), "a chain of additions")
-    for name in names:
+    for name in plan.names:
         for kind in ("fma32", "fma64"):
             add(f"{name} {kind}", kind, on=name)
-    for loop in ("add", "mul", "max", "add_beside", "max_beside"):
+    for loop in ("add", "mul", "max", "add_beside", "max_beside", "fma_chain", "max_chain", "recurrence"):
         add(loop, loop)
-    for loop in ("exp", "exp_whole"):
+    for loop in ("exp", "exp_whole", "short_sums", "long_sums"):
         add(loop, loop, sizes["l1"])
-    for loop in ("fma_chain", "max_chain", "recurrence"):
-        add(loop, loop)
-    for loop in ("short_sums", "long_sums"):
-        add(loop, loop, sizes["l1"])
-    add("all cores", "fma32", threads=cores)
+    add("all cores", "fma32", threads=plan.cores)
     for level, size in sizes.items():
-        for loop in ("load", "store", "copy"):
+        for loop in ("load", "store", "copy", "rewrite"):
             add(f"{loop} {level}", loop, size)
         what = f"a chain of loads, {size / 1024:,.0f} KiB"
         sampler.add(f"latency {level}", loops.latency(size, max(size // 64, 20_000)), what, fast=False, warm=3, turn=3)
-    for level, size in sizes.items():
-        add(f"rewrite {level}", "rewrite", size)
     for work in dict.fromkeys(works.values()):
         add(f"{work} at hand", work, sizes["l1"])
     for (loop, level), work in works.items():
-        if level in CACHES[1:]:
+        if level != "dram":
             add(f"{loop} beside {level}", work, sizes[level])
-    add("rows", "rows", sizes[outer])
-    add("copy together", "copy", sizes[outer], threads=cores)
+    add("rows", "rows", sizes[plan.outer])
+    add("copy together", "copy", sizes[plan.outer], threads=plan.cores)
 
 
-def _far(
-    sampler: Sampler, loops: Loops, isa: str, big: int, counts: list[int], works: dict[tuple[str, str], str]
-) -> None:
+def _far(sampler: Sampler, loops: Loops, plan: _Plan, works: Works) -> None:
     """What memory does, as figures to sample."""
-    piece = min(PIECE, big // 4)
-    for threads in counts:
-        size = max(big // min(threads, 4), piece)
+
+    def add(name: str, loop: str, size: int, threads: int = 1) -> None:
+        stream = loops.stream(plan.isa, loop, size, plan.piece, threads)
+        sampler.add(name, stream, _loop(loop, plan.isa, size, threads), threads=threads, **MEMORY)
+
+    for threads in plan.counts:
         for loop in MOVED:
-            what = _loop(loop, isa, size, threads)
-            stream = loops.stream(isa, loop, size, piece, threads)
-            sampler.add(f"{loop} {threads}", stream, what, threads=threads, **MEMORY)
+            add(f"{loop} {threads}", loop, max(plan.big // min(threads, 4), plan.piece), threads)
     for loop in MOVED:
-        work = works[loop, "dram"]
-        sampler.add(f"{loop} beside dram", loops.stream(isa, work, big, piece), _loop(work, isa, big, 1), **MEMORY)
-    sampler.add("rewrite dram", loops.stream(isa, "rewrite", big, piece), _loop("rewrite", isa, big, 1), **MEMORY)
-    what = f"a chain of loads, {big / 1024:,.0f} KiB"
-    sampler.add("latency", loops.latency(big, 4_000), what, fast=False)
+        add(f"{loop} beside dram", works[loop, "dram"], plan.big)
+    add("rewrite dram", "rewrite", plan.big)
+    what = f"a chain of loads, {plan.big / 1024:,.0f} KiB"
+    sampler.add("latency", loops.latency(plan.big, 4_000), what, fast=False)
 
 
 def _loop(loop: str, isa: str, size: int, threads: int) -> str:
