@@ -218,7 +218,7 @@ def _preload(driver: Any) -> None:
                     driver.load(program, cubin)
                     driver.assembler = "ptxas"
                 except Exception:
-                    continue  # its own task will say
+                    continue  # nothing is lost here: its own task assembles it again, and what it raises is recorded
 
 
 def _device(driver: Any) -> dict[str, Any]:
