@@ -13,33 +13,50 @@ static std::size_t attend_floats(int head_dim, int value_dim) {
     return PANEL * (panels * of_panel + KEY_TILE + 1) + static_cast<std::size_t>(KEY_TILE) * value_dim;
 }
 
-// Scores that a query does not see become -infinity. One comparison an axis: below `first`, the distance wraps around.
+// Scores that a query does not see become -infinity. One comparison: below `first`, the distance wraps around. On the other
+// axes all keys of a run stand at one place, so that these make the width zero once a run.
 template <int NV>
-HOST_INLINE void mask_vectors(const AttendTask& task, const VisitRows& rows, int axis, int query, float* scores) {
+HOST_INLINE void mask_vectors(const AttendTask& task, const VisitRows& rows, int query, float* scores) {
     typedef std::uint32_t VecWhole __attribute__((vector_size(HOST_LANES * 4)));
-    VecWhole first[NV], width[NV];
-#pragma GCC unroll 8
-    for (int j = 0; j < NV; ++j) {
-        const VecInt from = load_int(task.first[axis] + query + j * LANES);
-        first[j] = reinterpret_cast<VecWhole>(from);
-        width[j] = reinterpret_cast<VecWhole>(load_int(task.last[axis] + query + j * LANES) - from);
-    }
-    for (int key = 0; key < rows.count; ++key) {
-        const VecWhole at = VecWhole{} + static_cast<std::uint32_t>(rows.at[axis][key]);
+    VecWhole first[MAX_AXES][NV], width[MAX_AXES][NV];
+    int others[MAX_AXES], count = 0;  // axes on which a run stands still
+    for (int axis = 0; axis < task.axes; ++axis) {
+        if (axis != rows.along) others[count++] = axis;
 #pragma GCC unroll 8
         for (int j = 0; j < NV; ++j) {
-            float* score = scores + key * PANEL + j * LANES;
-            store(score, (at - first[j]) < width[j] ? load(score) : all(-__builtin_inff()));
+            const VecInt from = load_int(task.first[axis] + query + j * LANES);
+            first[axis][j] = reinterpret_cast<VecWhole>(from);
+            width[axis][j] = reinterpret_cast<VecWhole>(load_int(task.last[axis] + query + j * LANES) - from);
+        }
+    }
+    VecWhole along[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) along[j] = first[rows.along][j];
+    for (int key = 0, run = 0; key < rows.count; ++run) {
+        VecWhole left[NV];
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) left[j] = width[rows.along][j];
+        for (int i = 0; i < count; ++i) {
+            const VecWhole at = VecWhole{} + static_cast<std::uint32_t>(rows.at[run][others[i]]);
+#pragma GCC unroll 8
+            for (int j = 0; j < NV; ++j) left[j] = (at - first[others[i]][j]) < width[others[i]][j] ? left[j] : VecWhole{};
+        }
+        VecWhole at = VecWhole{} + static_cast<std::uint32_t>(rows.at[run][rows.along]);
+        for (const int last = key + rows.run; key < last; ++key, at += 1) {
+#pragma GCC unroll 8
+            for (int j = 0; j < NV; ++j) {
+                float* score = scores + key * PANEL + j * LANES;
+                store(score, (at - along[j]) < left[j] ? load(score) : all(-__builtin_inff()));
+            }
         }
     }
 }
 
 static void mask_step(const AttendTask& task, const VisitRows& rows, int query, int width, float* scores) {
-    for (int axis = 0; axis < task.axes; ++axis) {
-        int j = 0;
-        for (; j + 2 * LANES <= width; j += 2 * LANES) mask_vectors<2>(task, rows, axis, query + j, scores + j);
-        if (j < width) mask_vectors<1>(task, rows, axis, query + j, scores + j);
-    }
+    constexpr int MOST = LANES == 16 ? 4 : 2;  // vectors of which all bounds stay in registers
+    int j = 0;
+    for (; j + MOST * LANES <= width; j += MOST * LANES) mask_vectors<MOST>(task, rows, query + j, scores + j);
+    for (; j < width; j += LANES) mask_vectors<1>(task, rows, query + j, scores + j);
 }
 
 // Softmax of a panel under way. Scores are counted from an offset: the largest one when it was last set. Only where a
@@ -103,35 +120,80 @@ static void softmax_step(const Panel& panel, int width, int keys, float* scores,
     if (j < width) softmax_vectors<1>(panel, j, keys, scores, factor);
 }
 
-// Values of the next visit, asked for a few rows at a time behind register tiles. Where they lie in several runs, a tile goes
-// down the columns of rows that follow no stream a core would see; all at once would keep it waiting.
-class NextValues {
+// Lines that will be needed, asked for a few at a time between the steps of register tiles: a core has room for some
+// twenty lines that it waits for, and what it needs now shall find some.
+class Ahead {
 public:
-    NextValues() = default;
-    NextValues(const VisitRows& visit, int value_dim, int tiles)
-        : rows(visit.values), left(visit.count), each((left + tiles - 1) / tiles), dim(value_dim) {}
+    void add(const float* const* rows, int count, int dim) {
+        if (count > 0) lists[most++] = {rows, rows + count, dim};
+        lines += count * ((dim + LINE - 1) / LINE);
+    }
+    bool any_left() const { return each > 0; }
+    // Asked so many times.
+    void over(int times) {
+        each = (lines + times - 1) / times;
+        if (most > 0) next_row();
+    }
     HOST_MEMBER void operator()() {
-        for (int asked = each < left ? each : left; asked > 0; --asked) {
-            const float* const row = rows[--left];
-            for (int f = 0; f < dim; f += 16) __builtin_prefetch(row + f, 0, 2);
+        for (int asked = each; asked > 0; --asked) {
+            __builtin_prefetch(at, 0, 2);
+            at += LINE;
+            if (at >= end && !next_row()) return;
         }
     }
 
 private:
-    const float* const* rows = nullptr;
-    int left = 0, each = 0, dim = 0;
+    static constexpr int LINE = 16;
+    struct List {
+        const float* const* row;
+        const float* const* last;
+        int dim;
+    };
+    bool next_row() {
+        if (lists[now].row == lists[now].last && ++now >= most) {
+            each = 0;
+            return false;
+        }
+        at = *lists[now].row++;
+        end = at + lists[now].dim;
+        return true;
+    }
+    List lists[3];
+    int most = 0, now = 0, lines = 0, each = 0;
+    const float* at = nullptr;
+    const float* end = nullptr;
 };
 
-static void score_step(const VisitRows& rows, const Panel& panel, int head_dim, int width, float* scores, NextValues& behind) {
-    rows_product<AttendTiles>(rows.keys, rows.count, panel.queries, Count<PANEL>{}, head_dim, scores, Count<PANEL>{}, width,
-                              false, panel.start, [&]() HOST_LAMBDA { behind(); });
+// Asked inside register tiles, not behind them.
+struct Inside {
+    Ahead& ahead;
+    HOST_MEMBER void operator()() const {}
+};
+HOST_INLINE void within(const Inside& inside) { inside.ahead(); }
+
+// Tiles with nothing to ask for are spared the question.
+template <typename Product>
+HOST_INLINE void asking(Ahead& ahead, const Product& product) {
+    if (ahead.any_left())
+        product(Inside{ahead});
+    else
+        product(Nothing{});
+}
+
+static void score_step(const VisitRows& rows, const Panel& panel, int head_dim, int width, float* scores, Ahead& ahead) {
+    asking(ahead, [&](auto behind) HOST_LAMBDA {
+        rows_product<AttendTiles>(rows.keys, rows.count, panel.queries, Count<PANEL>{}, head_dim, scores, Count<PANEL>{}, width,
+                                  false, panel.start, behind);
+    });
 }
 
 template <typename Rows>
 static void average_step(const Rows values, int value_dim, const Panel& panel, int keys, int width, const float* scores,
-                         const float* factor, NextValues& behind) {
-    columns_product<AttendTiles>(values, value_dim, scores, Count<PANEL>{}, keys, panel.output,
-                                 Count<PANEL>{}, width, factor, [&]() HOST_LAMBDA { behind(); });
+                         const float* factor, Ahead& ahead) {
+    asking(ahead, [&](auto behind) HOST_LAMBDA {
+        columns_product<AttendTiles>(values, value_dim, scores, Count<PANEL>{}, keys, panel.output, Count<PANEL>{}, width,
+                                     factor, behind);
+    });
 }
 
 // The quotients of a panel, into the rows of its queries. These lie anywhere, and stores would wait for one line after the
@@ -177,6 +239,36 @@ static void write_panel(const AttendTask& task, const Panel& panel, int query, i
         for (int f = 0; f < task.value_dim; ++f) rows[q][f] = panel.output[f * PANEL + q] * inverse[q];
 }
 
+// Queries of a panel transposed, and nothing seen yet.
+static void begin_panel(const AttendTask& task, const Panel& panel, int query, int count) {
+    __builtin_memset(panel.start, 0, sizeof(float) * PANEL);
+    __builtin_memset(panel.total, 0, sizeof(float) * PANEL);
+    for (int i = 0; i < PANEL; ++i) panel.limit[i] = LOWEST;
+    if (task.visits == 0)
+        __builtin_memset(panel.output, 0, sizeof(float) * PANEL * static_cast<std::size_t>(task.value_dim));
+    if (count < PANEL)
+        __builtin_memset(panel.queries, 0, sizeof(float) * PANEL * static_cast<std::size_t>(task.head_dim));
+    transpose(task.queries + query, count, task.head_dim, task.scale * LOG2_E, panel.queries, PANEL);
+}
+
+// What is asked for during a visit: keys and values of the next one; in the last one the queries of the next tile, and
+// what will be written.
+static Ahead ahead_of(const AttendTask& task, const VisitRows& rows, const VisitRows* next, int panels) {
+    Ahead behind;
+    if (next && !next->value_pitch) {
+        behind.add(next->keys, next->count, task.head_dim);
+        behind.add(next->values, next->count, task.value_dim);
+    }
+    if (!next) {
+        behind.add(task.next, task.next_count, task.head_dim);
+        behind.add(task.outputs, task.count, task.value_dim);
+    }
+    const int score_tiles = (rows.count + ATTEND_ROWS - 1) / ATTEND_ROWS;
+    const int tiles = (task.value_dim + ATTEND_ROWS - 1) / ATTEND_ROWS;
+    behind.over(panels * (score_tiles * (task.head_dim / UNROLLED) + tiles * (rows.count / UNROLLED)) + 1);
+    return behind;
+}
+
 static void attend(const AttendTask& task, float* scratch) {
     const int count = (task.count + PANEL - 1) / PANEL;
     float* scores = scratch;                     // [KEY_TILE][PANEL]
@@ -186,32 +278,19 @@ static void attend(const AttendTask& task, float* scratch) {
     Panel panels[QUERY_TILE / PANEL];
     const auto queries_of = [&](int p) { return task.count - p * PANEL < PANEL ? task.count - p * PANEL : PANEL; };
     for (int p = 0; p < count; ++p) {
-        float* queries = room;
-        float* output = queries + task.head_dim * PANEL;
+        float* output = room + task.head_dim * PANEL;
         float* start = output + task.value_dim * PANEL;
-        panels[p] = {queries, output, start, start + PANEL, start + 2 * PANEL};
+        panels[p] = {room, output, start, start + PANEL, start + 2 * PANEL};
         room = start + 3 * PANEL;
-        __builtin_memset(start, 0, sizeof(float) * 2 * PANEL);
-        for (int i = 0; i < PANEL; ++i) panels[p].limit[i] = LOWEST;
-        if (task.visits == 0)
-            __builtin_memset(output, 0, sizeof(float) * PANEL * static_cast<std::size_t>(task.value_dim));
-        if (queries_of(p) < PANEL)
-            __builtin_memset(queries, 0, sizeof(float) * PANEL * static_cast<std::size_t>(task.head_dim));
-        transpose(task.queries + p * PANEL, queries_of(p), task.head_dim, task.scale * LOG2_E, queries, PANEL);
+        begin_panel(task, panels[p], p * PANEL, queries_of(p));
     }
     VisitRows visits[2];
     if (task.visits > 0) task.rows(task.context, 0, visits[0]);
     for (int visit = 0; visit < task.visits; ++visit) {
         const VisitRows& rows = visits[visit % 2];
-        VisitRows& next = visits[(visit + 1) % 2];
-        NextValues behind;
-        if (visit + 1 < task.visits) {
-            task.rows(task.context, visit + 1, next);
-            if (!next.value_pitch && LISTED) {
-                const int tiles = (rows.count + ATTEND_ROWS - 1) / ATTEND_ROWS + (task.value_dim + ATTEND_ROWS - 1) / ATTEND_ROWS;
-                behind = NextValues(next, task.value_dim, count * tiles);
-            }
-        }
+        VisitRows* const next = visit + 1 < task.visits ? &visits[(visit + 1) % 2] : nullptr;
+        if (next) task.rows(task.context, visit + 1, *next);
+        Ahead behind = ahead_of(task, rows, next, count);
         const float* values = rows.values[0];
         std::int64_t pitch = rows.value_pitch;
         const bool listed = !pitch && LISTED;

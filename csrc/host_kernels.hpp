@@ -11,12 +11,14 @@ constexpr int QUERY_TILE = 64;  // most queries of one task: they lie along lane
 constexpr int KEY_TILE = 128;   // most keys of one visit
 constexpr int MAX_AXES = 3;
 
-// The keys of one visit, row by row, wherever they lie in memory; where `masked`, their coordinates on each axis.
+// The keys of one visit, row by row, wherever they lie in memory, in runs along an axis; where `masked`, where each begins.
 struct VisitRows {
     const float* keys[KEY_TILE];
-    const float* values[KEY_TILE];
-    std::int64_t value_pitch;  // from one row of values to the next, in floats; 0 where that differs
-    std::int32_t at[MAX_AXES][KEY_TILE];
+    const float* values[KEY_TILE];  // the first one alone where they lie at one distance
+    std::int64_t value_pitch;       // from one row of values to the next, in floats; 0 where that differs
+    std::int32_t at[KEY_TILE][MAX_AXES];
+    int along;  // the axis along which keys of a run follow each other
+    int run;    // how many keys a run has
     int count;
     bool masked;
 };
@@ -26,8 +28,10 @@ struct VisitRows {
 struct AttendTask {
     const float* queries[QUERY_TILE];
     float* outputs[QUERY_TILE];
-    std::int32_t first[MAX_AXES][QUERY_TILE];
-    std::int32_t last[MAX_AXES][QUERY_TILE];
+    const float* next[QUERY_TILE];  // queries of the tile that will come next, or may: they are asked for
+    int next_count;
+    const std::int32_t (*first)[QUERY_TILE];  // of each axis
+    const std::int32_t (*last)[QUERY_TILE];
     int count;
     int axes;
     int head_dim;

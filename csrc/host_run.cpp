@@ -28,48 +28,62 @@ void rows_of(const void* opaque, int number, VisitRows& rows) {
     mark();
     const auto& context = *static_cast<const Context*>(opaque);
     const Visit& visit = context.tile->visits[static_cast<std::size_t>(number)];
-    rows.count = 0;
-    rows.masked = visit.masked;
     Run runs[KEY_TILE];
     const int found = runs_of(*context.windows, *context.tile, visit, runs);
-    rows.value_pitch = found == 1 ? std::int64_t{runs[0].pitch} * context.value_dim : 0;
-    for (const Run* at = runs; at != runs + found; ++at) {
-        const Run& run = *at;
-        const float* key = context.k + std::int64_t{run.token} * context.head_dim;
-        const float* value = context.v + std::int64_t{run.token} * context.value_dim;
-        const std::int64_t next_key = std::int64_t{run.pitch} * context.head_dim;
-        const std::int64_t next_value = std::int64_t{run.pitch} * context.value_dim;
-        for (std::int32_t i = 0; i < run.count; ++i) {
-            rows.keys[rows.count + i] = key + i * next_key;
-            rows.values[rows.count + i] = value + i * next_value;
-        }
+    const std::int64_t next_key = std::int64_t{runs[0].pitch} * context.head_dim;
+    const std::int64_t next_value = std::int64_t{runs[0].pitch} * context.value_dim;
+    rows.value_pitch = found == 1 ? next_value : 0;
+    rows.masked = visit.masked;
+    rows.along = runs[0].along;
+    rows.run = runs[0].count;
+    rows.count = found * rows.run;
+    const float** keys = rows.keys;
+    const float** values = rows.values;
+    for (int i = 0; i < found; ++i) {
+        const float* key = context.k + std::int64_t{runs[i].token} * context.head_dim;
+        for (int left = rows.run; left > 0; --left, key += next_key) *keys++ = key;
+        const float* value = context.v + std::int64_t{runs[i].token} * context.value_dim;
+        for (int left = found == 1 ? 1 : rows.run; left > 0; --left, value += next_value) *values++ = value;
         if (visit.masked)
-            for (std::int32_t i = 0; i < run.count; ++i)
-                for (int a = 0; a < MAX_AXES; ++a)
-                    rows.at[a][rows.count + i] = run.at[a] + (a == run.along ? i : 0);
-        rows.count += run.count;
+            for (int a = 0; a < MAX_AXES; ++a) rows.at[i][a] = runs[i].at[a];
     }
+}
+
+template <typename Float>
+void list_rows(const QueryTile& tile, Float* first, int dim, Float** rows) {
+    for (int i = 0; i < tile.count; ++i) rows[i] = first + std::int64_t{tile.tokens[i]} * dim;
+}
+
+// Plans are read once a call, long after they were made: lines of the next visits, and of the tile after.
+void ask_for(const QueryTile& next, const QueryTile& after) {
+    const auto ask = [](const void* from, std::size_t bytes) {
+        for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(from) + at);
+    };
+    ask(next.visits.data(), next.visits.size() * sizeof(Visit));
+    ask(&after, sizeof(QueryTile));
 }
 
 Seconds attend_tiles(const Attention& p, const Windows& windows, const std::vector<QueryTile>& tiles, int threads) {
     const Isa& on = isa();
-    const auto each = static_cast<std::int64_t>(tiles.size());
+    const auto each = static_cast<std::int64_t>(tiles.size()), all = each * p.batch * p.heads;
+    const auto tile_of = [&](std::int64_t number) -> const QueryTile& { return tiles[static_cast<std::size_t>(number % each)]; };
     const auto work = [&](std::int64_t number, float* scratch) {
         const std::int64_t head = number / each;  // all tiles of a head first: they share its keys in the caches
-        const QueryTile& tile = tiles[static_cast<std::size_t>(number % each)];
+        const QueryTile& tile = tile_of(number);
         const std::int64_t kv_head = head / p.heads * p.kv_heads + head % p.heads / (p.heads / p.kv_heads);
         const Context context{&windows, &tile, p.k + kv_head * p.keys * p.head_dim, p.v + kv_head * p.keys * p.value_dim,
                               p.head_dim, p.value_dim};
         AttendTask task;
         task.count = tile.count;
         task.axes = windows.axes;
-        for (int i = 0; i < tile.count; ++i) {
-            const std::int64_t row = head * p.queries + tile.tokens[i];
-            task.queries[i] = p.q + row * p.head_dim;
-            task.outputs[i] = p.out + row * p.value_dim;
-        }
-        std::copy(&tile.first[0][0], &tile.first[0][0] + MAX_AXES * QUERY_TILE, &task.first[0][0]);
-        std::copy(&tile.last[0][0], &tile.last[0][0] + MAX_AXES * QUERY_TILE, &task.last[0][0]);
+        list_rows(tile, p.q + head * p.queries * p.head_dim, p.head_dim, task.queries);
+        list_rows(tile, p.out + head * p.queries * p.value_dim, p.value_dim, task.outputs);
+        const std::int64_t next = number + threads;  // other threads take those between
+        task.next_count = next < all ? tile_of(next).count : 0;
+        if (next < all) list_rows(tile_of(next), p.q + next / each * p.queries * p.head_dim, p.head_dim, task.next);
+        if (next + threads < all) ask_for(tile_of(next), tile_of(next + threads));
+        task.first = tile.first;
+        task.last = tile.last;
         task.head_dim = p.head_dim;
         task.value_dim = p.value_dim;
         task.scale = p.scale;
@@ -78,7 +92,7 @@ Seconds attend_tiles(const Attention& p, const Windows& windows, const std::vect
         task.rows = rows_of;
         on.attend(task, scratch);
     };
-    return in_threads(threads, each * p.batch * p.heads, on.attend_floats(p.head_dim, p.value_dim), work);
+    return in_threads(threads, all, on.attend_floats(p.head_dim, p.value_dim), work);
 }
 
 }  // namespace

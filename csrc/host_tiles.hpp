@@ -53,11 +53,15 @@ HOST_INLINE void store_tile(const Vec (&sum)[MR][NV], float* c, PitchC ldc, bool
         }
 }
 
+// What is done inside a register tile, behind every UNROLLED steps of its sum: nothing, unless there is an overload.
+template <typename Behind>
+HOST_INLINE void within(const Behind&) {}
+
 // C[i][j] (+)= start[j] + sum over k of a[i][k] * b[k][j]: each row has a pointer. What is added to is asked for when the
 // sum begins. Without `start`, the sum begins at zero.
-template <int MR, int NV, typename Pitch, typename PitchC>
+template <int MR, int NV, typename Pitch, typename PitchC, typename Behind>
 HOST_INLINE void rows_tile(const float* const* a, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
-                           bool add, const float* start) {
+                           bool add, const float* start, Behind& behind) {
     Vec sum[MR][NV];
     const float* row[MR];
     if (add)
@@ -70,10 +74,12 @@ HOST_INLINE void rows_tile(const float* const* a, const float* b, Pitch ldb, int
         for (int j = 0; j < NV; ++j) sum[i][j] = start ? load(start + j * LANES) : all(0.0f);
     }
     int k = 0;
-    for (; k + UNROLLED <= depth; k += UNROLLED, b += UNROLLED * ldb)
+    for (; k + UNROLLED <= depth; k += UNROLLED, b += UNROLLED * ldb) {
 #pragma GCC unroll 8
         for (int u = 0; u < UNROLLED; ++u)
             multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return row[i][k + u]; }, b + u * ldb);
+        within(behind);
+    }
     for (; k < depth; ++k, b += ldb)
         multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return row[i][k]; }, b);
     store_tile(sum, c, ldc, add);
@@ -81,9 +87,9 @@ HOST_INLINE void rows_tile(const float* const* a, const float* b, Pitch ldb, int
 
 // C[i][j] = factor[j] * C[i][j] + sum over k of a(k)[i] * b[k][j]: rows of C are neighbours in a row of a. Without `factor`,
 // the sum begins at zero.
-template <int MR, int NV, typename Rows, typename Pitch, typename PitchC>
+template <int MR, int NV, typename Rows, typename Pitch, typename PitchC, typename Behind>
 HOST_INLINE void columns_tile(const Rows& a, int offset, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
-                               const float* factor) {
+                               const float* factor, Behind& behind) {
     Vec sum[MR][NV];
 #pragma GCC unroll 8
     for (int j = 0; j < NV; ++j) {
@@ -92,12 +98,14 @@ HOST_INLINE void columns_tile(const Rows& a, int offset, const float* b, Pitch l
         for (int i = 0; i < MR; ++i) sum[i][j] = factor ? times * load(c + i * ldc + j * LANES) : all(0.0f);
     }
     int k = 0;
-    for (; k + UNROLLED <= depth; k += UNROLLED, b += UNROLLED * ldb)
+    for (; k + UNROLLED <= depth; k += UNROLLED, b += UNROLLED * ldb) {
 #pragma GCC unroll 8
         for (int u = 0; u < UNROLLED; ++u) {
             const float* left = a(k + u) + offset;
             multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return left[i]; }, b + u * ldb);
         }
+        within(behind);
+    }
     for (; k < depth; ++k, b += ldb) {
         const float* left = a(k) + offset;
         multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return left[i]; }, b);
@@ -133,11 +141,11 @@ struct Tiles {
     static void rows_vectors(const float* const* a, int rows, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
                              bool add, const float* start, Behind& behind) {
         for (; rows >= 2 * ROWS || rows == ROWS; rows -= ROWS, a += ROWS, c += ROWS * ldc) {
-            rows_tile<ROWS, NV>(a, b, ldb, depth, c, ldc, add, start);
+            rows_tile<ROWS, NV>(a, b, ldb, depth, c, ldc, add, start, behind);
             behind();
         }
         rest(rows, [&](auto some) HOST_LAMBDA {
-            rows_tile<some.value, NV>(a, b, ldb, depth, c, ldc, add, start);
+            rows_tile<some.value, NV>(a, b, ldb, depth, c, ldc, add, start, behind);
             behind();
             a += some.value;
             c += some.value * ldc;
@@ -149,11 +157,11 @@ struct Tiles {
                                 const float* factor, Behind& behind) {
         int at = 0;
         for (; rows - at >= 2 * ROWS || rows - at == ROWS; at += ROWS, c += ROWS * ldc) {
-            columns_tile<ROWS, NV>(a, at, b, ldb, depth, c, ldc, factor);
+            columns_tile<ROWS, NV>(a, at, b, ldb, depth, c, ldc, factor, behind);
             behind();
         }
         rest(rows - at, [&](auto some) HOST_LAMBDA {
-            columns_tile<some.value, NV>(a, at, b, ldb, depth, c, ldc, factor);
+            columns_tile<some.value, NV>(a, at, b, ldb, depth, c, ldc, factor, behind);
             behind();
             at += some.value;
             c += some.value * ldc;
