@@ -69,8 +69,9 @@ struct Panel {
     float* limit;    // above it the offset is set anew; for a query that has not seen a key, any score
 };
 
-// The offsets move up to the largest scores of queries that exceed their limits: rare after the first visit.
-HOST_INLINE void move_offset(const Panel& panel, int lane, int keys, float* scores, Vec most, float* factor) {
+// The offsets move up to the largest scores of queries that exceed their limits: rare after the first visit. Returns by how
+// much; `factor` is what rescales the past.
+HOST_INLINE Vec move_offset(const Panel& panel, int lane, Vec most, float* factor) {
     const VecInt over = most > load(panel.limit + lane);
     const Vec up = select(over, most, all(0.0f));
     const Vec times = exp2(-maximum(up, all(0.0f)));
@@ -78,30 +79,17 @@ HOST_INLINE void move_offset(const Panel& panel, int lane, int keys, float* scor
     store(panel.start + lane, load(panel.start + lane) - up);
     store(panel.total + lane, load(panel.total + lane) * times);
     store(panel.limit + lane, select(over, all(HEADROOM), load(panel.limit + lane)));
-    for (int key = 0; key < keys; ++key) store(scores + key * PANEL + lane, load(scores + key * PANEL + lane) - up);
+    return up;
 }
 
-// Scores become numerators in place, and `factor` is what rescales the past.
-template <int NV>
-HOST_INLINE void softmax_vectors(const Panel& panel, int lane, int keys, float* scores, float* factor) {
-    Vec most[NV], sum[NV];
-#pragma GCC unroll 8
-    for (int j = 0; j < NV; ++j) most[j] = load(scores + lane + j * LANES);
-    for (int key = 1; key < keys; ++key)
-#pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j) most[j] = maximum(load(scores + key * PANEL + lane + j * LANES), most[j]);
-#pragma GCC unroll 8
-    for (int j = 0; j < NV; ++j) {
-        const int at = lane + j * LANES;
-        store(factor + at, all(1.0f));
-        if (any(most[j] > load(panel.limit + at))) move_offset(panel, at, keys, scores, most[j], factor);
-        sum[j] = load(panel.total + at);
-    }
+// Scores become numerators in place, counted from offsets that have moved up meanwhile, or have not.
+template <int NV, bool MOVED>
+HOST_INLINE void exponentials(int keys, float* scores, const Vec (&up)[NV], Vec (&sum)[NV]) {
     for (int key = 0; key < keys; ++key) {
-        float* score = scores + key * PANEL + lane;
+        float* score = scores + key * PANEL;
         Vec numerator[NV];
 #pragma GCC unroll 8
-        for (int j = 0; j < NV; ++j) numerator[j] = load(score + j * LANES);
+        for (int j = 0; j < NV; ++j) numerator[j] = MOVED ? load(score + j * LANES) - up[j] : load(score + j * LANES);
         exp2_each(numerator);
 #pragma GCC unroll 8
         for (int j = 0; j < NV; ++j) {
@@ -109,6 +97,33 @@ HOST_INLINE void softmax_vectors(const Panel& panel, int lane, int keys, float* 
             store(score + j * LANES, numerator[j]);
         }
     }
+}
+
+template <int NV>
+HOST_INLINE void softmax_vectors(const Panel& panel, int lane, int keys, float* scores, float* factor) {
+    Vec most[NV], sum[NV], up[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) most[j] = load(scores + lane + j * LANES);
+    for (int key = 1; key < keys; ++key)
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) most[j] = maximum(load(scores + key * PANEL + lane + j * LANES), most[j]);
+    VecInt over = most[0] > load(panel.limit + lane);
+#pragma GCC unroll 8
+    for (int j = 1; j < NV; ++j) over |= most[j] > load(panel.limit + lane + j * LANES);
+    const bool moved = any(over);
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) {
+        up[j] = all(0.0f);
+        if (moved)
+            up[j] = move_offset(panel, lane + j * LANES, most[j], factor);
+        else
+            store(factor + lane + j * LANES, all(1.0f));
+        sum[j] = load(panel.total + lane + j * LANES);
+    }
+    if (moved)
+        exponentials<NV, true>(keys, scores + lane, up, sum);
+    else
+        exponentials<NV, false>(keys, scores + lane, up, sum);
 #pragma GCC unroll 8
     for (int j = 0; j < NV; ++j) store(panel.total + lane + j * LANES, sum[j]);
 }
