@@ -22,31 +22,46 @@ struct Context {
     const float* k;
     const float* v;
     int head_dim, value_dim;
+    Runs* runs;  // of the last visit
 };
+
+// Rows of a run, four at a time: most runs are short.
+inline void list_run(const float* first, std::int64_t pitch, int count, const float** rows) {
+    int i = 0;
+    for (; i + 4 <= count; i += 4, first += 4 * pitch) {
+        rows[i] = first;
+        rows[i + 1] = first + pitch;
+        rows[i + 2] = first + 2 * pitch;
+        rows[i + 3] = first + 3 * pitch;
+    }
+    for (; i < count; ++i, first += pitch) rows[i] = first;
+}
 
 void rows_of(const void* opaque, int number, VisitRows& rows) {
     mark();
     const auto& context = *static_cast<const Context*>(opaque);
     const Visit& visit = context.tile->visits[static_cast<std::size_t>(number)];
-    Run runs[KEY_TILE];
-    const int found = runs_of(*context.windows, *context.tile, visit, runs);
-    const std::int64_t next_key = std::int64_t{runs[0].pitch} * context.head_dim;
-    const std::int64_t next_value = std::int64_t{runs[0].pitch} * context.value_dim;
-    rows.value_pitch = found == 1 ? next_value : 0;
+    Runs& runs = *context.runs;
+    list_runs(*context.windows, visit, runs);
+    const std::int64_t token = first_token(*context.windows, *context.tile, visit);
+    const float* const key = context.k + token * context.head_dim;
+    const float* const value = context.v + token * context.value_dim;
+    const std::int64_t next_key = std::int64_t{runs.pitch} * context.head_dim;
+    const std::int64_t next_value = std::int64_t{runs.pitch} * context.value_dim;
+    rows.value_pitch = runs.count == 1 ? next_value : 0;
     rows.masked = visit.masked;
-    rows.along = runs[0].along;
-    rows.run = runs[0].count;
-    rows.count = found * rows.run;
-    const float** keys = rows.keys;
-    const float** values = rows.values;
-    for (int i = 0; i < found; ++i) {
-        const float* key = context.k + std::int64_t{runs[i].token} * context.head_dim;
-        for (int left = rows.run; left > 0; --left, key += next_key) *keys++ = key;
-        const float* value = context.v + std::int64_t{runs[i].token} * context.value_dim;
-        for (int left = found == 1 ? 1 : rows.run; left > 0; --left, value += next_value) *values++ = value;
-        if (visit.masked)
-            for (int a = 0; a < MAX_AXES; ++a) rows.at[i][a] = runs[i].at[a];
+    rows.along = runs.along;
+    rows.run = runs.length;
+    rows.count = runs.count * runs.length;
+    list_run(key, next_key, rows.run, rows.keys);
+    list_run(value, next_value, runs.count == 1 ? 1 : rows.run, rows.values);
+    for (int run = 1, at = rows.run; run < runs.count; ++run, at += rows.run) {
+        list_run(key + std::int64_t{runs.token[run]} * context.head_dim, next_key, rows.run, rows.keys + at);
+        list_run(value + std::int64_t{runs.token[run]} * context.value_dim, next_value, rows.run, rows.values + at);
     }
+    if (!visit.masked) return;
+    for (int run = 0; run < runs.count; ++run)
+        for (int a = 0; a < MAX_AXES; ++a) rows.at[run][a] = visit.start[a] + runs.at[run][a];
 }
 
 template <typename Float>
@@ -71,8 +86,9 @@ Seconds attend_tiles(const Attention& p, const Windows& windows, const std::vect
         const std::int64_t head = number / each;  // all tiles of a head first: they share its keys in the caches
         const QueryTile& tile = tile_of(number);
         const std::int64_t kv_head = head / p.heads * p.kv_heads + head % p.heads / (p.heads / p.kv_heads);
+        Runs runs;
         const Context context{&windows, &tile, p.k + kv_head * p.keys * p.head_dim, p.v + kv_head * p.keys * p.value_dim,
-                              p.head_dim, p.value_dim};
+                              p.head_dim, p.value_dim, &runs};
         AttendTask task;
         task.count = tile.count;
         task.axes = windows.axes;

@@ -88,6 +88,12 @@ void most_visits_first(std::vector<QueryTile>& tiles) {
                      [](const QueryTile& a, const QueryTile& b) { return a.visits.size() > b.visits.size(); });
 }
 
+// Tokens from one key to the next one of the same residue, on each axis.
+Extents pitches(const Windows& windows) {
+    const int last = windows.keys[2], middle = windows.keys[1];
+    return {windows.step[0] * middle * last, windows.step[1] * last, windows.step[2]};
+}
+
 }  // namespace
 
 std::int64_t Windows::query_count() const { return product(queries); }
@@ -159,32 +165,36 @@ std::vector<QueryTile> plan(const Blocks& blocks) {
     return tiles;
 }
 
-int runs_of(const Windows& windows, const QueryTile& tile, const Visit& visit, Run* runs) {
-    if (visit.extra) {
-        runs[0] = {visit.start[0], 1, visit.end[0] - visit.start[0], 0, {0, 0, 0}};
-        return 1;
-    }
-    int along = MAX_AXES - 1;  // the last axis on which the tile is longer than one
-    while (along > 0 && visit.end[along] - visit.start[along] == 1) --along;
-    std::int32_t pitch[MAX_AXES], from = 0;
-    for (int a = MAX_AXES - 1; a >= 0; --a) {
-        const auto axis = static_cast<std::size_t>(a);
-        pitch[a] = a == MAX_AXES - 1 ? 1 : pitch[a + 1] * windows.keys[axis + 1];
-        from += tile.residue[a] * pitch[a];
-    }
-    for (int a = 0; a < MAX_AXES; ++a) pitch[a] *= windows.step[static_cast<std::size_t>(a)];
-    Extents size{1, 1, 1};
-    for (int a = 0; a < along; ++a) size[static_cast<std::size_t>(a)] = visit.end[a] - visit.start[a];
-    int count = 0;
+void list_runs(const Windows& windows, const Visit& visit, Runs& runs) {
+    Extents size{};
+    for (std::size_t a = 0; a < MAX_AXES; ++a) size[a] = visit.extra ? 1 : visit.end[a] - visit.start[a];
+    if (visit.extra) size[MAX_AXES - 1] = visit.end[0] - visit.start[0];
+    if (size == runs.size && visit.extra == runs.extra) return;
+    runs.size = size;
+    runs.extra = visit.extra;
+    runs.along = MAX_AXES - 1;  // the last axis on which the tile is longer than one
+    while (runs.along > 0 && size[static_cast<std::size_t>(runs.along)] == 1) --runs.along;
+    const Extents pitch = pitches(windows);
+    runs.pitch = visit.extra ? 1 : pitch[static_cast<std::size_t>(runs.along)];
+    runs.length = size[static_cast<std::size_t>(runs.along)];
+    size[static_cast<std::size_t>(runs.along)] = 1;
+    runs.count = 0;
     for_each(size, [&](const Extents& at) {
-        Run run{from, pitch[along], visit.end[along] - visit.start[along], along, {0, 0, 0}};
-        for (int a = 0; a < MAX_AXES; ++a) {
-            run.at[a] = visit.start[a] + (a < along ? at[static_cast<std::size_t>(a)] : 0);
-            run.token += run.at[a] * pitch[a];
+        runs.token[runs.count] = 0;
+        for (std::size_t a = 0; a < MAX_AXES; ++a) {
+            runs.at[runs.count][a] = at[a];
+            runs.token[runs.count] += at[a] * pitch[a];
         }
-        runs[count++] = run;
+        ++runs.count;
     });
-    return count;
+}
+
+std::int32_t first_token(const Windows& windows, const QueryTile& tile, const Visit& visit) {
+    if (visit.extra) return visit.start[0];
+    const Extents pitch = pitches(windows);
+    std::int32_t token = 0;
+    for (std::size_t a = 0; a < MAX_AXES; ++a) token += visit.start[a] * pitch[a] + tile.residue[a] * (pitch[a] / windows.step[a]);
+    return token;
 }
 
 }  // namespace lightbound::host

@@ -49,13 +49,17 @@ struct QueryTile {
 std::vector<QueryTile> plan(const Windows& windows);
 std::vector<QueryTile> plan(const Blocks& blocks);
 
-// Keys of a visit that lie at one distance from each other: the first token, and its quotient on every axis; `along`
-// is the axis on which they go on. Returns how many runs there are.
-struct Run {
-    std::int32_t token, pitch, count;
-    int along;
-    std::int32_t at[MAX_AXES];
+// Where keys of visits of one size lie, in runs at one distance: `along` is the axis on which a run goes on, by `pitch` tokens.
+// Of each run the first token and the first key's place, from those of the visit on.
+struct Runs {
+    Extents size{0, 0, 0};
+    bool extra = false;
+    int count = 0, along = 0;
+    std::int32_t pitch = 1, length = 0;
+    std::int32_t token[KEY_TILE];  // at most so many runs
+    std::int32_t at[KEY_TILE][MAX_AXES];
 };
-int runs_of(const Windows& windows, const QueryTile& tile, const Visit& visit, Run* runs);  // at most KEY_TILE
+void list_runs(const Windows& windows, const Visit& visit, Runs& runs);  // anew where the visit's size is another one
+std::int32_t first_token(const Windows& windows, const QueryTile& tile, const Visit& visit);
 
 }  // namespace lightbound::host
