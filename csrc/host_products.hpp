@@ -73,36 +73,28 @@ static void product(const ProductTask& task, float* scratch) {
     }
 }
 
-// Rows that are walked down, a few floats of each, are a line further apart than they are long: at a power of two they
-// would meet in the same few sets of the nearest cache.
+// Rows of a state are a line further apart than they are long: at a power of two they would meet in the same few sets of
+// the nearest cache.
 constexpr int APART = 16;
 
 static std::size_t linear_floats(int key_dim, int value_dim, int chunk) {
-    const std::size_t w = static_cast<std::size_t>(round_up(chunk, LANES)), f = round_up(value_dim, LANES) + APART;
-    return w * (static_cast<std::size_t>(key_dim) + value_dim + chunk + 2) + static_cast<std::size_t>(chunk) * f +
-           static_cast<std::size_t>(key_dim) * f + static_cast<std::size_t>(chunk) * (key_dim + APART) + f;
+    const std::size_t e = static_cast<std::size_t>(key_dim), n = static_cast<std::size_t>(chunk);
+    const std::size_t w = static_cast<std::size_t>(round_up(chunk, LANES));
+    const std::size_t f = static_cast<std::size_t>(round_up(value_dim, LANES));
+    return e * w + e * (f + APART) + n * w + n * (f + APART) + n * f + 3 * w;
 }
 
-// to[i] = from[i] * times for i < count, and zeros up to a whole vector.
-HOST_INLINE void copy_row(const float* from, int count, float times, float* to) {
+// to[i] = from[i] for i < count, and zeros up to a whole vector.
+HOST_INLINE void copy_row(const float* from, int count, float* to) {
     int i = 0;
-    for (; i + LANES <= count; i += LANES) store(to + i, load(from + i) * times);
-    if (i < count) store(to + i, load_some(from + i, count - i, 0.0f) * times);
+    for (; i + LANES <= count; i += LANES) store(to + i, load(from + i));
+    if (i < count) store(to + i, load_some(from + i, count - i, 0.0f));
 }
 
-// Of a row of scores, those of tokens in front of the key become zero: whole vectors, then lanes of one, since a loop
-// that ends elsewhere for every key would end in a branch guessed wrongly.
-HOST_INLINE void clear_before(float* row, int key) {
-    alignas(64) static constexpr std::int32_t NUMBERS[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    int t = 0;
-    for (; t + LANES <= key; t += LANES) store(row + t, all(0.0f));
-    store(row + t, select(load_int(NUMBERS) < VecInt{} + (key - t), all(0.0f), load(row + t)));
-}
-
-// Lines that will be needed, brought to the second cache a few behind every register tile: a core drops what it is asked
-// for in a row once it waits for some twenty lines.
+// Lines that will be needed, brought to the second cache a few behind every eight steps of a sum: a core drops what it is
+// asked for in a row once it waits for some twenty lines. The last ones asked for may lie beyond the end.
 struct Lines {
-    static constexpr int STRETCHES = 4, AT_ONCE = 6;
+    static constexpr int STRETCHES = 3, AT_ONCE = 3;
     const float* next[STRETCHES];
     const float* end[STRETCHES];
     int stretch;
@@ -113,94 +105,180 @@ struct Lines {
     HOST_MEMBER void operator()() {
         if (stretch == STRETCHES) return;
         const float* from = next[stretch];
-        const float* const last = end[stretch];
-        for (int n = 0; n < AT_ONCE && from < last; ++n, from += 16) __builtin_prefetch(from, 0, 2);
+#pragma GCC unroll 8
+        for (int n = 0; n < AT_ONCE; ++n, from += 16) __builtin_prefetch(from, 0, 2);
         next[stretch] = from;
-        stretch += from >= last;
+        stretch += from >= end[stretch];
     }
 };
 
-static void rows_ahead(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
-                       std::int64_t ldc, int columns, Lines& lines) {
-    rows_product<ProductTiles, std::int64_t, std::int64_t, Lines&>(a, rows, b, ldb, depth, c, ldc, columns, false, nullptr, lines);
+// A matrix, with the distance of its rows.
+struct Rows {
+    const float* first;
+    std::int64_t pitch;
+};
+
+// sum[i][j] += sum over k < depth of a[row + i][k] * b[k][at + j].
+template <int MR, int NV>
+HOST_INLINE void add_product(Vec (&sum)[MR][NV], const Rows& a, int row, const Rows& b, int at, int depth, Lines& lines) {
+    const std::int64_t pitch = b.pitch;
+    const float* right = b.first + at;
+    const float* left[MR];
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; ++i) left[i] = a.first + (row + i) * a.pitch;
+    int k = 0;
+    for (; k + UNROLLED <= depth; k += UNROLLED) {
+#pragma GCC unroll 8
+        for (int u = 0; u < UNROLLED; ++u, right += pitch) {
+            asm volatile("" : "+r"(right));  // else a compiler keeps eight distances, on the stack
+            multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return left[i][k + u]; }, right);
+        }
+        lines();
+    }
+    for (; k < depth; ++k, right += pitch)
+        multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return left[i][k]; }, right);
 }
 
-static void columns_ahead(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
-                          std::int64_t ldc, int columns, const float* factor, Lines& lines) {
-    columns_product<ProductTiles, Listed, std::int64_t, std::int64_t, Lines&>(Listed{a}, rows, b, ldb, depth, c, ldc, columns,
-                                                                              factor, lines);
+// A product in register tiles: `add` adds what belongs to rows and columns from (row, at) on to sums that are zero, `end`
+// gets each vector of them, where it belongs in c, and its row and column.
+template <int MR, int NV, typename Add, typename End>
+HOST_INLINE void linear_tile(const Add& add, const End& end, int row, int at, float* c, std::int64_t pitch) {
+    Vec sum[MR][NV];
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) sum[i][j] = all(0.0f);
+    add(sum, row, at);
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) {
+            const int column = at + j * LANES;
+            end(sum[i][j], c + (row + i) * pitch + column, row + i, column);
+        }
 }
 
-// Tokens of a chunk lie along lanes, as queries of attention do: output = state^T q, plus the chunk's own causal scores
-// times its values; then the state takes up the chunk.
+template <int NV, typename Add, typename End>
+HOST_INLINE void linear_vectors(const Add& add, const End& end, int rows, int at, float* c, std::int64_t pitch) {
+    int row = 0;
+    for (; rows - row >= 2 * TILE_ROWS || rows - row == TILE_ROWS; row += TILE_ROWS)
+        linear_tile<TILE_ROWS, NV>(add, end, row, at, c, pitch);
+    ProductTiles::rest(rows - row, [&](auto some) HOST_LAMBDA {
+        linear_tile<some.value, NV>(add, end, row, at, c, pitch);
+        row += some.value;
+    });
+}
+
+template <typename Add, typename End>
+HOST_INLINE void linear_product(const Add& add, const End& end, int rows, int columns, float* c, std::int64_t pitch) {
+    ProductTiles::panels(columns, [&](auto vectors, int at) HOST_LAMBDA {
+        linear_vectors<vectors.value>(add, end, rows, at, c, pitch);
+    });
+}
+
+// What a chunk has of a token fades with every token behind it: its score, its key until the end of the chunk, and the
+// state.
+struct Fading {
+    float* since;      // [width]: of the state until a token
+    float* backwards;  // [2 * width]: of a token until another; from width - 1 - t on, those until token t
+    int width;
+    void begin(float decay) const {
+        float fade = 1.0f;
+        for (int i = 0; i < width; ++i) {
+            backwards[width - 1 - i] = fade;
+            backwards[width + i] = 0.0f;
+            fade *= decay;
+            since[i] = fade;
+        }
+    }
+    HOST_MEMBER Vec between(int key, int token) const { return load(backwards + width - 1 - token + key); }
+    void chunk(float* keys, int depth, int tokens, float* state, int wide, int pitch) const {
+        const Vec times = all(since[tokens - 1]);
+        for (int d = 0; d < depth; ++d) {
+            for (int s = 0; s < width; s += LANES)
+                store(keys + d * width + s, load(keys + d * width + s) * load(backwards + width - tokens + s));
+            for (int j = 0; j < wide; j += LANES) store(state + d * pitch + j, load(state + d * pitch + j) * times);
+        }
+    }
+};
+
+// Scores of tokens, a row each; those of keys behind the token are zero.
+template <bool FADES>
+static void scores_of(const Rows& queries, const Rows& keys, int tokens, int depth, const Fading& fading, float* scores,
+                      Lines& lines) {
+    alignas(64) static constexpr std::int32_t NUMBERS[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const VecInt numbers = load_int(NUMBERS);
+    const auto add = [&](auto& sum, int row, int at) HOST_LAMBDA { add_product(sum, queries, row, keys, at, depth, lines); };
+    const auto end = [&](Vec sum, float* to, int token, int key) HOST_LAMBDA {
+        if (FADES) sum *= fading.between(key, token);
+        store(to, select(numbers + key > VecInt{} + token, all(0.0f), sum));
+    };
+    linear_product(add, end, tokens, static_cast<int>(keys.pitch), scores, keys.pitch);
+}
+
+// What a token finds in the state, faded since then if `since` says how much, and what it has of the chunk: one sum.
+static void outputs_of(const Rows& queries, const Rows& state, int depth, const float* since, const Rows& scores,
+                       const Rows& values, int tokens, float scale, int columns, float* out, Lines& lines) {
+    const Vec times = all(scale);
+    const auto add = [&](auto& sum, int row, int at) HOST_LAMBDA {
+        add_product(sum, queries, row, state, at, depth, lines);
+        if (since) {
+            int i = 0;
+            for (auto& vectors : sum) {
+                const Vec fade = all(since[row + i++]);
+                for (Vec& one : vectors) one *= fade;
+            }
+        }
+        add_product(sum, scores, row, values, at, tokens, lines);
+    };
+    const auto end = [&](Vec sum, float* to, int, int) HOST_LAMBDA { store(to, sum * times); };
+    linear_product(add, end, tokens, columns, out, columns);
+}
+
+static void take_up(const Rows& keys, const Rows& values, int tokens, int depth, int columns, float* state,
+                    std::int64_t pitch, Lines& lines) {
+    const auto add = [&](auto& sum, int row, int at) HOST_LAMBDA { add_product(sum, keys, row, values, at, tokens, lines); };
+    const auto end = [](Vec sum, float* to, int, int) HOST_LAMBDA { store(to, load(to) + sum); };
+    linear_product(add, end, depth, columns, state, pitch);
+}
+
+// Only keys are turned, so that tokens lie along their lanes: the scores of a token take them as columns, the state takes
+// them up as rows. Queries, outputs and, where they are whole vectors, values stay where they are.
 static void linear(const LinearTask& task, float* scratch) {
     const int width = round_up(task.chunk, LANES), wide = round_up(task.value_dim, LANES), pitch = wide + APART;
-    const int e = task.key_dim, f = task.value_dim, chunk = task.chunk, key_pitch = e + APART;
-    float* queries = scratch;                 // [key_dim][width]
-    float* output = queries + e * width;      // [value_dim][width]
-    float* scores = output + f * width;       // [chunk][width]
-    float* ones = scores + chunk * width;
-    float* since = ones + width;              // decay of the state until a token
-    float* values = since + width;            // [chunk][pitch]
-    float* state = values + chunk * pitch;    // [key_dim][pitch]
-    float* keys = state + e * pitch;          // [chunk][key_pitch], decayed until the end of the chunk
-    float* kept = keys + chunk * key_pitch;   // [wide]
+    const int e = task.key_dim, f = task.value_dim, chunk = task.chunk;
+    float* keys = scratch;                    // [key_dim][width]
+    float* state = keys + e * width;          // [key_dim][pitch]
+    float* scores = state + e * pitch;        // [chunk][width]
+    float* copied = scores + chunk * width;   // [chunk][pitch]: values, where they need zeros behind them
+    float* output = copied + chunk * pitch;   // [chunk][wide]: the same of outputs
+    const Fading fading{output + chunk * wide, output + chunk * wide + width, width};
+    const bool fades = task.decay != 1.0f, whole = f == wide;
     const float* pointers[QUERY_TILE];
-    const float* others[QUERY_TILE];
-    for (int d = 0; d < e; ++d) {
-        __builtin_memcpy(state + d * pitch, task.state + d * f, sizeof(float) * static_cast<std::size_t>(f));
-        for (int j = f; j < wide; ++j) state[d * pitch + j] = 0.0f;
-    }
-    for (int i = 0; i < width; ++i) {
-        ones[i] = 1.0f;
-        since[i] = i ? since[i - 1] * task.decay : task.decay;
-    }
-    for (int i = 0; i < e * width; ++i) queries[i] = 0.0f;
+    if (fades) fading.begin(task.decay);
+    for (int d = 0; d < e; ++d) copy_row(task.state + d * f, f, state + d * pitch);
     for (std::int64_t start = 0; start < task.tokens; start += chunk) {
         const int some = task.tokens - start < chunk ? static_cast<int>(task.tokens - start) : chunk;
         const float* q = task.q + start * e;
         const float* k = task.k + start * e;
         const float* v = task.v + start * f;
+        float* out = task.out + start * f;
         const std::int64_t later = task.tokens - start - some, after = later < chunk ? later : chunk;
         Lines lines{};
-        lines.add(0, task.out + start * f, std::int64_t{some} * f);
+        lines.add(0, k + some * e, after * e);
         lines.add(1, q + some * e, after * e);
-        lines.add(2, k + some * e, after * e);
-        lines.add(3, v + some * f, after * f);
-        for (int t = 0; t < some; ++t) pointers[t] = q + t * e;
-        transpose(pointers, some, e, task.scale, queries, width);
-        if (e == 0) __builtin_memset(output, 0, sizeof(float) * static_cast<std::size_t>(f) * width);
-        for (int d = 0; d < e; d += QUERY_TILE) {  // what came before the chunk
-            const int few = e - d < QUERY_TILE ? e - d : QUERY_TILE;
-            for (int i = 0; i < few; ++i) others[i] = state + (d + i) * pitch;
-            columns_ahead(others, f, queries + d * width, width, few, output, width, width, d ? ones : nullptr, lines);
-        }
+        lines.add(2, v + some * f, after * f);
         for (int t = 0; t < some; ++t) pointers[t] = k + t * e;
-        rows_ahead(pointers, some, queries, width, e, scores, width, width, lines);
-        for (int key = 0; key < some; ++key) {  // token t has the chunk's keys up to itself
-            float* row = scores + key * width;
-            float fade = 1.0f;
-            clear_before(row, key);
-            if (task.decay != 1.0f)
-                for (int t = key; t < some; ++t, fade *= task.decay) row[t] *= fade;
-        }
-        for (int t = 0; t < some; ++t) {
-            copy_row(v + t * f, f, 1.0f, values + t * pitch);
-            others[t] = values + t * pitch;
-        }
-        columns_ahead(others, f, scores, width, some, output, width, width, since, lines);
-        for (int j = 0; j < f; j += QUERY_TILE) {
-            const int few = f - j < QUERY_TILE ? f - j : QUERY_TILE;
-            for (int i = 0; i < few; ++i) pointers[i] = output + (j + i) * width;
-            transpose(pointers, few, some, 1.0f, task.out + start * f + j, f);
-        }
-        for (int t = 0; t < some; ++t) {
-            const float fade = t + 1 == some ? 1.0f : since[some - 2 - t];
-            copy_row(k + t * e, e, fade, keys + t * key_pitch);
-            pointers[t] = keys + t * key_pitch;
-        }
-        for (int j = 0; j < wide; ++j) kept[j] = since[some - 1];
-        columns_ahead(pointers, e, values, pitch, some, state, pitch, wide, kept, lines);
+        transpose(pointers, some, e, 1.0f, keys, width);
+        (fades ? scores_of<true> : scores_of<false>)({q, e}, {keys, width}, some, e, fading, scores, lines);
+        for (int t = 0; t < some && !whole; ++t) copy_row(v + t * f, f, copied + t * pitch);
+        const Rows values{whole ? v : copied, whole ? f : pitch};
+        outputs_of({q, e}, {state, pitch}, e, fades ? fading.since : nullptr, {scores, width}, values, some, task.scale, wide,
+                   whole ? out : output, lines);
+        for (int t = 0; t < some && !whole; ++t)
+            __builtin_memcpy(out + t * f, output + t * wide, sizeof(float) * static_cast<std::size_t>(f));
+        if (fades) fading.chunk(keys, e, some, state, wide, pitch);
+        take_up({keys, width}, values, some, e, wide, state, pitch, lines);
         task.done();
     }
     for (int d = 0; d < e; ++d)
