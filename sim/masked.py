@@ -109,7 +109,7 @@ def as_one_tile(cascade: Cascade) -> Cascade:
 
 def masked_mapping(mapping: Mapping, q_tile: int, kv_tile: int, test: Dictionary[str, int]) -> Mapping:
     """The mapping of a kernel with these tiles, which does the operations of `test` at every score, beside what the
-    mapping says that a test costs it; none without.
+    mapping says that a test costs it, which goes before; none without.
     """
     how = mapping.masked
     if how is None:
@@ -118,7 +118,7 @@ def masked_mapping(mapping: Mapping, q_tile: int, kv_tile: int, test: Dictionary
         )
     tests: tuple[Bind, ...] = ()
     if test:
-        tests = (how.tests.model_copy(update={"implied": {**how.tests.implied, **test}}),)
+        tests = (how.tests.model_copy(update={"implied": {**test, **how.tests.implied}}),)
         tests += () if how.early is None else (how.early,)
     tiled = with_values(mapping, {how.q_tile: q_tile, how.kv_tile: kv_tile})
     return tiled.model_copy(update={"bind": (*mapping.bind, *tests)})

@@ -36,6 +36,7 @@ TILE = {
     "TILE": "tile_rows * tile_vectors * simd",
     "REFILL": "sum_end * vector_lanes",
     "PACK": "l2_copy / simd * vector_lanes",  # of an element that is copied first, through the second cache
+    "NEAR": "PACK / 2",  # of one that was asked for ahead and comes from there while a tile waits: half of a copy
     # Of a row to one number, behind its last element: a shuffle and an operation a halving. A sum also waits for the
     # last exponential: a maximum, three sums, five multiply-adds, a product (a recurrence is a product and a sum).
     "LARGEST": "sum_end + load_latency + (1 + max_latency) * log2(simd)",

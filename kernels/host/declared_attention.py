@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from .declared import APART, ATTEND_TILE, AWAITED, KEYS, QUERIES, Declared, Mapping, on
+from .declared import ATTEND_TILE, KEYS, QUERIES, STREAMED, Declared, Mapping, on
 
 _ATTENTION = """
 RM[b,h,p,0]      = -inf
@@ -28,80 +28,93 @@ RO[b,h,p,f,m1+1] = RO[b,h,p,f,m1] * C[b,h,p,m1] + LO[b,h,p,f,m1]
 O[b,h,p,f]       = RO[b,h,p,f,M1] / RD[b,h,p,M1]
 """
 _SCORES, _OUTPUT = ["p", "m0"], ["p", "f"]
-_MAPPING: Mapping = {
-    "source": "csrc/host_attend.hpp: 64 queries lie along lanes, keys come in tiles of 64",
-    "sizes": {"M0": f"min(M, {KEYS})"},
-    "params": {**ATTEND_TILE, "BR": f"min(P, {QUERIES})"},
-    "bind": [
-        on("vector", ["QS"], ["p"]),
-        on("vector", ["QS"], ["p"], shuffle="SLOT / TURNED"),
-        on("load", ["QS"], ["p"], load="SLOT / MOVED"),
-        on("store", ["QS"], ["p"], store="SLOT / MOVED"),
-        on("vector", ["S"], _SCORES),
-        on("vector", ["S"], _SCORES, wait="REFILL / (TILE * E)"),
-        on("load", ["S"], _SCORES, load="LOADS"),
-        on("scalar", ["S"], [], iadd="STEP"),
-        on("vector", ["LM", "RM", "C", "RD"], ["p", "m0"]),
-        on("load", ["LM"], _SCORES, load=1),
-        on("store", ["LM"], _SCORES, store=1),
-        on("vector", ["N", "LD"], _SCORES),
-        on("load", ["N"], _SCORES, load=1),
-        on("store", ["N"], _SCORES, store=1),
-        on("vector", ["LO"], _OUTPUT),
-        on("vector", ["LO"], _OUTPUT, wait="REFILL / (TILE * M0)"),
-        on("load", ["LO"], _OUTPUT, load="LOADS"),
-        on("scalar", ["LO"], [], iadd="STEP"),
-        on("vector", ["RO"], _OUTPUT),
-        on("load", ["RO"], _OUTPUT, load=1),
-        on("store", ["RO"], _OUTPUT, store=1),
-        on("vector", ["O"], _OUTPUT),
-        on("vector", ["O"], _OUTPUT, shuffle="SLOT / TURNED"),
-        on("load", ["O"], _OUTPUT, load="SLOT / MOVED"),
-        on("store", ["O"], _OUTPUT, store="SLOT / MOVED"),
-    ],
-    "groups": [
-        {
-            "einsums": ["QS", "S", "LM", "RM", "N", "LD", "C", "RD", "LO", "RO", "O"],
-            "nest": [
-                {"for": "b", "over": "core"},
-                {"for": "h", "over": "core"},
-                {"for": "p", "tile": "BR", "over": "core"},
-                {"for": "m1"},
-                {"hold": ["K", "V"], "in": "l2"},
-            ],
-            "slots": [["QS"], ["S"], ["LM"], ["RM", "C", "N", "LD", "RD"], ["LO"], ["RO"], ["O"]],
-            "awaits": AWAITED,
-        }
-    ],
-    "masked": {
-        "q_tile": "BR",
-        "kv_tile": "M0",
-        "tests": {"einsums": ["LM"], "unit": "vector", "space": {"lanes": _SCORES}},
-        "order": "longest",
-        "tested": "partial",
-    },
-}
-ATTENTION = Declared(
-    name="attention",
-    title="Fused attention, one pass over the keys",
-    cascade=_ATTENTION,
-    mapping=_MAPPING,
-)
 
 
-def _gathered() -> Mapping:
-    """Keys of a visit in several runs: their rows do not follow each other, and those of values are copied together."""
-    mapping = deepcopy(_MAPPING)
-    (refill,) = (one for one in mapping["bind"] if one["einsums"] == ["LO"] and "wait" in one.get("implied", {}))
-    # Where a tile multiplies long enough they are read where they lie: one more load a step.
-    refill["implied"]["wait"] += " + where(attend_rows * attend_vectors >= 24, 0, PACK / BR)"
-    mapping["groups"][0]["awaits"] = {"l2": 1, **APART}
-    return mapping
+def _even(rank: str, most: int) -> str:
+    """As many tiles as the kernel has, the last of which is shorter: here all are of nearly one length."""
+    tiles = f"(({rank} + {most - 1}) // {most})"
+    return f"({rank} + {tiles} - 1) // {tiles}"
 
 
-GATHERED = Declared(
-    name="attention_gathered",
-    title="Fused attention in windows of a grid of several axes",
-    cascade=_ATTENTION,
-    mapping=_gathered(),
-)
+def _tests(axes: int, run: int) -> Mapping:
+    """A pass over the scores. A key takes a distance, a comparison and a selection; a run of keys takes them once more
+    on each other axis; and the place of the key goes up by one, for as many vectors as there are side by side.
+    """
+    each = f"(1 + {axes - 1} / {run})"
+    return {
+        "tests": {
+            **on("vector", ["LM"], _SCORES),
+            "implied": {"iadd": f"{each} + 1 / attend_vectors", "compare": each, "select": each},
+        },
+        "early": on("store", ["LM"], _SCORES, store=1),
+    }
+
+
+def _mapping(axes: int = 1, run: int = KEYS) -> Mapping:
+    """The kernel in windows of so many axes, along whose last one so many keys of a visit follow each other."""
+    gathered = axes > 1  # keys and values in several runs
+    # What is asked for ahead is in the second cache; from there a tile waits for rows that follow no stream. Values are
+    # read where they lie if a tile multiplies long enough, one more load a step, and else copied together first.
+    keys = " + NEAR / BR" if gathered else ""
+    values = " + where(attend_rows * attend_vectors >= 24, NEAR, PACK) / BR" if gathered else ""
+    listed = 2 if gathered else 1  # pointers of a key and its value; values at one distance need none
+    return {
+        "source": "csrc/host_attend.hpp: 64 queries lie along lanes, keys come in tiles of 64",
+        "sizes": {"M0": _even("M", KEYS)},
+        "params": {**ATTEND_TILE, "BR": _even("P", QUERIES)},
+        "bind": [
+            on("vector", ["QS"], ["p"]),
+            on("vector", ["QS"], ["p"], shuffle="SLOT / TURNED"),
+            # Of a query three pointers are listed: to its row, to that of its result, and to one of the next tile.
+            on("vector", ["QS"], ["p"], wait="NEAR + 3 * vector_lanes / E"),
+            on("load", ["QS"], ["p"], load="SLOT / MOVED"),
+            on("store", ["QS"], ["p"], store="SLOT / MOVED"),
+            on("vector", ["S"], _SCORES),
+            on("vector", ["S"], _SCORES, wait=f"REFILL / (TILE * E){keys}"),
+            on("load", ["S"], _SCORES, load="LOADS"),
+            on("scalar", ["S"], [], iadd="STEP"),
+            on("vector", ["LM", "RM", "C", "RD"], ["p", "m0"]),
+            on("load", ["LM"], _SCORES, load=1),
+            # A register tile ends with stores, before the next one begins; and where keys lie is listed.
+            on("store", ["RM"], ["p"], store=f"M0 + {listed} * SLOT * M0 / BR"),
+            on("vector", ["N", "LD"], _SCORES),
+            on("load", ["N"], _SCORES, load=1),
+            on("store", ["N"], _SCORES, store=1),
+            on("vector", ["LO"], _OUTPUT),
+            on("vector", ["LO"], _OUTPUT, wait=f"REFILL / (TILE * M0){values}"),
+            on("load", ["LO"], _OUTPUT, load="LOADS"),
+            on("scalar", ["LO"], [], iadd="STEP"),
+            on("vector", ["RO"], _OUTPUT),
+            on("load", ["RO"], _OUTPUT, load=1),
+            on("store", ["RO"], _OUTPUT, store=1),
+            on("vector", ["O"], _OUTPUT),
+            on("vector", ["O"], _OUTPUT, shuffle="SLOT / TURNED"),
+            on("vector", ["O"], _OUTPUT, wait="NEAR"),
+            on("load", ["O"], _OUTPUT, load="SLOT / MOVED"),
+            on("store", ["O"], _OUTPUT, store="SLOT / MOVED"),
+        ],
+        "groups": [
+            {
+                "einsums": ["QS", "S", "LM", "RM", "N", "LD", "C", "RD", "LO", "RO", "O"],
+                "nest": [
+                    {"for": "b", "over": "core"},
+                    {"for": "h", "over": "core"},
+                    {"for": "p", "tile": "BR", "over": "core"},
+                    {"for": "m1"},
+                    {"hold": ["K", "V"], "in": "l2"},
+                ],
+                "slots": [["QS"], ["S"], ["LM"], ["RM"], ["C", "N", "LD", "RD"], ["LO"], ["RO"], ["O"]],
+                "awaits": STREAMED,
+            }
+        ],
+        "masked": {"q_tile": "BR", "kv_tile": "M0", **_tests(axes, run), "order": "longest", "tested": "partial"},
+    }
+
+
+def _declared(name: str, title: str, mapping: Mapping) -> Declared:
+    return Declared(name=name, title=title, cascade=_ATTENTION, mapping=mapping)
+
+
+ATTENTION = _declared("attention", "Fused attention, one pass over the keys", _mapping())
+PLANES = _declared("attention_planes", "Fused attention in windows of a grid of two axes", _mapping(axes=2, run=8))
+VOLUMES = _declared("attention_volumes", "Fused attention in windows of a grid of three axes", _mapping(axes=3, run=4))

@@ -40,7 +40,7 @@ class HostCase:
     def declared(self) -> Declared:
         """The kernel as data."""
         runnable = KERNELS[self.kernel]
-        return DECLARED[runnable.gathered if len(self.options.get("grid", ())) > 1 else runnable.declared]
+        return DECLARED[runnable.on_grids.get(len(self.options.get("grid", ())), runnable.declared)]
 
     @property
     def name(self) -> str:
@@ -65,14 +65,14 @@ class HostCase:
 
 @dataclass(frozen=True)
 class Runnable:
-    """How a kernel is run, which declaration describes it (on a grid of several axes `gathered`), and its mask at some
+    """How a kernel is run, which declaration describes it (on a grid of several axes another one), and its mask at some
     sizes and options.
     """
 
     declared: str
     prepare: Callable[[dict[str, int], dict[str, Any], int], Call]
     mask: Callable[[dict[str, int], dict[str, Any]], Mask | None] = lambda sizes, options: None
-    gathered: str = ""
+    on_grids: dict[int, str] = field(default_factory=dict)  # by number of axes
 
 
 def _short(value: Any) -> str:
@@ -175,7 +175,7 @@ KERNELS: dict[str, Runnable] = {
         "attention",
         _attention(host.gna_attention),
         lambda sizes, options: GNA(options["grid"], options["window"], options["stride"]),
-        "attention_gathered",
+        {2: "attention_planes", 3: "attention_volumes"},
     ),
     "attention_blocks": Runnable("attention", _block_sparse, _block_mask),
     "attention_three_pass": Runnable("attention_three_pass", _attention(host.three_pass_attention, scores=True)),
