@@ -5,7 +5,9 @@ from pathlib import Path
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 
-FLAGS = ["-O3", "-ffp-contract=off"]  # times are equal on every machine, and equal to what Python computes
+# Times are equal on every machine, and equal to what Python computes. Python's own flags let whole numbers wrap around,
+# which takes a register tile 25 more instructions for 192 multiply-adds.
+FLAGS = ["-O3", "-ffp-contract=off", "-fno-wrapv"]
 sources = sorted(str(path) for path in Path("csrc").glob("*.cpp"))
 headers = sorted(str(path) for path in Path("csrc").glob("*.hpp"))
 core = Pybind11Extension(

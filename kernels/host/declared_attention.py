@@ -7,8 +7,6 @@ an exponential a query and visit, 1 % of its instructions: it begins the sum of 
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from .declared import ATTEND_TILE, KEYS, QUERIES, STREAMED, Declared, Mapping, on
 
 _ATTENTION = """
