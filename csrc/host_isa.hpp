@@ -17,7 +17,7 @@ namespace {
 extern const Isa table;
 const Isa table = {
     HOST_NAME,     LANES,           TILE_ROWS, TILE_VECTORS, ATTEND_ROWS, ATTEND_VECTORS, FUSED,  attend_floats, attend,    product_floats,
-    product_rows,  product_columns, product,   linear_floats, linear, softmax_row,   exp_array, scan,
+    product_rows,  product_columns, product,   linear_floats, linear, softmax_floats, softmax,  exp_array, scan,
     probe,
 };
 

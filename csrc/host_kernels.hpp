@@ -79,7 +79,7 @@ struct ScanTask {
 
 enum class Loop {
     fma32, fma64, fma_chain, max_chain, recurrence, add, max, mul, exp, add_beside, max_beside, short_sums, long_sums,
-    load, rows, store, copy, load_beside_4, load_beside_8, load_beside_12, load_beside_24, copy_beside_4, copy_beside_8, copy_beside_12, copy_beside_24, rewrite, exp_whole
+    load, rows, store, copy, load_beside_4, load_beside_8, load_beside_12, load_beside_24, copy_beside_4, copy_beside_8, copy_beside_12, copy_beside_24, exp_whole
 };
 
 struct Isa {
@@ -97,7 +97,8 @@ struct Isa {
     void (*product)(const ProductTask& task, float* scratch);
     std::size_t (*linear_floats)(int key_dim, int value_dim, int chunk);
     void (*linear)(const LinearTask& task, float* scratch);
-    void (*softmax)(const float* in, float* out, std::int64_t columns);
+    std::size_t (*softmax_floats)(std::int64_t columns);
+    void (*softmax)(const float* in, float* out, std::int64_t rows, std::int64_t columns, float* scratch);
     void (*exp)(const float* in, float* out, std::int64_t count);
     void (*scan)(const ScanTask& task);
     // Repeats a loop of one instruction; returns how many of its operations a round does. Buffers are in bytes.

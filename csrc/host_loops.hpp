@@ -45,37 +45,6 @@ HOST_INLINE double beside(float* data, std::int64_t count, std::int64_t rounds) 
     return static_cast<double>(part) * sizeof(float);
 }
 
-// Rows of 16 KiB that are walked twice: for their largest number, which the second walk waits for; then loaded again, and
-// stored elsewhere, beside eight multiply-adds a vector, about as much as an exponential.
-HOST_INLINE double rewrite(float* data, std::int64_t count, std::int64_t rounds) {
-    constexpr int WORK = 8;
-    constexpr std::int64_t LONG = 4096;
-    const std::int64_t part = count / 2 / (8 * LANES) * (8 * LANES);
-    const Vec near = all(0.999f);
-    Vec sum[WORK];
-#pragma GCC unroll 8
-    for (int i = 0; i < WORK; ++i) sum[i] = near;
-    for (std::int64_t round = 0; round < rounds; ++round)
-        for (std::int64_t row = 0; row < part; row += LONG) {
-            const std::int64_t end = part - row < LONG ? part : row + LONG;
-            Vec most[4] = {near, near, near, near};
-            for (std::int64_t i = row; i < end; i += 4 * LANES)
-#pragma GCC unroll 4
-                for (int u = 0; u < 4; ++u) most[u] = maximum(load(data + i + u * LANES), most[u]);
-            const Vec largest = all(largest_lane(maximum(maximum(most[0], most[1]), maximum(most[2], most[3]))));
-            for (std::int64_t i = row; i < end; i += LANES) {
-                const Vec x = load(data + i);
-#pragma GCC unroll 8
-                for (int w = 0; w < WORK; ++w) sum[w] = fma(sum[w], largest, x);
-                store(data + part + i, x);
-            }
-            asm volatile("" ::: "memory");
-        }
-#pragma GCC unroll 8
-    for (int i = 0; i < WORK; ++i) HOST_KEEP(sum[i]);
-    return static_cast<double>(part) * sizeof(float);
-}
-
 // 2^x of so many floats, four vectors side by side, as in fused attention.
 HOST_INLINE void powers_of_two(const float* in, float* out, std::int64_t count) {
     for (std::int64_t i = 0; i < count; i += 4 * LANES) {
@@ -232,7 +201,6 @@ static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rou
         case Loop::copy_beside_8: return beside<8, true>(data, count, rounds);
         case Loop::copy_beside_12: return beside<12, true>(data, count, rounds);
         case Loop::copy_beside_24: return beside<24, true>(data, count, rounds);
-        case Loop::rewrite: return rewrite(data, count, rounds);
     }
     return 0.0;
 }

@@ -36,7 +36,7 @@ Loop loop_named(const std::string& name) {
         {"long_sums", Loop::long_sums}, {"load", Loop::load}, {"rows", Loop::rows}, {"store", Loop::store},
         {"copy", Loop::copy}, {"load_beside_4", Loop::load_beside_4}, {"load_beside_8", Loop::load_beside_8},
         {"load_beside_12", Loop::load_beside_12}, {"load_beside_24", Loop::load_beside_24},
-        {"exp_whole", Loop::exp_whole}, {"rewrite", Loop::rewrite},
+        {"exp_whole", Loop::exp_whole},
         {"copy_beside_4", Loop::copy_beside_4}, {"copy_beside_8", Loop::copy_beside_8},
         {"copy_beside_12", Loop::copy_beside_12}, {"copy_beside_24", Loop::copy_beside_24}};
     for (const auto& [known, loop] : names)

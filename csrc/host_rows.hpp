@@ -26,38 +26,49 @@ HOST_INLINE Vec total(const Vec (&part)[NV]) {
     return sum;
 }
 
-// Of rows no longer than this, lines of the next one are asked for beside the exponentials of this one: both fit the nearest
-// cache together.
-constexpr std::int64_t SHORT = 1024;
+// Softmax takes rows in pieces that fit the nearest cache several times.
+constexpr std::int64_t PIECE = 1024;
 
-static void softmax_row(const float* in, float* out, std::int64_t columns) {
-    Vec most[4] = {all(LOWEST), all(LOWEST), all(LOWEST), all(LOWEST)};
-    std::int64_t i = 0;
-    for (; i + 4 * LANES <= columns; i += 4 * LANES)
-#pragma GCC unroll 4
-        for (int u = 0; u < 4; ++u) most[u] = maximum(load(in + i + u * LANES), most[u]);
-    for (; i < columns; i += LANES) {
-        const int some = columns - i < LANES ? static_cast<int>(columns - i) : LANES;
-        most[0] = maximum(load_some(in + i, some, LOWEST), most[0]);
-    }
-    const float largest = largest_lane(maximum(maximum(most[0], most[1]), maximum(most[2], most[3])));
-    // exp(x - largest) is 2 to the power of steep * x + past: rounding `past` changes all numerators by one factor, and no
-    // quotient. Where it might overflow, the loop for what is left does all.
-    const bool near = largest > -1e38f && largest < 1e38f;
-    const Vec steep = all(LOG2_E), past = all(near ? -largest * LOG2_E : 0.0f);
-    Vec sum[ROW_EXPS] = {};
-    for (i = 0; near && i + ROW_EXPS * LANES <= columns; i += ROW_EXPS * LANES) {
+// A piece of a row, for the walk that makes its numerators.
+struct SoftmaxPiece {
+    const float* in;
+    float* out;
+    std::int64_t count;
+    float largest;        // of its elements
+    std::int64_t behind;  // elements of the piece behind it, in the same row or the next one
+    float* past;          // the same piece of the row before it: numerators that become quotients
+    float factor;         // by which they do
+};
+
+// Whether exp(x - largest) may be taken as 2 to the power of log2 e * x minus a rounded log2 e * largest: the rounding is
+// then below a tenth, and one factor of all numerators.
+HOST_INLINE bool near_zero(float largest) { return largest > -1e6f && largest < 1e6f; }
+
+// Steps of the walk below that are whole: with a piece behind this one, and with one of a row before it, or without.
+template <bool NEXT, bool PAST>
+HOST_INLINE void softmax_walk(const SoftmaxPiece& piece, std::int64_t from, std::int64_t to, Vec steep, Vec offset,
+                              Vec (&sum)[ROW_EXPS], Vec& most) {
+    const float* const in = piece.in;
+    const float* const next = in + piece.count;
+    float *const out = piece.out, *const past = piece.past;
+    const Vec factor = all(piece.factor);
+    for (std::int64_t i = from; i < to; i += ROW_EXPS * LANES) {
         Vec x[ROW_EXPS];
 #pragma GCC unroll 8
         for (int u = 0; u < ROW_EXPS; ++u) {
             const Vec given = load(in + i + u * LANES);
-            x[u] = FUSED ? fma(given, steep, past) : (given - all(largest)) * steep;
+            x[u] = FUSED ? fma(given, steep, offset) : (given - all(piece.largest)) * steep;
         }
-        if (columns <= SHORT)
+        if (NEXT)
             for (int line = 0; line < ROW_EXPS * LANES; line += 16) {
-                __builtin_prefetch(in + columns + i + line);
-                __builtin_prefetch(out + columns + i + line, 1);
+                __builtin_prefetch(next + PIECE + i + line);
+                __builtin_prefetch(out + PIECE + i + line, 1);
             }
+#pragma GCC unroll 8
+        for (int u = 0; u < ROW_EXPS; ++u) {
+            if (NEXT) most = maximum(most, load(next + i + u * LANES));
+            if (PAST) store(past + i + u * LANES, load(past + i + u * LANES) * factor);
+        }
         exp2_each<ROW_EXPS>(x);
 #pragma GCC unroll 8
         for (int u = 0; u < ROW_EXPS; ++u) {
@@ -65,20 +76,80 @@ static void softmax_row(const float* in, float* out, std::int64_t columns) {
             store(out + i + u * LANES, x[u]);
         }
     }
-    for (; i < columns; i += LANES) {
-        const int some = columns - i < LANES ? static_cast<int>(columns - i) : LANES;
-        const Vec numerator = exp2((load_some(in + i, some, -__builtin_inff()) - all(largest)) * steep);
+}
+
+HOST_INLINE Vec largest_of(const float* in, std::int64_t from, std::int64_t to, Vec most) {
+    for (std::int64_t i = from; i < to; i += LANES)
+        most = maximum(load_some(in + i, to - i < LANES ? static_cast<int>(to - i) : LANES, LOWEST), most);
+    return most;
+}
+
+HOST_INLINE void multiply(float* out, std::int64_t from, std::int64_t to, float factor) {
+    for (std::int64_t i = from; i < to; i += LANES) {
+        const int some = to - i < LANES ? static_cast<int>(to - i) : LANES;
+        store_some(out + i, load_some(out + i, some, 0.0f) * all(factor), some);
+    }
+}
+
+// One walk along three pieces: numerators of this one, the largest element of the one behind it, quotients of the past one.
+// What the second waits for in caches, and all three at their ends, goes by beside exponentials. Returns the sum of the
+// numerators, and in `largest` that element.
+template <bool PAST>
+HOST_INLINE float softmax_piece(const SoftmaxPiece& piece, float& largest) {
+    constexpr std::int64_t STEP = ROW_EXPS * LANES;
+    const Vec steep = all(LOG2_E), offset = all(-piece.largest * LOG2_E);
+    const bool near = near_zero(piece.largest);
+    const std::int64_t whole = near ? piece.count / STEP * STEP : 0;
+    const std::int64_t both = piece.behind < whole ? piece.behind / STEP * STEP : whole;
+    Vec sum[ROW_EXPS] = {}, most = all(LOWEST);
+    softmax_walk<true, PAST>(piece, 0, both, steep, offset, sum, most);
+    softmax_walk<false, PAST>(piece, both, whole, steep, offset, sum, most);
+    for (std::int64_t i = whole; i < piece.count; i += LANES) {
+        const int some = piece.count - i < LANES ? static_cast<int>(piece.count - i) : LANES;
+        const Vec given = load_some(piece.in + i, some, -__builtin_inff());
+        const Vec numerator = exp2(near && FUSED ? fma(given, steep, offset) : (given - all(piece.largest)) * steep);
         sum[0] += numerator;
-        store_some(out + i, numerator, some);
+        store_some(piece.out + i, numerator, some);
     }
-    const Vec inverse = all(1.0f / sum_of_lanes(total(sum)));
-    for (i = 0; i + 4 * LANES <= columns; i += 4 * LANES)
-#pragma GCC unroll 4
-        for (int u = 0; u < 4; ++u) store(out + i + u * LANES, load(out + i + u * LANES) * inverse);
-    for (; i < columns; i += LANES) {
-        const int some = columns - i < LANES ? static_cast<int>(columns - i) : LANES;
-        store_some(out + i, load_some(out + i, some, 0.0f) * inverse, some);
+    if (PAST) multiply(piece.past, whole, piece.count, piece.factor);
+    largest = largest_lane(largest_of(piece.in + piece.count, both, piece.behind, most));
+    return sum_of_lanes(total(sum));
+}
+
+// By what numerators of each piece become quotients: powers of two of how far its largest element lies below the row's,
+// over the sum of the row.
+static void softmax_factors(const float* largest, const float* sums, std::int64_t pieces, float* factors) {
+    float most = LOWEST, denominator = 0.0f;
+    for (std::int64_t p = 0; p < pieces; ++p) most = largest[p] > most ? largest[p] : most;
+    const float offset = -most * LOG2_E;  // as rounded as that of a piece, so that no rounding is left in quotients
+    for (std::int64_t p = 0; p < pieces; ++p) {
+        const float below = FUSED && near_zero(most) ? offset + largest[p] * LOG2_E : (largest[p] - most) * LOG2_E;
+        factors[p] = pieces == 1 ? 1.0f : exp2(all(below))[0];
+        denominator += sums[p] * factors[p];
     }
+    for (std::int64_t p = 0; p < pieces; ++p) factors[p] /= denominator;
+}
+
+static std::size_t softmax_floats(std::int64_t columns) { return 3 * static_cast<std::size_t>(columns / PIECE + 1); }
+
+// Rows one behind the other, in place or not.
+static void softmax(const float* in, float* out, std::int64_t rows, std::int64_t columns, float* scratch) {
+    const std::int64_t fewest = (columns + PIECE - 1) / PIECE;
+    const std::int64_t length = ((columns + fewest - 1) / fewest + 4 * LANES - 1) / (4 * LANES) * (4 * LANES);
+    const std::int64_t pieces = (columns + length - 1) / length;
+    const auto count = [&](std::int64_t p) { return p + 1 < pieces ? length : columns - p * length; };
+    float *const largest = scratch, *const sums = scratch + pieces, *const factors = scratch + 2 * pieces;
+    float next = largest_lane(largest_of(in, 0, count(0), all(LOWEST)));
+    for (std::int64_t row = 0; row < rows; ++row) {
+        for (std::int64_t p = 0; p < pieces; ++p, in += count(p - 1), out += count(p - 1)) {
+            const std::int64_t behind = p + 1 < pieces ? count(p + 1) : row + 1 < rows ? count(0) : 0;
+            const SoftmaxPiece piece{in, out, count(p), next, behind, out - columns, factors[p]};
+            largest[p] = next;
+            sums[p] = row ? softmax_piece<true>(piece, next) : softmax_piece<false>(piece, next);
+        }
+        softmax_factors(largest, sums, pieces, factors);
+    }
+    for (std::int64_t p = 0; p < pieces; ++p) multiply(out - columns + p * length, 0, count(p), factors[p]);
 }
 
 // NV vectors of features through a stretch of tokens: each is a chain of multiply-adds, so several go side by side. What

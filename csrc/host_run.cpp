@@ -11,6 +11,7 @@ namespace lightbound::host {
 namespace {
 
 constexpr std::int64_t ELEMENTS = 16384;  // of a task of an elementwise kernel
+constexpr std::int64_t SOFTMAX_ELEMENTS = 65536;
 constexpr std::int64_t STRETCH_TOKENS = 1024;  // of prefix averages, between two marks
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -150,12 +151,12 @@ Seconds product(const float* a, const float* b, float* c, std::int64_t batch, st
 Seconds softmax(const float* in, float* out, std::int64_t rows, std::int64_t columns, int threads) {
     const Isa& on = isa();
     if (columns == 0) return Seconds(1, 0.0);
-    const std::int64_t together = std::max<std::int64_t>(1, ELEMENTS / columns);
-    const auto work = [&](std::int64_t number, float*) {
-        for (std::int64_t row = number * together; row < std::min(rows, (number + 1) * together); ++row)
-            on.softmax(in + row * columns, out + row * columns, columns);
+    const std::int64_t together = std::max<std::int64_t>(1, SOFTMAX_ELEMENTS / columns);
+    const auto work = [&](std::int64_t number, float* scratch) {
+        const std::int64_t first = number * together;
+        on.softmax(in + first * columns, out + first * columns, std::min(together, rows - first), columns, scratch);
     };
-    return in_threads(threads, ceil_div(rows, together), 0, work);
+    return in_threads(threads, ceil_div(rows, together), on.softmax_floats(columns), work);
 }
 
 Seconds exponential(const float* in, float* out, std::int64_t count, int threads) {

@@ -104,7 +104,7 @@ HOST_INLINE Vec power_of_two_fraction(Vec f) {
 // exponent of 2^n, in the low bits.
 HOST_INLINE Vec exp2(Vec x) {
     const Vec shift = all(12582912.0f + 127.0f);
-    x = maximum(x, all(-127.0f));
+    x = maximum(all(-127.0f), x);  // of a NaN and a bound, the second operand: a NaN is kept
     const Vec moved = x + shift;
     const Vec fraction = x - (moved - shift);
     return power_of_two_fraction(fraction) * from_bits(bits(moved) << 23);
@@ -122,7 +122,7 @@ HOST_INLINE void exp2_each(Vec (&x)[NV]) {
     Vec moved[NV], p[NV];
     const float coefficients[] = {5.55073358e-2f, 2.40222424e-1f, 6.93147004e-1f, 1.0f};
 #pragma GCC unroll 8
-    for (int j = 0; j < NV; ++j) x[j] = maximum(x[j], all(-127.0f));
+    for (int j = 0; j < NV; ++j) x[j] = maximum(all(-127.0f), x[j]);
 #pragma GCC unroll 8
     for (int j = 0; j < NV; ++j) moved[j] = x[j] + shift;
 #pragma GCC unroll 8

@@ -25,10 +25,6 @@ COPIED = {  # where as much is written as is read
     "dram": "dram_copy_awaited",
 }
 
-# Rows that are read first and written elsewhere later, beside work. The probe tells it as a part of the time of a copy,
-# which is that of two bytes for each that is read.
-WRITTEN_LATER = {level: f"2 * {level}_rewrite_awaited" for level in ("l2", "l3", "dram")}
-
 # Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles, as the end of short
 # sums was probed: a core that foresees it begins the next tile meanwhile.
 TILE = {
@@ -37,11 +33,9 @@ TILE = {
     "REFILL": "sum_end * vector_lanes",
     "PACK": "l2_copy / simd * vector_lanes",  # of an element that is copied first, through the second cache
     "NEAR": "PACK / 2",  # of one that was asked for ahead and comes from there while a tile waits: half of a copy
-    # Of a row to one number, behind its last element: a shuffle and an operation a halving. A sum also waits for the
-    # last exponential: a maximum, three sums, five multiply-adds, a product (a recurrence is a product and a sum).
-    "LARGEST": "sum_end + load_latency + (1 + max_latency) * log2(simd)",
-    "EXP": "max_latency + 3 * recurrence_latency + 3 * fma_latency",
-    "SUM": "sum_end + load_latency + EXP + (1 + fma_latency) * log2(simd)",
+    # Of a piece of a row of softmax, what begins and ends it: 184 instructions of the compiled code, most of which
+    # wait for each other.
+    "PIECE_ENDS": "(sum_end + 184 / issue_width) * vector_lanes",
     "SLOT": "simd",  # elements of a slot of a port
     # Of an element that is transposed: shuffles, loads or stores: four by four, or sixteen by sixteen.
     "TURNED": "where(simd == 16, 4, 2)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import APART, AWAITED, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, WRITTEN_LATER, Declared, on
+from .declared import APART, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, on
 
 GEMM = Declared(
     name="gemm",
@@ -48,24 +48,23 @@ D[r]    = sum(NU[r,n], n)
 Y[r,n]  = NU[r,n] / D[r]
 """,
     mapping={
-        "source": "csrc/host_rows.hpp: three walks over a row, which stays in the nearest cache that has room",
+        "source": "csrc/host_rows.hpp: one walk for quotients of a row and numerators of the next",
         "params": {
             **TILE,
             # Of rows of N elements, vectors that lie across two lines: all of a row that begins within a vector, where
             # a vector is a line; every second where it is half a line.
             "EVEN": "where(N % 16 == 0, 16, where(N % 8 == 0, 8, where(N % 4 == 0, 4, where(N % 2 == 0, 2, 1))))",
             "ACROSS": "simd / 16 * (1 - min(EVEN, simd) / simd)",
+            "ENDS": "PIECE_ENDS * ceil_div(N, 1024) / N",
         },
         "bind": [
             on("vector", ["G"], ["n"]),
-            on("vector", ["G"], ["n"], wait="LARGEST * vector_lanes / N"),
             on("load", ["G"], ["n"], load="1 + ACROSS"),
             on("vector", ["NU"], ["n"]),
-            on("vector", ["NU"], ["n"], mac=1),  # takes the maximum off, and brings log2 e
-            on("load", ["NU"], ["n"], load="1 + ACROSS"),
+            on("vector", ["NU"], ["n"], mac=1, wait="ENDS"),  # the first takes the maximum off, and brings log2 e
+            on("load", ["NU"], ["n"], load="1 + ACROSS + 2 * simd / 16"),  # and asks for two lines ahead
             on("store", ["NU"], ["n"], store="1 + ACROSS"),
             on("vector", ["D"], ["n"]),
-            on("vector", ["D"], ["n"], wait="SUM * vector_lanes / N"),
             on("vector", ["Y"], ["n"]),
             on("load", ["Y"], ["n"], load="1 + ACROSS"),
             on("store", ["Y"], ["n"], store="1 + ACROSS"),
@@ -77,8 +76,8 @@ Y[r,n]  = NU[r,n] / D[r]
                     {"for": "r", "tile": 1, "over": "core"},
                     {"hold": ["X", "Y"], "in": "l2"},
                 ],
-                "slots": [["G"], ["NU", "D"], ["Y"]],
-                "awaits": WRITTEN_LATER,
+                "slots": [["G", "Y"], ["NU", "D"]],
+                "awaits": COPIED,
             }
         ],
     },
@@ -137,13 +136,12 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
             on("scalar", ["S"], [], iadd="STEP"),
             on("store", ["S"], ["p", "m"], store="1 / EB"),
             on("vector", ["G"], ["m"]),
-            on("vector", ["G"], ["m"], wait="LARGEST * vector_lanes / M"),
             on("load", ["G"], ["m"], load=1),
             on("vector", ["NU"], ["m"]),
-            on("load", ["NU"], ["m"], load=1),
+            on("vector", ["NU"], ["m"], mac=1, wait="PIECE_ENDS * ceil_div(M, 1024) / M"),
+            on("load", ["NU"], ["m"], load="1 + 2 * simd / 16"),
             on("store", ["NU"], ["m"], store=1),
             on("vector", ["D"], ["m"]),
-            on("vector", ["D"], ["m"], wait="SUM * vector_lanes / M"),
             on("vector", ["A"], ["m"]),
             on("load", ["A"], ["m"], load=1),
             on("store", ["A"], ["m"], store=1),
@@ -177,8 +175,8 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
                     {"for": "p", "tile": 1, "over": "core"},
                     {"hold": ["S", "A"], "in": "l2"},
                 ],
-                "slots": [["G"], ["NU", "D"], ["A"]],
-                "awaits": AWAITED,
+                "slots": [["G", "A"], ["NU", "D"]],
+                "awaits": COPIED,
             },
             {
                 "einsums": ["O"],

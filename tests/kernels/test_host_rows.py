@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,11 @@ from lightbound.kernels import host
 from .host_references import TOLERANCE, apart, linear_attention, prefix_attention
 
 EXAMPLES = settings(max_examples=25, deadline=None)
+
+
+def softmax_of(x: np.ndarray) -> np.ndarray:
+    exact = np.exp(x.astype(float) - x.max(axis=1, initial=-np.inf, keepdims=True).astype(float))
+    return exact / exact.sum(axis=1, keepdims=True) if x.shape[1] else exact
 
 
 @EXAMPLES
@@ -31,9 +37,34 @@ def test_a_product_is_a_product(seed: int, batch: int, m: int, n: int, k: int, t
 @given(seed=st.integers(0, 999), rows=st.integers(0, 40), columns=st.integers(0, 400), spread=st.sampled_from([1, 40]))
 def test_softmax_is_softmax(seed: int, rows: int, columns: int, spread: int) -> None:
     x = (spread * np.random.default_rng(seed).standard_normal((rows, columns))).astype(np.float32)
-    exact = np.exp(x.astype(float) - x.max(axis=1, initial=-np.inf, keepdims=True).astype(float))
-    expected = exact / exact.sum(axis=1, keepdims=True) if columns else exact
-    assert apart(host.softmax(x, threads=2), expected) <= TOLERANCE
+    assert apart(host.softmax(x, threads=2), softmax_of(x)) <= TOLERANCE
+
+
+@EXAMPLES
+@given(
+    seed=st.integers(0, 999), rows=st.integers(1, 5), columns=st.integers(900, 9000),
+    spread=st.sampled_from([0.1, 10, 1000]), slope=st.sampled_from([-200, 0, 200]),
+)  # fmt: skip
+def test_softmax_of_long_rows_is_softmax(seed: int, rows: int, columns: int, spread: float, slope: float) -> None:
+    """Pieces of a row are counted from largest elements of their own, which may lie far apart."""
+    x = (spread * np.random.default_rng(seed).standard_normal((rows, columns))).astype(np.float32)
+    x += slope * np.linspace(0, 1, columns, dtype=np.float32)
+    assert apart(host.softmax(x, threads=1), softmax_of(x)) <= TOLERANCE
+    host.softmax(x, threads=1, out=(in_place := x.copy()))
+    assert apart(in_place, softmax_of(x)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("columns", [1, 16, 500, 1500, 5000, 32769])
+def test_softmax_at_the_ends_of_the_range(columns: int) -> None:
+    for value in (-2.9e38, -1e38, -1e30, 1e30, 1e38, 3.4e38):
+        assert np.allclose(host.softmax(np.full((2, columns), value, np.float32)), 1 / columns, rtol=1e-5)
+    x = np.full((3, columns), -np.inf, np.float32)
+    x[:, columns // 2] = 3
+    assert np.array_equal(host.softmax(x), np.where(x == 3, 1, 0))
+    for bad in (np.inf, np.nan):
+        x[1, columns // 3] = bad
+        found = host.softmax(x)
+        assert np.isnan(found[1]).all() and np.isfinite(found[[0, 2]]).all()
 
 
 def test_exponentials_are_exact_to_a_few_roundings_over_the_whole_range() -> None:

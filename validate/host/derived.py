@@ -39,13 +39,13 @@ def over(stream: Figure, rows: Figure) -> Figure:
     return Figure(stream.value / rows.value, rows.spread + stream.spread, f"{rows.what}, against a stream")
 
 
-def awaited(here: Figure, there: Figure, stream: Figure, moved: int, most: float = 1.0) -> Figure:
+def awaited(here: Figure, there: Figure, stream: Figure, moved: int) -> Figure:
     """Of the time that a level takes for a stream that is loaded, or loaded and stored (then two bytes are moved where
     one is read), the part for which multiply-adds beside it, which take about as long, are held up: what they take
     longer than in the nearest cache, there. A thousandth where all of it is hidden.
     """
     part = (1 / here.value - 1 / there.value) * stream.value / moved
-    return Figure(min(max(part, 1e-3), most), here.spread + there.spread, f"{here.what}, against {there.what}")
+    return Figure(min(max(part, 1e-3), 1.0), here.spread + there.spread, f"{here.what}, against {there.what}")
 
 
 def twice(figure: Figure) -> Figure:

@@ -68,7 +68,6 @@ class Probe:
     latency_s: dict[str, Figure]
     awaited: dict[str, Figure]  # part of a stream's time that work beside it does not hide, by level
     copy_awaited: dict[str, Figure]  # the same of one that is written too
-    rewrite_awaited: dict[str, Figure]  # of rows that are walked twice, the second time to be written elsewhere
     rows_over_stream: Figure  # how much longer the last cache takes for lines of short rows than for those of a stream
     dram_load: dict[int, Figure]  # of all threads together
     dram_copy: dict[int, Figure]
@@ -208,10 +207,6 @@ def _moves(near: dict[str, Figure], far: dict[str, Figure], plan: _Plan, works: 
         "latency_s": named(near, "latency", levels) | {"dram": far["latency"]},
         "awaited": load_awaited,
         "copy_awaited": copy_awaited,
-        "rewrite_awaited": {
-            level: awaited(found[f"rewrite {level}"], near["rewrite l1"], copy[level], 2, 4.0)
-            for level, found in there.items()
-        },
         "rows_over_stream": over(load[plan.outer], near["rows"]),
         "dram_load": dram_load,
         "dram_copy": dram_copy,
@@ -256,7 +251,7 @@ def _near(sampler: Sampler, loops: Loops, plan: _Plan, works: Works) -> None:
         add(loop, loop, sizes["l1"])
     add("all cores", "fma32", threads=plan.cores)
     for level, size in sizes.items():
-        for loop in ("load", "store", "copy", "rewrite"):
+        for loop in ("load", "store", "copy"):
             add(f"{loop} {level}", loop, size)
         what = f"a chain of loads, {size / 1024:,.0f} KiB"
         sampler.add(f"latency {level}", loops.latency(size, max(size // 64, 20_000)), what, fast=False, warm=3, turn=3)
@@ -281,7 +276,6 @@ def _far(sampler: Sampler, loops: Loops, plan: _Plan, works: Works) -> None:
             add(f"{loop} {threads}", loop, max(plan.big // min(threads, 4), plan.piece), threads)
     for loop in MOVED:
         add(f"{loop} beside dram", works[loop, "dram"], plan.big)
-    add("rewrite dram", "rewrite", plan.big)
     what = f"a chain of loads, {plan.big / 1024:,.0f} KiB"
     sampler.add("latency", loops.latency(plan.big, 4_000), what, fast=False)
 
