@@ -101,6 +101,13 @@ def test_neighbourhood_attention_sees_what_the_mask_says_and_visits_what_it_coun
     assert planned[1].sum() == counted.partial_tiles
 
 
+def test_extra_keys_lie_side_by_side_though_a_visit_of_as_many_in_the_grid_skips_every_other_one() -> None:
+    mask = GNA((2, 2, 64), (2, 2, 16), (1, 1, 1), (1, 1, 2), (False, False, False), 32)
+    q, k, v = tensors(np.random.default_rng(2), 1, 1, 1, mask.queries, mask.keys, 16, 16)
+    found = host.gna_attention(q, k, v, mask.grid, mask.window, mask.stride, mask.dilation, kv_tile=(1, 1, 32))
+    assert apart(found, attention(q, k, v, seen(mask))) <= TOLERANCE
+
+
 @EXAMPLES
 @given(
     seed=st.integers(0, 999), queries=SIZE, keys=SIZE, q_block=st.integers(1, 100), kv_block=st.integers(1, 200),
