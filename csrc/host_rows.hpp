@@ -173,9 +173,19 @@ HOST_INLINE void scan_features(const float* v, float* out, std::int64_t dim, int
     for (int j = 0; j < NV; ++j) store(numerator + j * LANES, sum[j]);
 }
 
+// Lines that will be walked, asked for a few at a time while a chain of numbers keeps a core waiting.
+struct LinesAhead {
+    const float* next;
+    const float* end;
+    HOST_MEMBER void operator()() {
+        for (int line = 0; line < 4 && next < end; ++line, next += 16) __builtin_prefetch(next);
+    }
+};
+
 // Maxima before and behind every token, and the last.
-HOST_INLINE float running_maxima(const float* scores, int tokens, float most, float* before, float* after) {
+HOST_INLINE float running_maxima(const float* scores, int tokens, float most, float* before, float* after, LinesAhead values) {
     for (int t = 0; t < tokens; ++t) {
+        values();
         before[t] = most;
         most = scores[t] > most ? scores[t] : most;
         after[t] = most;
@@ -196,7 +206,9 @@ HOST_INLINE void scan_tokens(const ScanTask& task) {
     for (std::int64_t start = 0; start < task.tokens; start += STRETCH) {
         const int some = task.tokens - start < STRETCH ? static_cast<int>(task.tokens - start) : STRETCH;
         const float* scores = task.scores + start;
-        most = running_maxima(scores, some, most, before, after);
+        const float* v = task.v + start * dim;
+        float* out = WRITE ? task.out + start * dim : nullptr;
+        most = running_maxima(scores, some, most, before, after, {v, v + some * dim});
         for (int t = some; t < STRETCH; ++t) before[t] = after[t] = most;
         for (int t = 0; t < round_up(some, LANES); t += LANES) {
             const int here = some - t < LANES ? (some - t) & (LANES - 1) : LANES;  // a bound that compilers see
@@ -206,12 +218,12 @@ HOST_INLINE void scan_tokens(const ScanTask& task) {
             store(past + t, x[0]);
             store(fresh + t, x[1]);
         }
+        LinesAhead written{out, WRITE ? out + some * dim : nullptr};
         for (int t = 0; t < some; ++t) {
+            written();
             total = total * past[t] + fresh[t];
             inverse[t] = 1.0f / total;
         }
-        const float* v = task.v + start * dim;
-        float* out = WRITE ? task.out + start * dim : nullptr;
         std::int64_t f = 0;
         const std::int64_t wide = dim / (8 * LANES) * (8 * LANES);
         const int few = wide > 8 * LANES ? BLOCK : STRETCH;
@@ -221,8 +233,14 @@ HOST_INLINE void scan_tokens(const ScanTask& task) {
                 scan_features<8, WRITE>(v + t * dim + f, WRITE ? out + t * dim + f : nullptr, dim, here, numerator + f, past + t,
                                         fresh + t, inverse + t);
         }
-        for (; f + LANES <= dim; f += LANES)
-            scan_features<1, WRITE>(v + f, WRITE ? out + f : nullptr, dim, some, numerator + f, past, fresh, inverse);
+        const auto rest = [&](auto vectors) {
+            constexpr int NV = decltype(vectors)::value;
+            for (; f + NV * LANES <= dim; f += NV * LANES)
+                scan_features<NV, WRITE>(v + f, WRITE ? out + f : nullptr, dim, some, numerator + f, past, fresh, inverse);
+        };
+        rest(Count<4>{});
+        rest(Count<2>{});
+        rest(Count<1>{});
         for (; f < dim; ++f)
             for (int t = 0; t < some; ++t) {
                 numerator[f] = numerator[f] * past[t] + fresh[t] * v[t * dim + f];

@@ -50,29 +50,26 @@ def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
     ]
 
 
-def _prefix_groups(suffix: str, output: bool, loops: list[Mapping]) -> list[Mapping]:
-    """Coefficients of a stretch of tokens, then its values: no value is asked for while coefficients are made."""
+def _prefix_group(suffix: str, output: bool) -> Mapping:
+    """Coefficients of a stretch of tokens, then its values, whose lines are asked for while chains of numbers wait."""
     rm, pa, fr, ru, vf, rw = (name + suffix for name in ("RM", "PA", "FR", "RU", "VF", "RW"))
     last = "O" if output else "W"
-
-    def kept(tensors: list[str]) -> list[Mapping]:
-        return [*loops, {"for": "t", "tile": "min(T, 64)"}, {"hold": tensors, "in": "l1"}]
-
-    return [
-        {"einsums": [rm, pa, fr, ru], "nest": kept([pa, fr, ru]), "slots": [[rm], [pa, fr], [ru]]},
-        {
-            "einsums": [vf, rw, last],
-            "nest": kept([pa, fr, *([ru] if output else [])]),
-            "awaits": COPIED if output else STREAMED,
-        },
-    ]
+    return {
+        "einsums": [rm, pa, fr, ru, vf, rw, last],
+        "nest": [
+            {"for": "h", "over": "core"},
+            {"for": "t", "tile": "min(T, 64)"},
+            {"hold": [pa, fr, ru], "in": "l1"},
+        ],
+        "slots": [[rm], [pa, fr], [ru], [vf, rw, last]],
+        "awaits": COPIED if output else STREAMED,
+    }
 
 
 def _lanes_only(bind: list[Mapping]) -> list[Mapping]:
     return [{key: value for key, value in one.items() if key != "space" or value["lanes"]} for one in bind]
 
 
-_BY_HEAD = [{"for": "h", "over": "core"}]
 PREFIX = Declared(
     name="prefix_attention",
     title="Softmax averages of all prefixes, token after token",
@@ -81,7 +78,7 @@ PREFIX = Declared(
         "source": "csrc/host_rows.hpp, scan: 64 tokens at a time, eight vectors of features side by side",
         "params": _PREFIX_PARAMS,
         "bind": _lanes_only(_prefix_bind("", True)),
-        "groups": _prefix_groups("", True, _BY_HEAD),
+        "groups": [_prefix_group("", True)],
     },
 )
 
@@ -94,10 +91,7 @@ PREFIX_PARALLEL = Declared(
         "source": "csrc/host_run.cpp: every chunk is walked for what it adds up to, and again with what stands before",
         "params": _PREFIX_PARAMS,
         "bind": _lanes_only([*_prefix_bind("B", False), on("vector", ["W"], ["f"]), *_prefix_bind("", True)]),
-        "groups": [
-            *_prefix_groups("B", False, _BY_HEAD),
-            *_prefix_groups("", True, _BY_HEAD),
-        ],
+        "groups": [_prefix_group("B", False), _prefix_group("", True)],
     },
 )
 
