@@ -14,7 +14,7 @@ import numpy as np
 from lightbound.kernels import host
 from lightbound.validate.host.compare import compare
 from lightbound.validate.host.measure import measure
-from lightbound.validate.host.predict import host_machine, issued_per_s
+from lightbound.validate.host.predict import host_machine, issue_width
 from lightbound.validate.host.sampling import Loops
 from lightbound.validate.host.sparsity import climb
 from lightbound.validate.suites.host import report
@@ -70,7 +70,7 @@ def attention_speed(turns: int, budget_s: float) -> None:
 
 def _alone(run: Callable[..., object], operations: float, peak: float, budget_s: float) -> str:
     """GFLOP/s of a call and their part of the peak, by its parts during which the core was ours."""
-    (found,) = measure([lambda seconds: run(seconds=seconds)], 12, budget_s, None, issued_per_s(host_machine(1)))
+    (found,) = measure([lambda seconds: run(seconds=seconds)], 12, budget_s, None, issue_width(host_machine(1)))
     if found.noisy or found.share != 1:
         return "hardly ever"
     return f"{operations / found.median_s / 1e9:8.1f} {operations / found.median_s / peak:8.1%}"

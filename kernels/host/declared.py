@@ -19,11 +19,8 @@ QUERIES, KEYS, PANEL, DEPTH, ROWS, COLUMNS = 64, 64, 64, 256, 192, 256  # as in 
 AWAITED = ["l2", "l3", "dram"]
 APART = {"l3": "l3_rows", "dram": 1}  # where rows do not follow each other: lines take as much longer as was probed
 STREAMED = {"l2": "l2_awaited", "l3": "l3_awaited", "dram": "dram_awaited"}
-COPIED = {  # where as much is written as is read
-    "l2": "l2_copy_awaited",
-    "l3": "l3_copy_awaited",
-    "dram": "dram_copy_awaited",
-}
+# Where as much is written as is read: the probe tells a part of the time of a copy, of two bytes for each that is read.
+COPIED = {level: f"2 * {level}_copy_awaited" for level in ("l2", "l3", "dram")}
 
 # Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles, as the end of short
 # sums was probed: a core that foresees it begins the next tile meanwhile.

@@ -154,8 +154,7 @@ H[h,t1+1,e,f]    = H[h,t1,e,f] + U[h,t1,e,f]
                     {"hold": ["Q", "KT", "V"], "in": "l2"},
                 ],
                 "slots": [["KT"], ["A"], ["X", "Y", "O"], ["U", "H"]],
-                # Of a copy a part is awaited, the time of which is that of what is read and of what is written.
-                "awaits": {level: f"{part} * (2 * E + 2 * F) / (2 * E + F)" for level, part in COPIED.items()},
+                "awaits": {level: f"{part} * (E + F) / (2 * E + F)" for level, part in COPIED.items()},  # F is written
             }
         ],
     },

@@ -214,11 +214,12 @@ def _front_end(monkeypatch: pytest.MonkeyPatch, answers: list[float]) -> None:
     """A front end whose answers, as parts of the probed rate, come round."""
     turn = itertools.cycle(answers)
     monkeypatch.setattr("lightbound.validate.host.measure.issued_per_s", lambda: next(turn))
+    monkeypatch.setattr("lightbound.validate.host.measure.clock_hz", lambda: 1.0)
 
 
 def test_samples_during_which_another_thread_took_slots_are_put_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     _front_end(monkeypatch, [1.0, 0.97, 0.97, 0.55, 0.55, 1.02, 1.02, 1.01])  # of four the first and the last are alone
-    (found,) = measure([_call(0.01)], repeats=8, budget_s=5, whole_per_s=1.0)
+    (found,) = measure([_call(0.01)], repeats=8, budget_s=5, issue_width=1.0)
     assert found.samples >= 8 and abs(found.samples - found.put_aside) <= 2
     assert (found.share, found.noisy) == (1.0, False)
 
@@ -229,7 +230,7 @@ def test_a_call_timed_in_parts_takes_as_long_as_its_undisturbed_parts_together(m
     _front_end(monkeypatch, [1000.0])
     monkeypatch.setattr(core, "watch_begin", lambda marks, instructions: None)
     monkeypatch.setattr(core, "watch_end", lambda: next(calls))
-    (found,) = measure([_call(0.01)], repeats=6, budget_s=5, whole_per_s=1000.0)
+    (found,) = measure([_call(0.01)], repeats=6, budget_s=5, issue_width=1000.0)
     assert (found.median_s, found.interval_s, len(found.parts), found.share) == (3.0, (3.0, 3.0), 3, 1.0)
     assert found.samples >= 6 and not found.noisy and found.put_aside > 0
 
@@ -240,7 +241,7 @@ def test_a_part_that_was_never_alone_is_as_much_shorter_as_the_others_are(monkey
     _front_end(monkeypatch, [1000.0])
     monkeypatch.setattr(core, "watch_begin", lambda marks, instructions: None)
     monkeypatch.setattr(core, "watch_end", lambda: next(calls))
-    (found,) = measure([_call(0.0)], repeats=8, budget_s=0.2, whole_per_s=1000.0)
+    (found,) = measure([_call(0.0)], repeats=8, budget_s=0.2, issue_width=1000.0)
     assert found.median_s == pytest.approx(4 * 2.0) and (found.share, found.noisy) == (1.0, False)
 
 
@@ -259,8 +260,19 @@ def test_where_another_thread_is_always_there_all_samples_count_at_the_share_tha
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _front_end(monkeypatch, [0.5, 0.7, 0.6, 0.6])
-    (found,) = measure([_call(0.01)], repeats=8, budget_s=0.05, whole_per_s=1.0)
+    (found,) = measure([_call(0.01)], repeats=8, budget_s=0.05, issue_width=1.0)
     assert found.share == pytest.approx(0.6) and not found.noisy and found.put_aside == 0
+
+
+@pytest.mark.parametrize("case", host_cases(["attention", "gemm", "exp"])[::5], ids=lambda case: case.kernel)
+def test_a_prediction_is_for_the_clock_that_the_core_has(case) -> None:  # type: ignore[no-untyped-def]
+    probed = host_machine(1, EXAMPLE)
+    slow, fast = (
+        predict_host(case, host_machine(1, EXAMPLE, clock_hz=factor * float(probed.clock_hz))).latency_s
+        for factor in (1, 2)
+    )
+    assert slow == predict_host(case, probed).latency_s
+    assert slow / 2 * (1 - 1e-9) <= fast < slow  # what cores share does not move with their clock
 
 
 @pytest.mark.parametrize("case", host_cases(["attention", "gemm", "exp"])[::5], ids=lambda case: case.kernel)

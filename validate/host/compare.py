@@ -17,7 +17,7 @@ from ..statistics import ErrorStatistics, error_statistics
 from .cases import HostCase, host_cases
 from .front_end import WHOLE
 from .measure import Measurement, measure
-from .predict import HostPrediction, host_machine, issued_per_s, predict_host, predict_shared
+from .predict import HostPrediction, host_machine, issue_width, predict_host, predict_shared
 
 DEVICES = ("host",)
 
@@ -68,6 +68,7 @@ class Compared:
             "put_aside": self.measured.put_aside,
             "wall_over_cpu": self.measured.wall_over_cpu,
             "front_end": self.measured.share,
+            "clock_hz": self.measured.clock_hz,
             "noisy": self.measured.noisy,
         }
 
@@ -84,6 +85,7 @@ class Comparison:
     cases: tuple[Compared, ...]
     peak_flops: float
     bandwidth_bytes_per_s: float
+    probed_clock_hz: float
 
     @property
     def judged(self) -> tuple[Compared, ...]:
@@ -99,6 +101,18 @@ class Comparison:
         return (
             f"Too noisy to judge: in {noisy} of {len(self.cases)} cases the system took the processor away from nearly "
             "every sample. Their medians are shown and not scored. Stop other programs, and run it again."
+        )
+
+    @property
+    def clock(self) -> str:
+        """How far the clock of the core was from that of the probe, in a sentence; empty where it was the same."""
+        probed = self.probed_clock_hz / 1e9
+        low, middle, high = np.percentile([one.measured.clock_hz / 1e9 for one in self.cases], [0, 50, 100])
+        if max(high / probed, probed / low) < 1.005:
+            return ""
+        return (
+            f"The clock was {low:.2f} to {high:.2f} GHz, {middle:.2f} in the middle, and {probed:.2f} when it was "
+            "probed: each case is predicted for its own."
         )
 
     @property
@@ -142,7 +156,9 @@ class Comparison:
             "platform": platform.platform(),
             "peak_flops": self.peak_flops,
             "bandwidth_bytes_per_s": self.bandwidth_bytes_per_s,
+            "probed_clock_hz": self.probed_clock_hz,
             "noise": self.noise,
+            "clock": self.clock,
             "sharing": self.sharing,
             "errors": [vars(one) for one in self.errors()],
             "rows": [one.to_dict() for one in self.cases],
@@ -181,12 +197,11 @@ def compare_cases(
     if isa not in machine.title.split(", "):
         remedy = f"Probe again with LIGHTBOUND_ISA={isa}, or unset it: lightbound probe host."
         raise LightboundError("machine", machine.title, f"was not probed with {isa}, which the kernels use", remedy)
-    predicted = [predict_host(case, machine) for case in cases]  # what cannot be predicted is said first
-    whole = issued_per_s(machine)
-    measured = measure([case.call(threads) for case in cases], repeats, budget_s, step, whole)
-    for number, one in enumerate(measured):
-        if one.share != 1:
-            predicted[number] = predict_shared(cases[number], threads, one.share)
+    for case in cases:
+        predict_host(case, machine)  # what cannot be predicted is said first
+    calls = [case.call(threads) for case in cases]
+    measured = measure(calls, repeats, budget_s, step, issue_width(machine))
+    predicted = [_predicted(*row, threads) for row in zip(cases, measured, strict=True)]
     memory = machine.levels[0]
     return Comparison(
         device="host",
@@ -197,7 +212,16 @@ def compare_cases(
         cases=tuple(Compared(*row) for row in zip(cases, predicted, measured, strict=True)),
         peak_flops=2 * float(machine.peak_per_s("mac")),
         bandwidth_bytes_per_s=float(memory.rate_bytes_per_s or 0.0),
+        probed_clock_hz=float(machine.clock_hz),
     )
+
+
+def _predicted(case: HostCase, measured: Measurement, threads: int) -> HostPrediction:
+    """For the clock, and the share of the front end, that the thread had."""
+    clock = measured.clock_hz
+    if measured.share != 1:
+        return predict_shared(case, threads, measured.share, clock_hz=clock)
+    return predict_host(case, host_machine(threads, clock_hz=clock))
 
 
 def _kernels(cases: Iterable[Compared]) -> list[str]:

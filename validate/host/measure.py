@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lightbound._core import host
 
 from .cases import Call
-from .front_end import INSTRUCTIONS, NEARLY, WHOLE, issued_per_s
+from .front_end import INSTRUCTIONS, NEARLY, WHOLE, clock_hz, issued_per_s
 
 QUIET = 1.1  # wall over processor time of an undisturbed call, at most, where it is not timed in parts
 LEAST = 5  # undisturbed samples of a part, and of a case
@@ -49,7 +49,8 @@ class Measurement:
     noisy: all samples had to do. put_aside: how many samples of parts were not used. wall_over_cpu: of all samples
     together. share: of the front end that the thread had during the samples, 1 where it was ours alone. shares: the
     same of every sample that was taken. every_s: of a call by the medians of all samples from which the system did not
-    take the processor away, whoever shared the core.
+    take the processor away, whoever shared the core. clock_hz: of the core, in the middle of what was asked around its
+    samples.
     """
 
     parts: tuple[tuple[float, ...], ...]
@@ -59,6 +60,7 @@ class Measurement:
     share: float = 1.0
     shares: tuple[float, ...] = ()
     every_s: float = 0.0
+    clock_hz: float = 0.0
 
     @property
     def samples(self) -> int:
@@ -106,8 +108,9 @@ class _Part:
 class _Case:
     """A call, and the parts of every sample of it."""
 
-    def __init__(self, call: Call, whole_per_s: float | None) -> None:
-        self.call, self.whole_per_s = call, whole_per_s
+    def __init__(self, call: Call, issue_width: float | None) -> None:
+        self.call, self.issue_width = call, issue_width
+        self.clocks: list[float] = []
         self.marks = 0  # of a part; 0: not known yet
         self.turns = 0
         self.samples: list[tuple[_Part, ...]] = []
@@ -119,8 +122,9 @@ class _Case:
         self.call([])
         while time.perf_counter() < warm:
             self.call([])
+        self._ask_clock()
         if not self.marks:
-            self.marks = self._marks() if self.whole_per_s else 1
+            self.marks = self._marks() if self.issue_width else 1
         self.turns += 1
         clean, taken, end = True, 0, time.perf_counter() + TURN_S
         while taken < BURST or time.perf_counter() < end:
@@ -130,6 +134,16 @@ class _Case:
             found = self.counts or [0] * len(sample)
             self.counts = [count + part.alone() for count, part in zip(found, sample, strict=True)]
             taken += 1
+        self._ask_clock()
+
+    def _ask_clock(self) -> None:
+        """The clock moves by some per cent within seconds, and what the front end issues with it."""
+        self.clocks.append(clock_hz())
+
+    @property
+    def whole_per_s(self) -> float:
+        """Instructions a second that the front end issues now, while it is ours."""
+        return (self.issue_width or 0.0) * self.clocks[-1]
 
     def _marks(self) -> int:
         """How many marks a part shall have."""
@@ -144,13 +158,13 @@ class _Case:
         seconds: list[float] = []
         issued = self._ask()
         start, used = time.perf_counter(), time.thread_time()
-        if self.whole_per_s:
+        if self.issue_width:
             host.watch_begin(self.marks, INSTRUCTIONS)
         self.call(seconds)
         parts = host.watch_end()
         wall, used = time.perf_counter() - start, time.thread_time() - used
-        for part, processor, _, instruction in parts if self.whole_per_s else ():
-            clean, after = part <= processor, 1 / instruction / (self.whole_per_s or 1.0)
+        for part, processor, _, instruction in parts if self.issue_width else ():
+            clean, after = part <= processor, 1 / instruction / self.whole_per_s
             yield _Part(part, part, clean and before, issued, after)
             before, issued = clean, after
         if not parts:  # of several threads, or nobody asks
@@ -160,7 +174,7 @@ class _Case:
             yield _Part(longest, wall, clean and before, issued, self._ask())
 
     def _ask(self) -> float:
-        return issued_per_s() / self.whole_per_s if self.whole_per_s else 1.0
+        return issued_per_s() / self.whole_per_s if self.issue_width else 1.0
 
     @property
     def least(self) -> int:
@@ -178,6 +192,9 @@ class _Case:
 
     def measurement(self) -> Measurement:
         """What to make of the samples."""
+        return replace(self._measurement(), clock_hz=float(np.median(self.clocks)))
+
+    def _measurement(self) -> Measurement:
         every = [part for sample in self.samples for part in sample]
         shares = tuple(part.share for part in every)
         over = sum(part.wall_s for part in every) / sum(part.seconds for part in every)
@@ -219,16 +236,16 @@ def measure(
     repeats: int = 20,
     budget_s: float = 60.0,
     step: Callable[[int], None] | None = None,
-    whole_per_s: float | None = None,
+    issue_width: float | None = None,
 ) -> list[Measurement]:
     """Measurements of calls that take turns, each until all its parts have so many undisturbed samples, in several
     turns, and its interval is narrow, or time is up.
 
     A call runs its kernel once and fills the list it is given with the seconds of its threads. `step` is told how many
-    cases are done. Every case gets one turn even where the time is up. `whole_per_s`: instructions a second that the
+    cases are done. Every case gets one turn even where the time is up. `issue_width`: instructions a cycle that the
     front end issues while it is ours, as probed; None: nobody asks it.
     """
-    cases = [_Case(call, whole_per_s) for call in calls]
+    cases = [_Case(call, issue_width) for call in calls]
     end = time.perf_counter() + budget_s
     waiting = list(cases)
     first = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lightbound.archs.library import machine as find_machine
-from lightbound.archs.machine import Machine
+from lightbound.archs.machine import Level, Machine
 from lightbound.base.errors import LightboundError
 from lightbound.kernels.host.catalogue import Declared
 from lightbound.kernels.host.windows import TILES
@@ -42,19 +42,33 @@ class HostPrediction:
     home: str
 
 
-def host_machine(threads: int, name: str = "host", share: float = 1.0) -> Machine:
-    """The probed machine with so many cores, and a share of the front end of each; threads are taken to run already."""
+def host_machine(threads: int, name: str = "host", share: float = 1.0, clock_hz: float | None = None) -> Machine:
+    """The probed machine with so many cores, and a share of the front end of each; threads are taken to run already.
+
+    clock_hz: another clock than that of the probe. Caches of a core move bytes with it, what cores share does not.
+    """
     machine = find_machine(name, core=threads)
     if "sum_end" not in machine.params:
         raise LightboundError("machine", name, "was probed by an earlier version", "Run lightbound probe host.")
     if share != 1.0:
         machine = find_machine(name, core=threads, issue_width=share * float(machine.params["issue_width"]))
-    return replace(machine, launch_latency_s=0.0)
+    machine = replace(machine, launch_latency_s=0.0)
+    if clock_hz is None:
+        return machine
+    faster = clock_hz / float(machine.clock_hz)
+    return replace(machine, clock_hz=clock_hz, levels=tuple(_clocked(level, faster) for level in machine.levels))
 
 
-def issued_per_s(machine: Machine) -> float:
-    """Instructions a second that a core of a probed machine issues for one thread that has it for itself."""
-    return float(machine.params["issue_width"]) * float(machine.clock_hz)
+def _clocked(level: Level, faster: float) -> Level:
+    if not level.clocked:
+        return level
+    rates = {name: getattr(level, name) for name in ("bandwidth_bytes_per_s", "sustained_bandwidth_bytes_per_s")}
+    return replace(level, **{name: rate * faster for name, rate in rates.items() if rate is not None})
+
+
+def issue_width(machine: Machine) -> float:
+    """Instructions a cycle that a core of a probed machine issues for one thread that has it for itself."""
+    return float(machine.params["issue_width"])
 
 
 def predict_host(case: HostCase, machine: Machine) -> HostPrediction:
@@ -89,13 +103,15 @@ def predict_host(case: HostCase, machine: Machine) -> HostPrediction:
     return HostPrediction(latency, bound, 2 * macs, moved, bottleneck, outermost.name)
 
 
-def predict_shared(case: HostCase, threads: int, share: float, name: str = "host") -> HostPrediction:
+def predict_shared(
+    case: HostCase, threads: int, share: float, name: str = "host", clock_hz: float | None = None
+) -> HostPrediction:
     """The prediction where another thread of the core leaves us this share of the front end, on average.
 
     A core deals its slots in turn while both threads have something to issue, and leaves all to one that is alone: a
     share between a half and all is the part of the time in which the other was awake.
     """
-    alone, halved = (predict_host(case, host_machine(threads, name, part)) for part in (1.0, 0.5))
+    alone, halved = (predict_host(case, host_machine(threads, name, part, clock_hz)) for part in (1.0, 0.5))
     awake = min(max(2 * (1 - share), 0.0), 1.0)
     latency = 1 / ((1 - awake) / alone.latency_s + awake / halved.latency_s)
     return replace(halved if awake > 0.5 else alone, latency_s=latency)

@@ -24,7 +24,7 @@ from lightbound.workloads.masks.gna import GNA
 
 from .cases import Call, HostCase
 from .measure import Measurement, measure
-from .predict import issued_per_s, predict_host
+from .predict import issue_width, predict_host
 
 HEADS, DIM = 1, 128
 MASKS = (
@@ -114,7 +114,7 @@ def climb(
     made = [GNA(*mask) for mask in masks]
     tokens = list(dict.fromkeys(mask.queries for mask in made))
     calls = [_dense(count) for count in (*LENGTHS, *tokens)] + [_sparse(mask) for mask in made]
-    found = measure(calls, repeats, budget_s, whole_per_s=issued_per_s(machine))
+    found = measure(calls, repeats, budget_s, issue_width=issue_width(machine))
     short, dense = found[: len(LENGTHS)], dict(zip(tokens, found[len(LENGTHS) :], strict=False))
     lengths = (*zip(LENGTHS, short, strict=True), *dense.items())
     alone = _alone(*(one for _, one in lengths))

@@ -16,7 +16,7 @@ from lightbound.base.errors import LightboundError
 from ..host.compare import Compared, Comparison, compare
 from ..host.front_end import NEARLY, issued_whole_per_s
 from ..host.machine_file import write_machine
-from ..host.predict import host_machine, issued_per_s
+from ..host.predict import host_machine, issue_width
 from ..host.probe import probe_host
 from ..suite import Check, Score, Suite, SuiteReport
 
@@ -41,7 +41,7 @@ def _unprobed() -> str:
         return "it had not been"
     try:
         machine = host_machine(1)
-        probed = issued_per_s(machine)
+        probed = issue_width(machine) * float(machine.clock_hz)
     except (LightboundError, KeyError):
         return "its file is of another version"
     now = median(issued_whole_per_s(most_s=1.0))
@@ -72,7 +72,7 @@ def report(found: Comparison, notes: tuple[str, ...] = (), bars: dict[str, float
         Check("cases faster than their bound, beyond the interval", 0, sum(one.violates for one in found.cases)),
     ]
     quiet = f"{len(judged)} of {len(found.cases)} cases are judged. {found.noise}".strip()
-    told = (*notes, f"{found.machine}.", quiet, *((found.sharing,) if found.sharing else ()))
+    told = (*notes, f"{found.machine}.", quiet, *(one for one in (found.clock, found.sharing) if one))
     return SUITE.report(checks, [_score(one) for one in judged], told)
 
 
