@@ -152,18 +152,27 @@ static void softmax(const float* in, float* out, std::int64_t rows, std::int64_t
     for (std::int64_t p = 0; p < pieces; ++p) multiply(out - columns + p * length, 0, count(p), factors[p]);
 }
 
+constexpr int AHEAD = 4;  // rows whose lines are asked for, where they are long or walked in pieces
+
 // NV vectors of features through a stretch of tokens: each is a chain of multiply-adds, so several go side by side. What
-// the loop needs is in variables of its own: a store might change whatever else lies in memory.
-template <int NV, bool WRITE>
+// the loop needs is in variables of its own: a store might change whatever else lies in memory. `beside(t)` goes by with
+// token t.
+template <int NV, bool WRITE, typename Beside>
 HOST_INLINE void scan_features(const float* v, float* out, std::int64_t dim, int tokens, float* numerator,
-                               const float* past, const float* fresh, const float* inverse) {
+                               const float* past, const float* fresh, const float* inverse, Beside beside) {
     Vec sum[NV];
 #pragma GCC unroll 8
     for (int j = 0; j < NV; ++j) sum[j] = load(numerator + j * LANES);
     for (int t = 0; t < tokens; ++t) {
+        if (NV == 8)
+            for (int line = 0; line < NV * LANES; line += 16) {
+                __builtin_prefetch(v + (t + AHEAD) * dim + line);
+                if (WRITE) __builtin_prefetch(out + (t + AHEAD) * dim + line, 1);
+            }
         const Vec kept = all(past[t]), taken = all(fresh[t]);
 #pragma GCC unroll 8
         for (int j = 0; j < NV; ++j) sum[j] = fma(sum[j], kept, load(v + t * dim + j * LANES) * taken);
+        beside(t);
         if (!WRITE) continue;
         const Vec divided = all(inverse[t]);
 #pragma GCC unroll 8
@@ -173,42 +182,20 @@ HOST_INLINE void scan_features(const float* v, float* out, std::int64_t dim, int
     for (int j = 0; j < NV; ++j) store(numerator + j * LANES, sum[j]);
 }
 
-// Lines that will be walked, asked for a few at a time while a chain of numbers keeps a core waiting.
-struct LinesAhead {
-    const float* next;
-    const float* end;
-    HOST_MEMBER void operator()() {
-        for (int line = 0; line < 4 && next < end; ++line, next += 16) __builtin_prefetch(next);
-    }
-};
+constexpr int STRETCH = 64;  // tokens whose coefficients are made together
+constexpr int BLOCK = 16;    // tokens after which the next features come: what is fetched ahead of a row is wanted soon
 
-// Maxima before and behind every token, and the last.
-HOST_INLINE float running_maxima(const float* scores, int tokens, float most, float* before, float* after, LinesAhead values) {
-    for (int t = 0; t < tokens; ++t) {
-        values();
+// Of a stretch of tokens: the largest score before and behind each, by what the past fades at it and what of its value is
+// taken, and what the sum is divided by.
+struct Coefficients {
+    alignas(64) float before[STRETCH], after[STRETCH], past[STRETCH], fresh[STRETCH], inverse[STRETCH];
+
+    HOST_MEMBER void maximum_step(int t, float score, float& most) {
         before[t] = most;
-        most = scores[t] > most ? scores[t] : most;
+        most = score > most ? score : most;
         after[t] = most;
     }
-    return most;
-}
-
-// Coefficients of a stretch of tokens come first, with tokens along lanes; then the recurrence itself, with features
-// along lanes: numerator = past[t] * numerator + fresh[t] * v[t].
-template <bool WRITE>
-HOST_INLINE void scan_tokens(const ScanTask& task) {
-    constexpr int STRETCH = 64;
-    constexpr int BLOCK = 16;  // tokens after which the next features come: what is fetched ahead of a row is wanted soon
-    float before[STRETCH], after[STRETCH], past[STRETCH], fresh[STRETCH], inverse[STRETCH];
-    float most = task.carry[0], total = task.carry[1];
-    float* numerator = task.carry + 2;
-    const std::int64_t dim = task.dim;
-    for (std::int64_t start = 0; start < task.tokens; start += STRETCH) {
-        const int some = task.tokens - start < STRETCH ? static_cast<int>(task.tokens - start) : STRETCH;
-        const float* scores = task.scores + start;
-        const float* v = task.v + start * dim;
-        float* out = WRITE ? task.out + start * dim : nullptr;
-        most = running_maxima(scores, some, most, before, after, {v, v + some * dim});
+    HOST_MEMBER void exponents(const float* scores, int some, float most) {
         for (int t = some; t < STRETCH; ++t) before[t] = after[t] = most;
         for (int t = 0; t < round_up(some, LANES); t += LANES) {
             const int here = some - t < LANES ? (some - t) & (LANES - 1) : LANES;  // a bound that compilers see
@@ -218,34 +205,75 @@ HOST_INLINE void scan_tokens(const ScanTask& task) {
             store(past + t, x[0]);
             store(fresh + t, x[1]);
         }
-        LinesAhead written{out, WRITE ? out + some * dim : nullptr};
-        for (int t = 0; t < some; ++t) {
-            written();
-            total = total * past[t] + fresh[t];
-            inverse[t] = 1.0f / total;
+    }
+    HOST_MEMBER void sum_step(int t, float& total) {
+        total = total * past[t] + fresh[t];
+        inverse[t] = 1.0f / total;
+    }
+};
+
+// The recurrence itself along a stretch, with features along lanes: numerator = past[t] * numerator + fresh[t] * v[t].
+template <bool WRITE, typename Beside>
+HOST_INLINE void scan_values(const float* v, float* out, std::int64_t dim, int tokens, float* numerator,
+                             const Coefficients& by, Beside beside) {
+    const auto along = [&](auto vectors, std::int64_t f, int t, int some) HOST_LAMBDA {
+        constexpr int NV = decltype(vectors)::value;
+        const float* const from = v + t * dim + f;
+        float* const to = WRITE ? out + t * dim + f : nullptr;
+        const float* const inverse = by.inverse + t;
+        if (f == 0)
+            scan_features<NV, WRITE>(from, to, dim, some, numerator, by.past + t, by.fresh + t, inverse,
+                                     [&](int n) HOST_LAMBDA { beside(t + n); });
+        else
+            scan_features<NV, WRITE>(from, to, dim, some, numerator + f, by.past + t, by.fresh + t, inverse,
+                                     [](int) HOST_LAMBDA {});
+    };
+    const std::int64_t wide = dim / (8 * LANES) * (8 * LANES);
+    const int few = wide > 8 * LANES ? BLOCK : STRETCH;
+    for (int t = 0; t < tokens; t += few)
+        for (std::int64_t f = 0; f < wide; f += 8 * LANES) along(Count<8>{}, f, t, tokens - t < few ? tokens - t : few);
+    std::int64_t f = wide;
+    const auto rest = [&](auto vectors) HOST_LAMBDA {
+        for (; f + decltype(vectors)::value * LANES <= dim; f += decltype(vectors)::value * LANES) along(vectors, f, 0, tokens);
+    };
+    rest(Count<4>{});
+    rest(Count<2>{});
+    rest(Count<1>{});
+    for (int t = 0; f == 0 && t < tokens; ++t) beside(t);  // fewer features than lanes
+    for (; f < dim; ++f)
+        for (int t = 0; t < tokens; ++t) {
+            numerator[f] = numerator[f] * by.past[t] + by.fresh[t] * v[t * dim + f];
+            if (WRITE) out[t * dim + f] = numerator[f] * by.inverse[t];
         }
-        std::int64_t f = 0;
-        const std::int64_t wide = dim / (8 * LANES) * (8 * LANES);
-        const int few = wide > 8 * LANES ? BLOCK : STRETCH;
-        for (int t = 0; t < some; t += few) {
-            const int here = some - t < few ? some - t : few;
-            for (f = 0; f < wide; f += 8 * LANES)
-                scan_features<8, WRITE>(v + t * dim + f, WRITE ? out + t * dim + f : nullptr, dim, here, numerator + f, past + t,
-                                        fresh + t, inverse + t);
-        }
-        const auto rest = [&](auto vectors) {
-            constexpr int NV = decltype(vectors)::value;
-            for (; f + NV * LANES <= dim; f += NV * LANES)
-                scan_features<NV, WRITE>(v + f, WRITE ? out + f : nullptr, dim, some, numerator + f, past, fresh, inverse);
-        };
-        rest(Count<4>{});
-        rest(Count<2>{});
-        rest(Count<1>{});
-        for (; f < dim; ++f)
-            for (int t = 0; t < some; ++t) {
-                numerator[f] = numerator[f] * past[t] + fresh[t] * v[t * dim + f];
-                if (WRITE) out[t * dim + f] = numerator[f] * inverse[t];
-            }
+}
+
+// Coefficients have tokens along lanes but for two chains of numbers, which a core would wait for: that of the denominators
+// goes by beside the values of the stretch before it, that of the maxima beside those of the one before that.
+template <bool WRITE>
+HOST_INLINE void scan_tokens(const ScanTask& task) {
+    Coefficients ring[3];
+    float most = task.carry[0], total = task.carry[1];
+    const auto count = [&](std::int64_t s) {
+        const std::int64_t left = task.tokens - s * STRETCH;
+        return left < 0 ? 0 : left < STRETCH ? static_cast<int>(left) : STRETCH;
+    };
+    const auto scores = [&](std::int64_t s) { return task.scores + s * STRETCH; };
+    for (std::int64_t s = 0; s < 2; ++s) {
+        for (int t = 0; t < count(s); ++t) ring[s].maximum_step(t, scores(s)[t], most);
+        ring[s].exponents(scores(s), count(s), most);
+    }
+    for (int t = 0; t < count(0); ++t) ring[0].sum_step(t, total);
+    for (std::int64_t s = 0; s * STRETCH < task.tokens; ++s) {
+        Coefficients &next = ring[(s + 1) % 3], &later = ring[(s + 2) % 3];
+        const int sums = count(s + 1), maxima = count(s + 2);
+        const float* const ahead = scores(s + 2);
+        const std::int64_t at = s * STRETCH * task.dim;
+        scan_values<WRITE>(task.v + at, WRITE ? task.out + at : nullptr, task.dim, count(s), task.carry + 2, ring[s % 3],
+                           [&](int t) HOST_LAMBDA {
+                               if (t < sums) next.sum_step(t, total);
+                               if (t < maxima) later.maximum_step(t, ahead[t], most);
+                           });
+        later.exponents(ahead, maxima, most);
     }
     task.carry[0] = most;
     task.carry[1] = total;

@@ -18,13 +18,15 @@ VF[h,t,f]    = V[h,t,f] * FR[h,t]
 RW[h,f,t+1]  = RW[h,f,t] * PA[h,t] + VF[h,t,f]
 O[h,t,f]     = RW[h,f,t+1] / RU[h,t+1]
 """
-# A chain of maxima, each left before and behind its token; then one of a product and a sum, the denominators. An
-# operation on one number takes a cycle of its unit: what a chain takes longer is waited for. Coefficients have tokens
-# along lanes, the recurrence of the output has features along lanes, eight vectors side by side.
+# Two chains, of maxima and of a product and a sum (the denominators), go by beside values: of the stretch before, and of
+# the one before that. So does the recurrence of the output itself, with features along lanes, eight vectors side by side:
+# a chain of multiply-adds, for which few vectors wait. An operation on one number takes a cycle of its unit.
 _PREFIX_PARAMS = {
-    "CHAIN": "max(max_latency - 1, 0)",
-    "SUMS": "recurrence_latency - 1",
-    "BROADCASTS": "1 / max(min(8, F / simd), 1)",  # of a coefficient, for a vector of features
+    "VECTORS": "max(min(8, F / simd), 1)",  # of features, side by side: a coefficient is brought once for all
+    "SUMS": "max(recurrence_latency - 1 - 2 * F / simd, 0)",  # where there are too few to hide it
+    # Of a stretch of tokens: two loops end, and the second begins with numbers that the first stored last.
+    "EXP": "max_latency + 3 * recurrence_latency + 3 * fma_latency",
+    "STRETCH": "(2 * sum_end + 2 * load_latency + EXP) / min(T, 64)",
 }
 
 
@@ -32,26 +34,24 @@ def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
     rm, pa, fr, ru, vf, rw = (name + suffix for name in ("RM", "PA", "FR", "RU", "VF", "RW"))
     last = ["O"] if output else []
     return [
-        on("vector", [rm], []),
-        on("vector", [rm], [], wait="CHAIN"),
+        on("vector", [rm, ru], []),
         on("load", [rm], [], load=1),
         on("store", [rm], [], store=2),
         on("vector", [pa, fr], ["t"]),
         on("vector", [pa, fr], ["t"], mul=1),
         on("load", [pa, fr], ["t"], load=2),
         on("store", [pa, fr], ["t"], store=1),
-        on("vector", [ru], []),
-        on("vector", [ru], [], wait="SUMS"),
+        on("vector", [ru], [], wait="SUMS + STRETCH"),
         on("load", [ru], [], load=2),
         on("store", [ru], [], store=1),
         on("vector", [vf, rw, *last], ["f"]),
-        on("load", [vf], ["f"], load=f"1 + {3 if output else 2} * BROADCASTS"),
+        on("load", [vf], ["f"], load=f"1 + {3 if output else 2} / VECTORS"),
         *([on("store", ["O"], ["f"], store=1)] if output else []),
     ]
 
 
 def _prefix_group(suffix: str, output: bool) -> Mapping:
-    """Coefficients of a stretch of tokens, then its values, whose lines are asked for while chains of numbers wait."""
+    """Coefficients of a stretch of tokens, then values, beside the chains of coefficients to come."""
     rm, pa, fr, ru, vf, rw = (name + suffix for name in ("RM", "PA", "FR", "RU", "VF", "RW"))
     last = "O" if output else "W"
     return {
@@ -61,7 +61,7 @@ def _prefix_group(suffix: str, output: bool) -> Mapping:
             {"for": "t", "tile": "min(T, 64)"},
             {"hold": [pa, fr, ru], "in": "l1"},
         ],
-        "slots": [[rm], [pa, fr], [ru], [vf, rw, last]],
+        "slots": [[pa, fr], [rm, ru, vf, rw, last]],
         "awaits": COPIED if output else STREAMED,
     }
 
