@@ -18,9 +18,9 @@ VF[h,t,f]    = V[h,t,f] * FR[h,t]
 RW[h,f,t+1]  = RW[h,f,t] * PA[h,t] + VF[h,t,f]
 O[h,t,f]     = RW[h,f,t+1] / RU[h,t+1]
 """
-# Two chains, of maxima and of a product and a sum (the denominators), go by beside values: of the stretch before, and of
-# the one before that. So does the recurrence of the output itself, with features along lanes, eight vectors side by side:
-# a chain of multiply-adds, for which few vectors wait. An operation on one number takes a cycle of its unit.
+# Two chains, of maxima and of a product and a sum (the denominators), go by beside values: of the stretch before, and
+# of the one before that. The recurrence of the output has features along lanes, eight vectors side by side. Operations
+# on one number take a cycle of their unit.
 _PREFIX_PARAMS = {
     "VECTORS": "max(min(8, F / simd), 1)",  # of features, side by side: a coefficient is brought once for all
     "SUMS": "max(recurrence_latency - 1 - 2 * F / simd, 0)",  # where there are too few to hide it

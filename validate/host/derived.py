@@ -50,4 +50,4 @@ def awaited(here: Figure, there: Figure, stream: Figure, moved: int) -> Figure:
 
 def twice(figure: Figure) -> Figure:
     """A copy reads and writes: bytes of both."""
-    return Figure(2 * figure.value, figure.spread, figure.what, 2 * figure.most)
+    return Figure(2 * figure.value, figure.spread, figure.what, 2 * figure.most, 2 * figure.shared)

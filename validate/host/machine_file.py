@@ -157,9 +157,7 @@ def _levels(probe: Probe, number: Any) -> dict[str, Any]:
         "dram": {
             "title": "Memory",
             "bandwidth": _most(probe.dram_load, probe.dram_copy),
-            "sustained_bandwidth": number(
-                _shared(probe.dram_copy[1], probe.dram_copy[cores].value), probe.dram_copy[cores]
-            ),
+            "sustained_bandwidth": number(_shared(probe.dram_copy[1], probe.dram_copy[cores]), probe.dram_copy[cores]),
             "latency": number(_time(probe.latency_s["dram"]), probe.latency_s["dram"]),
         }
     }
@@ -178,7 +176,7 @@ def _levels(probe: Probe, number: Any) -> dict[str, Any]:
         if name == "l3":
             together = probe.l3_copy.value / copy.value
             level["bandwidth"] = _most({1: load, cores: _times(load, together)}, {1: copy, cores: probe.l3_copy})
-            level["sustained_bandwidth"] = number(_shared(copy, probe.l3_copy.value), copy)
+            level["sustained_bandwidth"] = number(_shared(copy, probe.l3_copy), copy)
         else:
             level["bandwidth"] = _most({1: load}, {1: copy})
             level["sustained_bandwidth"] = number(f"{copy.value / 1e9:.4g} GB/s", copy)
@@ -239,9 +237,12 @@ def _times(figure: Figure, factor: float) -> Figure:
     return Figure(figure.value * factor, figure.spread, figure.what, figure.most * factor)
 
 
-def _shared(one: Figure, together: float) -> str:
-    """Bandwidth of what cores share, as a formula of how many there are: as much as they draw, or as it gives."""
-    return f"min(core * {one.value:.4g}, {together:.4g})"
+def _shared(one: Figure, together: Figure) -> str:
+    """Bandwidth of what cores share, as a formula of how many there are: as much as they draw, or as it gives.
+
+    Strangers share it too: it is what half of the samples reach, as calls are timed by their median.
+    """
+    return f"min(core * {one.shared:.4g}, {max(one.shared, together.shared):.4g})"
 
 
 def _time(figure: Figure) -> str:

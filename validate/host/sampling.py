@@ -41,13 +41,19 @@ TRIES = 16  # of a sample, where they do not
 @dataclass(frozen=True)
 class Figure:
     """One measured figure in SI units: what the better quarter of samples reaches (`value`); half the range of the
-    middle half over the median; and the best sample.
+    middle half over the median; the best sample; and the median (`middle`), of what others had a share in meanwhile.
     """
 
     value: float
     spread: float
     what: str
     most: float = 0.0
+    middle: float | None = None
+
+    @property
+    def shared(self) -> float:
+        """What half of the samples reach: what calls will find, in the middle, of what is shared with strangers."""
+        return self.value if self.middle is None else self.middle
 
 
 Sample = Callable[[], tuple[float, bool]]
@@ -118,7 +124,7 @@ class Sampled:
         low, middle, high = np.percentile(samples, [25, 50, 75])
         every = [value for value, _ in self.found]  # what a machine can do at most, in whatever state it is
         best = max(every) if self.fast else min(every)
-        return Figure(value, float((high - low) / 2 / middle), self.what, float(best))
+        return Figure(value, float((high - low) / 2 / middle), self.what, float(best), float(middle))
 
 
 class Sampler:
