@@ -1,6 +1,6 @@
 #!/bin/sh
 # The host's kernels with address, undefined-behaviour and thread sanitizers; where a cross compiler and an emulator for
-# arm64 are at hand (g++-aarch64-linux-gnu, qemu-user-static), also there. About two minutes on two cores.
+# arm64 are at hand (g++-aarch64-linux-gnu, qemu-user-static), also there. Three to six minutes on two cores.
 set -eu
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)
