@@ -235,6 +235,14 @@ def test_a_call_timed_in_parts_takes_as_long_as_its_undisturbed_parts_together(m
     assert found.samples >= 6 and not found.noisy and found.put_aside > 0
 
 
+def test_calls_of_several_threads_are_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their tasks go to one thread or another: the marks that the first one passes are others in every call."""
+    _front_end(monkeypatch, [1000.0])
+    calls = [case.call(2) for case in host_cases(["attention_three_pass", "linear_attention", "softmax"])[::4]]
+    for found in measure(calls, repeats=5, budget_s=0.5, issue_width=1000.0, threads=2):
+        assert len(found.parts) == 1 and found.median_s > 0
+
+
 def test_a_part_that_was_never_alone_is_as_much_shorter_as_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
     alone, shared = (2.0, 2.0, 4, 0.001), (4.0, 4.0, 4, 0.002)  # seconds, and those of an instruction behind
     calls = itertools.cycle([[alone, alone, shared, shared]] + [[shared] * 4] * 2)

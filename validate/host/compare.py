@@ -200,7 +200,7 @@ def compare_cases(
     for case in cases:
         predict_host(case, machine)  # what cannot be predicted is said first
     calls = [case.call(threads) for case in cases]
-    measured = measure(calls, repeats, budget_s, step, issue_width(machine))
+    measured = measure(calls, repeats, budget_s, step, issue_width(machine), threads)
     predicted = [_predicted(*row, threads) for row in zip(cases, measured, strict=True)]
     memory = machine.levels[0]
     return Comparison(

@@ -108,8 +108,9 @@ class _Part:
 class _Case:
     """A call, and the parts of every sample of it."""
 
-    def __init__(self, call: Call, issue_width: float | None) -> None:
+    def __init__(self, call: Call, issue_width: float | None, threads: int) -> None:
         self.call, self.issue_width = call, issue_width
+        self.divided = issue_width is not None and threads == 1  # threads share tasks out anew in every call
         self.clocks: list[float] = []
         self.marks = 0  # of a part; 0: not known yet
         self.turns = 0
@@ -124,7 +125,7 @@ class _Case:
             self.call([])
         self._ask_clock()
         if not self.marks:
-            self.marks = self._marks() if self.issue_width else 1
+            self.marks = self._marks() if self.divided else 1
         self.turns += 1
         clean, taken, end = True, 0, time.perf_counter() + TURN_S
         while taken < BURST or time.perf_counter() < end:
@@ -158,12 +159,12 @@ class _Case:
         seconds: list[float] = []
         issued = self._ask()
         start, used = time.perf_counter(), time.thread_time()
-        if self.issue_width:
+        if self.divided:
             host.watch_begin(self.marks, INSTRUCTIONS)
         self.call(seconds)
-        parts = host.watch_end()
+        parts = host.watch_end() if self.divided else []
         wall, used = time.perf_counter() - start, time.thread_time() - used
-        for part, processor, _, instruction in parts if self.issue_width else ():
+        for part, processor, _, instruction in parts:
             clean, after = part <= processor, 1 / instruction / self.whole_per_s
             yield _Part(part, part, clean and before, issued, after)
             before, issued = clean, after
@@ -237,15 +238,16 @@ def measure(
     budget_s: float = 60.0,
     step: Callable[[int], None] | None = None,
     issue_width: float | None = None,
+    threads: int = 1,
 ) -> list[Measurement]:
     """Measurements of calls that take turns, each until all its parts have so many undisturbed samples, in several
     turns, and its interval is narrow, or time is up.
 
     A call runs its kernel once and fills the list it is given with the seconds of its threads. `step` is told how many
     cases are done. Every case gets one turn even where the time is up. `issue_width`: instructions a cycle that the
-    front end issues while it is ours, as probed; None: nobody asks it.
+    front end issues while it is ours, as probed; None: nobody asks it. `threads`: of a call.
     """
-    cases = [_Case(call, issue_width) for call in calls]
+    cases = [_Case(call, issue_width, threads) for call in calls]
     end = time.perf_counter() + budget_s
     waiting = list(cases)
     first = True
