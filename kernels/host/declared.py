@@ -68,6 +68,14 @@ class Declared:
     sizes: dict[str, int] = field(default_factory=dict)
 
 
+def even(rank: str, most: int) -> str:
+    """Length of a tile of at most so many. The kernel has as many, the last of which is shorter; here all are nearly of
+    one length.
+    """
+    tiles = f"(({rank} + {most - 1}) // {most})"
+    return f"({rank} + {tiles} - 1) // {tiles}"
+
+
 def on(unit: str, einsums: list[str], lanes: list[str], **implied: str | float) -> Mapping:
     """Einsums bound to a unit with these ranks along its lanes, and what the loop does there besides."""
     bound: Mapping = {"einsums": einsums, "unit": unit, "space": {"lanes": lanes}}

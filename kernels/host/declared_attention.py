@@ -7,7 +7,7 @@ an exponential a query and visit, 1 % of its instructions: it begins the sum of 
 
 from __future__ import annotations
 
-from .declared import ATTEND_TILE, KEYS, QUERIES, STREAMED, Declared, Mapping, on
+from .declared import ATTEND_TILE, KEYS, QUERIES, STREAMED, Declared, Mapping, even, on
 
 _ATTENTION = """
 RM[b,h,p,0]      = -inf
@@ -26,12 +26,6 @@ RO[b,h,p,f,m1+1] = RO[b,h,p,f,m1] * C[b,h,p,m1] + LO[b,h,p,f,m1]
 O[b,h,p,f]       = RO[b,h,p,f,M1] / RD[b,h,p,M1]
 """
 _SCORES, _OUTPUT = ["p", "m0"], ["p", "f"]
-
-
-def _even(rank: str, most: int) -> str:
-    """As many tiles as the kernel has, the last of which is shorter: here all are of nearly one length."""
-    tiles = f"(({rank} + {most - 1}) // {most})"
-    return f"({rank} + {tiles} - 1) // {tiles}"
 
 
 def _tests(axes: int, run: int) -> Mapping:
@@ -58,8 +52,8 @@ def _mapping(axes: int = 1, run: int = KEYS) -> Mapping:
     listed = 2 if gathered else 1  # pointers of a key and its value; values at one distance need none
     return {
         "source": "csrc/host_attend.hpp: 64 queries lie along lanes, keys come in tiles of 64",
-        "sizes": {"M0": _even("M", KEYS)},
-        "params": {**ATTEND_TILE, "BR": _even("P", QUERIES)},
+        "sizes": {"M0": even("M", KEYS)},
+        "params": {**ATTEND_TILE, "BR": even("P", QUERIES)},
         "bind": [
             on("vector", ["QS"], ["p"]),
             on("vector", ["QS"], ["p"], shuffle="SLOT / TURNED"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import APART, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, on
+from .declared import APART, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, even, on
 
 GEMM = Declared(
     name="gemm",
@@ -11,7 +11,7 @@ GEMM = Declared(
     cascade="Z[b,m,n] = sum(A[b,m,k] * B[b,k,n], k)\n",
     mapping={
         "source": "csrc/host_products.hpp: tasks of 192 rows by 256 columns pack both operands, 256 deep at a time",
-        "params": {**TILE, "KB": f"min(K, {DEPTH})", "MB": f"min(M, {ROWS})", "NB": f"min(N, {COLUMNS})"},
+        "params": {**TILE, "KB": even("K", DEPTH), "MB": even("M", ROWS), "NB": even("N", COLUMNS)},
         "bind": [
             on("vector", ["Z"], ["m", "n"]),
             on("vector", ["Z"], ["m", "n"], wait="REFILL / (TILE * KB) + PACK * (1 / MB + 1 / NB)"),
@@ -119,11 +119,11 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
         "source": "csrc/host_run.cpp: the kernels of gemm and softmax one after the other, softmax in place",
         "params": {
             **TILE,
-            "MB": f"min(P, {ROWS})",
-            "EB": f"min(E, {DEPTH})",
-            "KB": f"min(M, {DEPTH})",
-            "NB": f"min(M, {COLUMNS})",
-            "FB": f"min(F, {COLUMNS})",
+            "MB": even("P", ROWS),
+            "EB": even("E", DEPTH),
+            "KB": even("M", DEPTH),
+            "NB": even("M", COLUMNS),
+            "FB": even("F", COLUMNS),
         },
         "bind": [
             on("vector", ["KS"], ["m"]),
