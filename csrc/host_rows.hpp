@@ -206,9 +206,10 @@ struct Coefficients {
             store(fresh + t, x[1]);
         }
     }
+    template <bool WRITE>
     HOST_MEMBER void sum_step(int t, float& total) {
         total = total * past[t] + fresh[t];
-        inverse[t] = 1.0f / total;
+        if (WRITE) inverse[t] = 1.0f / total;
     }
 };
 
@@ -262,7 +263,7 @@ HOST_INLINE void scan_tokens(const ScanTask& task) {
         for (int t = 0; t < count(s); ++t) ring[s].maximum_step(t, scores(s)[t], most);
         ring[s].exponents(scores(s), count(s), most);
     }
-    for (int t = 0; t < count(0); ++t) ring[0].sum_step(t, total);
+    for (int t = 0; t < count(0); ++t) ring[0].sum_step<WRITE>(t, total);
     for (std::int64_t s = 0; s * STRETCH < task.tokens; ++s) {
         Coefficients &next = ring[(s + 1) % 3], &later = ring[(s + 2) % 3];
         const int sums = count(s + 1), maxima = count(s + 2);
@@ -270,7 +271,7 @@ HOST_INLINE void scan_tokens(const ScanTask& task) {
         const std::int64_t at = s * STRETCH * task.dim;
         scan_values<WRITE>(task.v + at, WRITE ? task.out + at : nullptr, task.dim, count(s), task.carry + 2, ring[s % 3],
                            [&](int t) HOST_LAMBDA {
-                               if (t < sums) next.sum_step(t, total);
+                               if (t < sums) next.sum_step<WRITE>(t, total);
                                if (t < maxima) later.maximum_step(t, ahead[t], most);
                            });
         later.exponents(ahead, maxima, most);

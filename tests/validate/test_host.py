@@ -280,7 +280,7 @@ def test_a_prediction_is_for_the_clock_that_the_core_has(case) -> None:  # type:
         for factor in (1, 2)
     )
     assert slow == predict_host(case, probed).latency_s
-    assert slow / 2 * (1 - 1e-9) <= fast < slow  # what cores share does not move with their clock
+    assert slow / 2 * (1 - 1e-9) <= fast < slow  # memory does not move with it
 
 
 @pytest.mark.parametrize("case", host_cases(["attention", "gemm", "exp"])[::5], ids=lambda case: case.kernel)

@@ -45,7 +45,8 @@ class HostPrediction:
 def host_machine(threads: int, name: str = "host", share: float = 1.0, clock_hz: float | None = None) -> Machine:
     """The probed machine with so many cores, and a share of the front end of each; threads are taken to run already.
 
-    clock_hz: another clock than that of the probe. Caches of a core move bytes with it, what cores share does not.
+    clock_hz: another clock than that of the probe. Caches move bytes with it, memory does not: 24 probes of a Zen 5, at
+    4.09 to 4.27 GHz, found 24.8 to 26.7 bytes a cycle in its third cache.
     """
     machine = find_machine(name, core=threads)
     if "sum_end" not in machine.params:
@@ -56,12 +57,14 @@ def host_machine(threads: int, name: str = "host", share: float = 1.0, clock_hz:
     if clock_hz is None:
         return machine
     faster = clock_hz / float(machine.clock_hz)
-    return replace(machine, clock_hz=clock_hz, levels=tuple(_clocked(level, faster) for level in machine.levels))
+    return replace(
+        machine,
+        clock_hz=clock_hz,
+        levels=(machine.levels[0], *(_clocked(level, faster) for level in machine.levels[1:])),
+    )
 
 
 def _clocked(level: Level, faster: float) -> Level:
-    if not level.clocked:
-        return level
     rates = {name: getattr(level, name) for name in ("bandwidth_bytes_per_s", "sustained_bandwidth_bytes_per_s")}
     return replace(level, **{name: rate * faster for name, rate in rates.items() if rate is not None})
 
