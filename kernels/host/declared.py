@@ -14,10 +14,8 @@ from typing import Any
 Mapping = dict[str, Any]
 
 QUERIES, KEYS, PANEL, DEPTH, ROWS, COLUMNS = 64, 64, 64, 256, 192, 256  # as in csrc
-# Rows of a tile are too short, and come too seldom, for a core to ask for their lines in time from where tensors lie;
-# of long streams it waits for the part that was probed.
-AWAITED = ["l2", "l3", "dram"]
 APART = {"l3": "l3_rows", "dram": 1}  # where rows do not follow each other: lines take as much longer as was probed
+# Of long streams the part that work beside them does not hide.
 STREAMED = {"l2": "l2_awaited", "l3": "l3_awaited", "dram": "dram_awaited"}
 # Where as much is written as is read: the probe tells a part of the time of a copy, of two bytes for each that is read.
 COPIED = {level: f"2 * {level}_copy_awaited" for level in ("l2", "l3", "dram")}
