@@ -127,7 +127,8 @@ def test_followed_workers_take_as_many_rounds_and_keep_their_order(
     places = [worker.keys[0] for worker in some.workers]
     assert places == sorted(set(places))
     work, whole = (sum(worker.trips[0] for worker in one.workers) for one in (some, system))
-    assert abs(work - whole * some.part) <= max(trips)
+    # One of each stretch of the list makes up for those before it, but some stretches have a worker more than others.
+    assert abs(work - whole * some.part) < 2 * max(trips)
 
 
 def test_what_blocks_share_is_fetched_as_often_as_by_all() -> None:
