@@ -23,7 +23,8 @@ from .mapping import Mapping
 class Blocks:
     """Visits of each block of one copy of a mask, and in how many of them it tests scores; `empty` more are launched.
 
-    `sizes` are those of a run in which every block makes `each` visits, the mean number, rounded.
+    `sizes` are those of a run in which every block makes `each` visits, the mean number, rounded; `tile` the
+    queries and keys of a visit there, whole or the mean number, rounded.
     """
 
     visits: NDArray[np.float64]
@@ -31,6 +32,7 @@ class Blocks:
     empty: int
     each: int
     sizes: dict[str, int]
+    tile: tuple[int, int]
 
     @property
     def launched(self) -> int:
@@ -46,7 +48,10 @@ def blocks_of(mask: Mask, count: TileCount, mapping: Mapping, ranks: tuple[str, 
     if mapping.masked.blocks == "keys":
         visits, tested = visits_by_keys(mask, count)
         each = max(1, round(float(visits.mean())))
-        return Blocks(visits, tested, 0, each, {key: kv_tile * len(visits), query: q_tile * each})
+        sizes = {key: kv_tile * len(visits), query: q_tile * each}
+        return Blocks(visits, tested, 0, each, sizes, (q_tile, kv_tile))
+    if mapping.masked.ends == "short" and not count.tiling.dynamic:
+        q_tile, kv_tile = (max(1, round(length)) for length in mask.mean_visit(count))
     partial = mapping.masked.tested == "partial"
     each = max(1, round(count.visits_mean))
     return Blocks(
@@ -55,6 +60,7 @@ def blocks_of(mask: Mask, count: TileCount, mapping: Mapping, ranks: tuple[str, 
         count.launched_q_tiles - count.q_tiles,
         each,
         {query: q_tile * count.launched_q_tiles, key: kv_tile * each},
+        (q_tile, kv_tile),
     )
 
 

@@ -120,7 +120,7 @@ def _estimate(
     work = replace(problem.work, mask=None)
     work, chosen = resolve_mapping(work, machine, mapping)
     blocks = blocks_of(problem.mask, count, chosen, work.method.mask_ranks)
-    run = _Run(work, machine, count, chosen, blocks)
+    run = _Run(work, machine, chosen, blocks)
     visits_total = float(blocks.visits.sum())
     share = float(blocks.tested.sum()) / max(visits_total, 1)
     plain = _visit(run, {}, untested)
@@ -162,14 +162,13 @@ class _Run:
 
     work: Workload
     machine: Machine
-    count: TileCount
     mapping: Mapping
     blocks: Blocks
 
     @property
     def tiles(self) -> tuple[int, int]:
-        """Queries and keys of a tile."""
-        return self.count.tiling.q_tile_size, self.count.tiling.kv_tile_size
+        """Queries and keys of a visit."""
+        return self.blocks.tile
 
 
 def _visit(run: _Run, test: dict[str, int], prediction: Prediction | None = None) -> _Visit:

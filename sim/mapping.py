@@ -180,6 +180,7 @@ class Masked(_Document):
     `tiles`: pairs of both tiles that are worth a try where nobody says which.
     `tested`: it tests scores in the visits that the kernels of that mask test (``mask``), or in those that are not full
     (``partial``). `early`: what a tested visit takes besides and asks for no score, so that it goes on elsewhere.
+    `ends`: tiles at the end of an axis cost as much as whole ones (``whole``), or what they hold (``short``).
     """
 
     q_tile: str
@@ -191,6 +192,7 @@ class Masked(_Document):
     section: int = Field(default=0, ge=0)
     tiles: tuple[tuple[int, int], ...] = ()
     tested: Literal["mask", "partial"] = "mask"
+    ends: Literal["whole", "short"] = "whole"
 
 
 class Mapping(_Document):

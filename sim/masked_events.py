@@ -38,8 +38,8 @@ def masked_systems(
     from .event_prediction import systems
 
     blocks = blocks_of(work.mask, count, mapping, work.method.mask_ranks)
-    plain = _even(work, machine, mapping, count, blocks, {})
-    tested = _even(work, machine, mapping, count, blocks, work.mask.score_test) if blocks.tested.any() else None
+    plain = _even(work, machine, mapping, blocks, {})
+    tested = _even(work, machine, mapping, blocks, work.mask.score_test) if blocks.tested.any() else None
     made = list(systems(plain, fill, reuse=False, tested=tested))
     number = masked_group(mapping)
     copies = as_problem(work, None, None, None).copies
@@ -81,11 +81,11 @@ def _walked(blocks: Blocks) -> int:
 
 
 def _even(
-    work: Workload, machine: Machine, mapping: Mapping, count: TileCount, blocks: Blocks, tests: Dictionary[str, int]
+    work: Workload, machine: Machine, mapping: Mapping, blocks: Blocks, tests: Dictionary[str, int]
 ) -> Prediction:
     """Blocks that all make the same visits, in which scores are tested everywhere or nowhere."""
     assert mapping.masked is not None
-    q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
+    q_tile, kv_tile = blocks.tile
     query, key = (rank.upper() for rank in work.method.mask_ranks)
     walked = {query: q_tile} if mapping.masked.blocks == "keys" else {key: kv_tile}
     sizes = {**blocks.sizes, **{symbol: tile * _walked(blocks) for symbol, tile in walked.items()}}

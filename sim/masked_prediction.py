@@ -39,7 +39,7 @@ def predict_masked(work: Workload, machine: Machine, mapping: Mapping, count: Ti
     q_tile, kv_tile = count.tiling.q_tile_size, count.tiling.kv_tile_size
     blocks = blocks_of(work.mask, count, mapping, work.method.mask_ranks)
     bare = replace(work, mask=None, cascade=work.cascade.with_sizes(**blocks.sizes))
-    mean = predict(bare, machine, masked_mapping(mapping, q_tile, kv_tile, {}))
+    mean = predict(bare, machine, masked_mapping(mapping, *blocks.tile, {}))
     found = estimate(problem, machine, count, mapping, mean)
     visits = count.visits_total / (blocks.launched * blocks.each)
     latency = found.latency_s(machine)

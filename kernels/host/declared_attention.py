@@ -99,7 +99,14 @@ def _mapping(axes: int = 1, run: int = KEYS) -> Mapping:
                 "awaits": STREAMED,
             }
         ],
-        "masked": {"q_tile": "BR", "kv_tile": "M0", **_tests(axes, run), "order": "longest", "tested": "partial"},
+        "masked": {
+            "q_tile": "BR",
+            "kv_tile": "M0",
+            **_tests(axes, run),
+            "order": "longest",
+            "tested": "partial",
+            "ends": "short",
+        },
     }
 
 

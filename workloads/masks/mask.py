@@ -7,7 +7,7 @@ replace `count`. No mask ever holds a query-by-key array.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import cached_property
+from functools import cached_property, reduce
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +122,20 @@ class Mask(ABC):
         _, visits, _, kv_tiles, pairs = self._native(asked, list_tiles=True)
         return Visits(np.concatenate(([0], np.cumsum(visits))), kv_tiles, pairs)
 
+    def mean_visit(self, count: TileCount) -> tuple[float, float]:
+        """Queries and keys of a visit of static tiles on average, where tiles at the end of an axis are as short as
+        they are: their product is the mean number of pairs.
+        """
+        offsets, kv_tile, _ = self.visits(count.q_tile, count.kv_tile)
+        queries, keys = self._tiled_layouts(count.tiling)
+        q_lengths = _lengths(queries, count.q_tile)
+        extra = np.full(-(-self.extra_keys // count.tiling.kv_tile_size), count.tiling.kv_tile_size)
+        if len(extra):
+            extra[-1] -= extra.sum() - self.extra_keys
+        seen = np.concatenate([_lengths(keys, count.kv_tile), extra])[kv_tile]
+        pairs = float((np.repeat(q_lengths, np.diff(offsets)) * seen).sum())
+        return pairs / max(float(seen.sum()), 1.0), float(seen.sum()) / max(len(seen), 1)
+
     @property
     def is_causal(self) -> bool:
         """Whether some axis is causal: later queries attend more keys, so the worst Q tile says little of others."""
@@ -185,3 +199,9 @@ class Mask(ABC):
         return _core.count_mask_tiles(
             self.rows, query_axes, key_axes, self.extra_keys, extra_tile, asked.dynamic, list_tiles
         )
+
+
+def _lengths(layouts: tuple[Layout, ...], tile: Shape) -> Integers:
+    """Tokens of each tile, row by row over the tile grid."""
+    axes = (layout.tiles(length) for layout, length in zip(layouts, tile, strict=True))
+    return reduce(np.multiply.outer, (last - first for _, first, last in axes)).ravel()

@@ -273,6 +273,9 @@ def assert_counted_exactly(drawn: Drawn, data: st.DataObject, brute_force: Calla
         listed = drawn.mask.visits(q_tile, kv_tile)
         q_tiles = np.repeat(np.arange(count.q_tiles), np.diff(listed.offsets))
         assert list(zip(q_tiles.tolist(), listed.pairs.tolist(), strict=True)) == wanted.listed
+        held = np.prod(drawn.mask.mean_visit(count)) * count.visits_total
+        assert held >= count.attended_pairs * (1 - 1e-9)
+        assert not count.block_sparse or held == pytest.approx(count.attended_pairs, rel=1e-9)
 
 
 @quick(1500)
