@@ -89,7 +89,7 @@ def test_a_probe_is_a_machine_whose_shared_levels_give_no_more_than_its_cores_dr
 def test_every_case_is_predicted_above_its_bound_and_no_slower_on_more_cores(case) -> None:  # type: ignore[no-untyped-def]
     one, two = (predict_host(case, host_machine(cores, EXAMPLE)) for cores in (1, 2))
     assert one.latency_s >= one.bound_s > 0
-    assert two.latency_s <= one.latency_s * 1.001
+    assert two.latency_s <= one.latency_s * 1.005  # each has half of the tensors in its own cache, and copies there
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kernel} {case.name}")
