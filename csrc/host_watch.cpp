@@ -1,5 +1,8 @@
-// The question that a front end is asked.
+// The question that a front end is asked, and what it takes to ask for the time.
 #include "host_watch.hpp"
+
+#include <algorithm>
+#include <array>
 
 namespace lightbound::host {
 
@@ -18,6 +21,19 @@ __attribute__((noinline, aligned(64))) double issue_seconds(std::int64_t count) 
     }
 #undef FOUR
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / static_cast<double>(done);
+}
+
+double asking_seconds() {
+    static const double seconds = [] {
+        std::array<double, 255> found;
+        for (double& one : found) {
+            const auto start = std::chrono::steady_clock::now();
+            one = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        }
+        std::nth_element(found.begin(), found.begin() + found.size() / 2, found.end());
+        return found[found.size() / 2];
+    }();
+    return seconds;
 }
 
 }  // namespace lightbound::host

@@ -22,6 +22,9 @@ inline double thread_seconds() {
 // few microseconds are enough, so that it can be asked between two samples of something else.
 double issue_seconds(std::int64_t count);
 
+// Wall seconds of asking for the time, which is part of whatever is timed: a fiftieth of a microsecond and more.
+double asking_seconds();
+
 // A part: its wall seconds; processor seconds around them, which are more unless the processor was taken away (asking for
 // them takes as long as a small part); the marks in it; the answer of the front end behind it.
 struct Part {
@@ -32,7 +35,8 @@ struct Part {
 
 class Watch {
 public:
-    Watch(std::int64_t marks, std::int64_t instructions) : most(marks), asked(instructions) {}
+    Watch(std::int64_t marks, std::int64_t instructions)
+        : most(marks), asked(instructions), asking(asking_seconds()) {}
     void resume() {
         passed = 0;
         processor = thread_seconds();
@@ -46,7 +50,7 @@ public:
     void pause() {
         if (passed == 0) return;  // the last part has just ended
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        parts.push_back({seconds, thread_seconds() - processor, passed, issue_seconds(asked)});
+        parts.push_back({seconds > asking ? seconds - asking : 0.0, thread_seconds() - processor, passed, issue_seconds(asked)});
         passed = 0;
     }
     std::vector<Part> parts;
@@ -54,7 +58,7 @@ public:
 private:
     std::int64_t most, asked, passed = 0;
     std::chrono::steady_clock::time_point start;
-    double processor = 0.0;
+    double processor = 0.0, asking;
 };
 
 inline thread_local Watch* watch = nullptr;  // of the calling thread, null where nobody watches

@@ -52,6 +52,7 @@ def probe() -> Probe:
         copy=levels, latency_s={name: at(1e-9) for name in levels},
         awaited={"l2": at(0.01), "l3": at(0.1), "dram": at(0.3)},
         copy_awaited={"l2": at(0.01), "l3": at(0.2), "dram": at(0.5)},
+        held={"l2": at(0.8), "l3": at(0.9)},
         rows_over_stream=at(1.5),
         dram_load={1: at(30e9), 2: at(50e9)},
         dram_copy={1: at(30e9), 2: at(50e9)}, l3_copy=at(180e9), thread_start_s=at(2e-5), scaling=2.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .residence import crowding
 from .sampling import Figure
 
 
@@ -46,6 +47,16 @@ def awaited(here: Figure, there: Figure, stream: Figure, moved: int) -> Figure:
     """
     part = (1 / here.value - 1 / there.value) * stream.value / moved
     return Figure(min(max(part, 1e-3), 1.0), here.spread + there.spread, f"{here.what}, against {there.what}")
+
+
+def held(around: Figure, inside: Figure, outside: Figure, times: float) -> Figure:
+    """Of a cache's room the part that is left to a walk, told by one through so many times its room, by another that
+    fits it, and by one that comes from outside it (residence.py).
+    """
+    found = (1 / outside.value - 1 / around.value) / (1 / outside.value - 1 / inside.value)
+    part = times / crowding(min(max(found, 0.02), 0.98))
+    spread = around.spread + inside.spread + outside.spread
+    return Figure(min(max(part, 0.25), 1.0), spread, f"{around.what}, between one within and one from outside")
 
 
 def twice(figure: Figure) -> Figure:

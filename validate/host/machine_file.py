@@ -132,6 +132,7 @@ def _params(probe: Probe, number: Any) -> dict[str, Any]:
         "issue_width": number(_rounded(probe.issue_per_s.value / clock), probe.issue_per_s),
         **{f"{level}_awaited": number(_rounded(part.value), part) for level, part in probe.awaited.items()},
         **{f"{level}_copy_awaited": number(_rounded(one.value), one) for level, one in probe.copy_awaited.items()},
+        **{f"{level}_held": number(_rounded(part.value), part) for level, part in probe.held.items()},
         "l3_rows": number(_rounded(max(probe.rows_over_stream.value, 1.0)), probe.rows_over_stream),
         "l2_copy": number(_rounded(2 * 4 * probe.lanes * clock / _second(probe).value), _second(probe)),
         "exp_range": number(_range(probe), probe.exp_whole_per_s),

@@ -1,7 +1,8 @@
 """What lightbound predicts for a kernel of the host: the same cascade, mapping and engine as for any machine.
 
-Runs are repeated, so that tensors lie in the innermost cache that holds them all: the machine then begins there. What
-is predicted is the processor time of the busiest thread; starting threads comes on top of it.
+Runs are repeated, so that tensors lie in the innermost cache that holds them all: the machine then begins there. Of
+those that it holds in part, each part is predicted for itself (residence.py). What is predicted is the processor time
+of the busiest thread; starting threads comes on top of it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ from lightbound.workloads.method import Method
 from lightbound.workloads.registry import Workload
 
 from .cases import HostCase
-
-ROOM = 0.5  # of a cache is ours: what is walked again and again must fit beside everything else that passes through
+from .residence import homes
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,14 @@ def predict_host(case: HostCase, machine: Machine) -> HostPrediction:
     """The prediction of a case on a machine of `host_machine`."""
     declared = case.declared
     work = _workload(declared, case.sizes, case.mask)
-    seen = _resident(machine, work, declared)
+    parts = [(part, _predicted(declared, work, seen)) for part, seen in homes(machine, _held_bytes(work, declared))]
+    most = max(parts, key=lambda one: one[0])[1]
+    bound = min(one.bound_s for _, one in parts)
+    return replace(most, latency_s=sum(part * one.latency_s for part, one in parts), bound_s=bound)
+
+
+def _predicted(declared: Declared, work: Workload, seen: Machine) -> HostPrediction:
+    """The prediction for tensors that lie in the outermost level of a machine."""
     work, mapping = resolve_mapping(work, seen, Mapping.from_data({"name": declared.name, **declared.mapping}))
     mapping = _inside(mapping, seen)
     if work.mask is None:
@@ -130,19 +137,11 @@ def _operations(cascade: Cascade, kind: str) -> float:
     return float(total_operations(cascade).get(kind, 0))
 
 
-def _resident(machine: Machine, work: Workload, declared: Declared) -> Machine:
-    """The machine from the innermost cache on that holds all tensors, each core its share of them in its own caches."""
+def _held_bytes(work: Workload, declared: Declared) -> float:
+    """Bytes of all tensors that lie in memory."""
     cascade = as_one_tile(work.cascade)
     held = float(compulsory(cascade, work.word_bytes))
-    held += sum(float(footprint(cascade, tensor)) * work.word_bytes for tensor in declared.scratch)
-    for number in range(len(machine.levels) - 1, 0, -1):
-        level = machine.levels[number]
-        if level.bandwidth_bytes_per_s is None or level.capacity_bytes is None:
-            continue
-        share = held if level.scope is None else held / machine.copies("core")
-        if share <= ROOM * level.capacity_bytes:
-            return replace(machine, levels=machine.levels[number:])
-    return machine
+    return held + sum(float(footprint(cascade, tensor)) * work.word_bytes for tensor in declared.scratch)
 
 
 def _inside(mapping: Mapping, machine: Machine) -> Mapping:

@@ -18,11 +18,12 @@ from typing import Any
 from lightbound._core import host
 from lightbound.kernels.host import instruction_set, instruction_sets
 
-from .derived import awaited, beside, ends, figure, inverse, over, twice
+from .derived import awaited, beside, ends, figure, held, inverse, over, twice
 from .front_end import issued_whole_per_s
 from .sampling import SLICE_S, Figure, Loops, Sampler, alone, named
 from .system import CACHES, apart, beyond_caches, cache_sizes, near_s, processor, unmeasured
 
+AROUND = 1.25  # times the room of a cache, of a walk that tells how much of it is left to one
 VISITS = 4  # to cores and caches, then to memory, over the time of the probe
 NEAR_S, FAR_S = (2.0, 6.0), (4.0, 6.0)  # of a visit: at least, at most
 STEPS = 2 + 2 * VISITS  # of the progress
@@ -68,6 +69,7 @@ class Probe:
     latency_s: dict[str, Figure]
     awaited: dict[str, Figure]  # part of a stream's time that work beside it does not hide, by level
     copy_awaited: dict[str, Figure]  # the same of one that is written too
+    held: dict[str, Figure]  # of the room of a cache, what is left to a walk, by level
     rows_over_stream: Figure  # how much longer the last cache takes for lines of short rows than for those of a stream
     dram_load: dict[int, Figure]  # of all threads together
     dram_copy: dict[int, Figure]
@@ -88,13 +90,14 @@ class Probe:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is to be measured: instruction sets by `names`, the one in use first; buffers of `sizes` bytes in each cache
-    and of `big` bytes in none; memory by each of `counts` threads.
+    """What is to be measured: instruction sets by `names`, the one in use first; buffers of `sizes` bytes in each of
+    `caches` and of `big` bytes in none; memory by each of `counts` threads.
     """
 
     isa: str
     cores: int
     names: list[str]
+    caches: dict[str, int]
     sizes: dict[str, int]
     big: int
     counts: list[int]
@@ -103,6 +106,10 @@ class _Plan:
     def outer(self) -> str:
         """The last cache."""
         return list(self.sizes)[-1]
+
+    def around(self, level: str) -> int:
+        """Bytes of a walk that a cache holds in part."""
+        return int(AROUND * self.caches[level])
 
     @property
     def piece(self) -> int:
@@ -165,7 +172,7 @@ def _plan(isa: str, caches: dict[str, int]) -> _Plan:
         sizes["l3"] = min(sizes["l3"] // 2, 4 * caches.get("l2", sizes["l3"]))
     names = [name for name in dict.fromkeys((isa, *instruction_sets())) if name != "scalar"] or ["scalar"]
     counts = [threads for threads in sorted({1, 2, cores // 2, cores} - {0}) if threads <= cores]
-    return _Plan(isa, cores, names, sizes, beyond_caches(caches), counts)
+    return _Plan(isa, cores, names, caches, sizes, beyond_caches(caches), counts)
 
 
 def _arithmetic(near: dict[str, Figure], plan: _Plan, lanes: int) -> dict[str, Any]:
@@ -207,6 +214,12 @@ def _moves(near: dict[str, Figure], far: dict[str, Figure], plan: _Plan, works: 
         "latency_s": named(near, "latency", levels) | {"dram": far["latency"]},
         "awaited": load_awaited,
         "copy_awaited": copy_awaited,
+        "held": {
+            level: held(
+                twice((far if outside == "dram" else near)[f"around {level}"]), copy[level], copy[outside], AROUND
+            )
+            for level, outside in zip(levels[1:], (*levels[2:], "dram"), strict=True)
+        },
         "rows_over_stream": over(load[plan.outer], near["rows"]),
         "dram_load": dram_load,
         "dram_copy": dram_copy,
@@ -260,6 +273,8 @@ def _near(sampler: Sampler, loops: Loops, plan: _Plan, works: Works) -> None:
     for (loop, level), work in works.items():
         if level != "dram":
             add(f"{loop} beside {level}", work, sizes[level])
+    for level in list(sizes)[1:-1]:
+        add(f"around {level}", "copy", plan.around(level))
     add("rows", "rows", sizes[plan.outer])
     add("copy together", "copy", sizes[plan.outer], threads=plan.cores)
 
@@ -276,6 +291,9 @@ def _far(sampler: Sampler, loops: Loops, plan: _Plan, works: Works) -> None:
             add(f"{loop} {threads}", loop, max(plan.big // min(threads, 4), plan.piece), threads)
     for loop in MOVED:
         add(f"{loop} beside dram", works[loop, "dram"], plan.big)
+    if len(plan.sizes) > 1:
+        loop, size = "copy", plan.around(plan.outer)
+        sampler.add(f"around {plan.outer}", loops.rate(plan.isa, loop, size), _loop(loop, plan.isa, size, 1), **MEMORY)
     what = f"a chain of loads, {plan.big / 1024:,.0f} KiB"
     sampler.add("latency", loops.latency(plan.big, 4_000), what, fast=False)
 
