@@ -63,6 +63,8 @@ def _blocks(probe: Probe) -> list[Block]:
             add(f"{level}, store", probe.store[level], f"{probe.store[level].value / 1e9:.1f} GB/s")
         add(f"{level}, copy (read and written)", probe.copy[level], f"{probe.copy[level].value / 1e9:.1f} GB/s")
         add(f"{level}, latency", probe.latency_s[level], f"{probe.latency_s[level].value * 1e9:.1f} ns")
+    for level, figure in probe.held.items():
+        add(f"{level}, of its room left to a walk", figure, f"{figure.value:.0%}")
     for level, figure in probe.awaited.items():
         add(f"{level}, awaited of a stream beside work", figure, f"{figure.value:.0%}")
     for threads, figure in probe.dram_load.items():
