@@ -22,7 +22,7 @@ from ..suite import Check, Score, Suite, SuiteReport
 
 CONTROLS = ("gemm", "softmax", "exp")
 BARS = {"all": 0.20, "controls": 0.20, "held": 2.0}  # of a noisy machine
-BUDGET_S, REPEATS = 90.0, 12
+BUDGET_S, REPEATS = 150.0, 12
 
 
 def run() -> SuiteReport:
