@@ -77,9 +77,19 @@ struct ScanTask {
     float* carry;  // [dim + 2]: maximum, denominator, numerator; read and left
 };
 
+// Softmax of rows that follow each other, in place or not.
+struct SoftmaxTask {
+    const float* in;
+    float* out;
+    std::int64_t rows, columns;
+    bool past;              // whether what is written goes past all caches, where it is whole lines
+    std::int64_t together;  // rows
+    void (*done)();         // called between so many of them and the next ones
+};
+
 enum class Loop {
     fma32, fma64, fma_chain, max_chain, recurrence, add, max, mul, exp, add_beside, max_beside, short_sums, long_sums,
-    load, rows, store, copy, load_beside_4, load_beside_8, load_beside_12, load_beside_24, copy_beside_4, copy_beside_8, copy_beside_12, copy_beside_24, exp_whole
+    load, rows, store, copy, copy_past, load_beside_4, load_beside_8, load_beside_12, load_beside_24, copy_beside_4, copy_beside_8, copy_beside_12, copy_beside_24, exp_whole
 };
 
 struct Isa {
@@ -98,8 +108,8 @@ struct Isa {
     std::size_t (*linear_floats)(int key_dim, int value_dim, int chunk);
     void (*linear)(const LinearTask& task, float* scratch);
     std::size_t (*softmax_floats)(std::int64_t columns);
-    void (*softmax)(const float* in, float* out, std::int64_t rows, std::int64_t columns, float* scratch);
-    void (*exp)(const float* in, float* out, std::int64_t count);
+    void (*softmax)(const SoftmaxTask& task, float* scratch);
+    void (*exp)(const float* in, float* out, std::int64_t count, bool past);
     void (*scan)(const ScanTask& task);
     // Repeats a loop of one instruction; returns how many of its operations a round does. Buffers are in bytes.
     double (*probe)(Loop loop, void* buffer, std::size_t bytes, std::int64_t rounds);

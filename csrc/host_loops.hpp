@@ -45,6 +45,24 @@ HOST_INLINE double beside(float* data, std::int64_t count, std::int64_t rounds) 
     return static_cast<double>(part) * sizeof(float);
 }
 
+// Half a buffer into the other half, through caches or, where it begins at a line, past them.
+template <bool STREAM>
+HOST_INLINE double copies(float* data, std::int64_t count, std::int64_t rounds) {
+    const std::int64_t part = count / 2;
+    for (std::int64_t round = 0; round < rounds; ++round) {
+        for (std::int64_t i = 0; i + 4 * LANES <= part; i += 4 * LANES)
+#pragma GCC unroll 4
+            for (int u = 0; u < 4; ++u) {
+                Vec x = load(data + i + u * LANES);
+                HOST_KEEP(x);
+                STREAM ? store_past(data + part + i + u * LANES, x) : store(data + part + i + u * LANES, x);
+            }
+        if (STREAM) settle_past();
+        asm volatile("" ::: "memory");
+    }
+    return static_cast<double>(part) * sizeof(float);
+}
+
 // 2^x of so many floats, four vectors side by side, as in fused attention.
 HOST_INLINE void powers_of_two(const float* in, float* out, std::int64_t count) {
     for (std::int64_t i = 0; i < count; i += 4 * LANES) {
@@ -143,7 +161,7 @@ static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rou
         case Loop::exp_whole: {  // of half a buffer into the other half
             const std::int64_t part = count / 2 / (4 * LANES) * (4 * LANES);
             for (std::int64_t round = 0; round < rounds; ++round) {
-                loop == Loop::exp ? powers_of_two(data, data + part, part) : exp_array(data, data + part, part);
+                loop == Loop::exp ? powers_of_two(data, data + part, part) : exp_array(data, data + part, part, false);
                 asm volatile("" ::: "memory");
             }
             return static_cast<double>(part);
@@ -179,20 +197,8 @@ static double probe(Loop loop, void* buffer, std::size_t bytes, std::int64_t rou
                 asm volatile("" ::: "memory");
             }
             return static_cast<double>(count) * sizeof(float);
-        case Loop::copy: {
-            const std::int64_t part = count / 2;
-            for (std::int64_t round = 0; round < rounds; ++round) {
-                for (std::int64_t i = 0; i + 4 * LANES <= part; i += 4 * LANES)
-#pragma GCC unroll 4
-                    for (int u = 0; u < 4; ++u) {
-                        Vec x = load(data + i + u * LANES);
-                        HOST_KEEP(x);
-                        store(data + part + i + u * LANES, x);
-                    }
-                asm volatile("" ::: "memory");
-            }
-            return static_cast<double>(part) * sizeof(float);
-        }
+        case Loop::copy: return copies<false>(data, count, rounds);
+        case Loop::copy_past: return copies<true>(data, count, rounds);
         case Loop::load_beside_4: return beside<4, false>(data, count, rounds);
         case Loop::load_beside_8: return beside<8, false>(data, count, rounds);
         case Loop::load_beside_12: return beside<12, false>(data, count, rounds);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "host_system.hpp"
 #include "host_threads.hpp"
 #include "host_watch.hpp"
 
@@ -15,6 +16,12 @@ constexpr std::int64_t SOFTMAX_ELEMENTS = 65536;
 constexpr std::int64_t STRETCH_TOKENS = 1024;  // of prefix averages, between two marks
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// Whether what is read and written exceeds all caches, so that nobody will find it there.
+bool too_large(const float* in, const float* out, std::int64_t count) {
+    static const double known = last_cache_bytes();
+    return in != out && 2 * sizeof(float) * static_cast<double>(count) > known;
+}
 
 // Where the rows of a visit lie, for the kernel.
 struct Context {
@@ -152,18 +159,22 @@ Seconds softmax(const float* in, float* out, std::int64_t rows, std::int64_t col
     const Isa& on = isa();
     if (columns == 0) return Seconds(1, 0.0);
     const std::int64_t together = std::max<std::int64_t>(1, SOFTMAX_ELEMENTS / columns);
+    // Between two tasks the last row of the one has nothing beside its quotients: they are few, but enough for threads.
+    const std::int64_t height = std::max(together, threads == 1 ? rows : ceil_div(rows, 8 * threads));
+    const bool past = too_large(in, out, rows * columns);
     const auto work = [&](std::int64_t number, float* scratch) {
-        const std::int64_t first = number * together;
-        on.softmax(in + first * columns, out + first * columns, std::min(together, rows - first), columns, scratch);
+        const std::int64_t first = number * height, here = std::min(height, rows - first);
+        on.softmax({in + first * columns, out + first * columns, here, columns, past, together, mark}, scratch);
     };
-    return in_threads(threads, ceil_div(rows, together), on.softmax_floats(columns), work);
+    return in_threads(threads, ceil_div(rows, height), on.softmax_floats(columns), work);
 }
 
 Seconds exponential(const float* in, float* out, std::int64_t count, int threads) {
     const Isa& on = isa();
+    const bool past = too_large(in, out, count);
     const auto work = [&](std::int64_t number, float*) {
         const std::int64_t start = number * ELEMENTS;
-        on.exp(in + start, out + start, std::min(ELEMENTS, count - start));
+        on.exp(in + start, out + start, std::min(ELEMENTS, count - start), past);
     };
     return in_threads(threads, ceil_div(count, ELEMENTS), 0, work);
 }
@@ -243,7 +254,7 @@ Seconds prefix_attention(const float* scores, const float* v, float* out, std::i
                 std::copy(carry(number), carry(number) + record, own.begin());
                 std::copy(before.begin(), before.end(), carry(number));
                 float maxima[4] = {before[0] - std::max(before[0], own[0]), own[0] - std::max(before[0], own[0])};
-                on.exp(maxima, maxima + 2, 2);
+                on.exp(maxima, maxima + 2, 2, false);
                 before[0] = std::max(before[0], own[0]);
                 for (std::size_t i = 1; i < record; ++i) before[i] = before[i] * maxima[2] + own[i] * maxima[3];
             }

@@ -218,7 +218,10 @@ static void rows_product(const float* const* a, int rows, const float* b, std::i
     rows_product<ProductTiles>(a, rows, b, ldb, depth, c, ldc, columns, add, nullptr);
 }
 
-constexpr int round_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
+template <typename Number>
+constexpr Number round_up(Number value, int unit) {
+    return (value + unit - 1) / unit * unit;
+}
 
 typedef float Four __attribute__((vector_size(16)));
 typedef float FourAt __attribute__((vector_size(16), aligned(4), may_alias));

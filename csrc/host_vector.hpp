@@ -17,6 +17,25 @@ constexpr int LANES = HOST_LANES;
 
 HOST_INLINE Vec load(const float* from) { return *reinterpret_cast<const VecAt*>(from); }
 HOST_INLINE void store(float* to, Vec value) { *reinterpret_cast<VecAt*>(to) = value; }
+
+// To the beginning of a vector in memory, past all caches: no line is fetched that will be written as a whole. Other
+// threads see it once it has settled.
+#if defined(HOST_X86)
+HOST_INLINE void store_past(float* to, Vec value) {
+#if HOST_LANES == 16
+    _mm512_stream_ps(to, (__m512)value);
+#elif HOST_LANES == 8
+    _mm256_stream_ps(to, (__m256)value);
+#else
+    _mm_stream_ps(to, (__m128)value);
+#endif
+}
+HOST_INLINE void settle_past() { _mm_sfence(); }
+#else
+HOST_INLINE void store_past(float* to, Vec value) { store(to, value); }
+HOST_INLINE void settle_past() {}
+#endif
+
 HOST_INLINE VecInt load_int(const std::int32_t* from) { return *reinterpret_cast<const VecIntAt*>(from); }
 // Minus zero changes no value, so that a broadcast is all that is left; plus zero would turn -0 into 0, and be done.
 HOST_INLINE Vec all(float value) { return value - Vec{}; }

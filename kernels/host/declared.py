@@ -20,6 +20,14 @@ STREAMED = {"l2": "l2_awaited", "l3": "l3_awaited", "dram": "dram_awaited"}
 # Where as much is written as is read: the probe tells a part of the time of a copy, of two bytes for each that is read.
 COPIED = {level: f"2 * {level}_copy_awaited" for level in ("l2", "l3", "dram")}
 
+
+def outward(words: str) -> str:
+    """Of a word that goes out, the bytes that take of memory as long. Where so many words in and out exceed all caches
+    it goes past them: no line is fetched that will be written as a whole.
+    """
+    return f"where(8 * {words} > last_cache, 4 * dram_past, 4)"
+
+
 # Of a register tile: loads for a multiply-add of vectors, and what it waits for between two tiles, as the end of short
 # sums was probed: a core that foresees it begins the next tile meanwhile.
 TILE = {

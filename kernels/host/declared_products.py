@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import APART, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, even, on
+from .declared import APART, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, even, on, outward
 
 GEMM = Declared(
     name="gemm",
@@ -57,6 +57,7 @@ Y[r,n]  = NU[r,n] / D[r]
             "ACROSS": "simd / 16 * (1 - min(EVEN, simd) / simd)",
             "ENDS": "PIECE_ENDS * ceil_div(N, 1024) / N",
         },
+        "widths": {"Y": f"where(N % 16 == 0, {outward('R * N')}, 4)"},
         "bind": [
             on("vector", ["G"], ["n"]),
             on("load", ["G"], ["n"], load="1 + ACROSS"),
@@ -90,6 +91,7 @@ EXP = Declared(
     cascade="Y[n] = exp(X[n])\n",
     mapping={
         "source": "csrc/host_vector.hpp, exp_each: beside what 2^x takes, a longer range reduction, and bounds",
+        "widths": {"Y": outward("N")},
         "bind": [
             on("vector", ["Y"], ["n"]),
             on("vector", ["Y"], ["n"], wait="exp_range"),

@@ -54,6 +54,24 @@ def test_softmax_of_long_rows_is_softmax(seed: int, rows: int, columns: int, spr
     assert apart(in_place, softmax_of(x)) <= TOLERANCE
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "by"), [(3000, 1536, 0), (70, 70_000, 0), (3000, 1530, 0), (3000, 1536, 3)]
+)
+def test_what_exceeds_all_caches_is_the_same_past_them(rows: int, columns: int, by: int) -> None:
+    """In whole lines, in others, and at any address, by threads; beside what a call of few rows computes."""
+    size, beside = rows * columns, np.float32(7)
+    x = np.random.default_rng(1).standard_normal((rows, columns), dtype=np.float32)
+    room = np.full(size + 64, beside, np.float32)
+    first = -room.ctypes.data // 4 % 16 + by
+    out = room[first : first + size].reshape(rows, columns)
+    host.softmax(x, threads=2, out=out)
+    for row in range(0, rows, rows // 7):
+        assert np.allclose(out[row], host.softmax(x[row : row + 1])[0], rtol=1e-5)
+    host.exp(x, threads=2, out=out)
+    assert np.array_equal(out[::97], host.exp(np.ascontiguousarray(x[::97])))
+    assert (room[:first] == beside).all() and (room[first + size :] == beside).all()
+
+
 @pytest.mark.parametrize("columns", [1, 16, 500, 1500, 5000, 32769])
 def test_softmax_at_the_ends_of_the_range(columns: int) -> None:
     for value in (-2.9e38, -1e38, -1e30, 1e30, 1e38, 3.4e38):

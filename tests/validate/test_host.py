@@ -55,7 +55,8 @@ def probe() -> Probe:
         held={"l2": at(0.8), "l3": at(0.9)},
         rows_over_stream=at(1.5),
         dram_load={1: at(30e9), 2: at(50e9)},
-        dram_copy={1: at(30e9), 2: at(50e9)}, l3_copy=at(180e9), thread_start_s=at(2e-5), scaling=2.0,
+        dram_copy={1: at(30e9), 2: at(50e9)}, dram_past={1: at(40e9), 2: at(50e9)}, l3_copy=at(180e9),
+        thread_start_s=at(2e-5), scaling=2.0,
         notes=("Nothing is known.",),
     )  # fmt: skip
 

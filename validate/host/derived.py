@@ -40,6 +40,14 @@ def over(stream: Figure, rows: Figure) -> Figure:
     return Figure(stream.value / rows.value, rows.spread + stream.spread, f"{rows.what}, against a stream")
 
 
+def written_past(past: Figure, copy: Figure) -> Figure:
+    """Of a word that is written past all caches, what it takes of memory's time over what one takes that is read or
+    written in a copy: no line is fetched for it that is then written as a whole.
+    """
+    value = 2 * copy.shared / past.shared - 1
+    return Figure(min(max(value, 0.05), 1.0), past.spread + copy.spread, f"{past.what}, against {copy.what}")
+
+
 def awaited(here: Figure, there: Figure, stream: Figure, moved: int) -> Figure:
     """Of the time that a level takes for a stream that is loaded, or loaded and stored (then two bytes are moved where
     one is read), the part for which multiply-adds beside it, which take about as long, are held up: what they take

@@ -12,6 +12,7 @@ import yaml
 
 from lightbound.archs.cached import probed_file
 
+from .derived import written_past
 from .probe import Probe
 from .sampling import Figure
 
@@ -117,6 +118,7 @@ def _cycles(probe: Probe, lanes: int, rate: Figure) -> float:
 def _params(probe: Probe, number: Any) -> dict[str, Any]:
     """What the mappings of the kernels ask for: their tiles, latencies, and what is awaited of each level."""
     clock = probe.clock_hz.value
+    past = written_past(probe.dram_past[1], probe.dram_copy[1])
     return {
         "source": "csrc/host_tiles.hpp, as compiled for this instruction set",
         "kind": "derived",
@@ -133,6 +135,12 @@ def _params(probe: Probe, number: Any) -> dict[str, Any]:
         **{f"{level}_awaited": number(_rounded(part.value), part) for level, part in probe.awaited.items()},
         **{f"{level}_copy_awaited": number(_rounded(one.value), one) for level, one in probe.copy_awaited.items()},
         **{f"{level}_held": number(_rounded(part.value), part) for level, part in probe.held.items()},
+        "dram_past": number(_rounded(past.value), past),
+        "last_cache": {
+            "value": max(probe.cache_bytes.values()),
+            "source": "The system's own statement",
+            "kind": "datasheet",
+        },
         "l3_rows": number(_rounded(max(probe.rows_over_stream.value, 1.0)), probe.rows_over_stream),
         "l2_copy": number(_rounded(2 * 4 * probe.lanes * clock / _second(probe).value), _second(probe)),
         "exp_range": number(_range(probe), probe.exp_whole_per_s),
@@ -157,7 +165,7 @@ def _levels(probe: Probe, number: Any) -> dict[str, Any]:
     levels: dict[str, Any] = {
         "dram": {
             "title": "Memory",
-            "bandwidth": _most(probe.dram_load, probe.dram_copy),
+            "bandwidth": _most(probe.dram_load, probe.dram_copy, probe.dram_past),
             "sustained_bandwidth": number(_shared(probe.dram_copy[1], probe.dram_copy[cores]), probe.dram_copy[cores]),
             "latency": number(_time(probe.latency_s["dram"]), probe.latency_s["dram"]),
         }
@@ -226,9 +234,11 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _most(load: dict[int, Figure], copy: dict[int, Figure]) -> dict[str, Any]:
+def _most(load: dict[int, Figure], *copies: dict[int, Figure]) -> dict[str, Any]:
     """The most that was seen to move in any repeat, by reading or copying: what bounds are made of."""
-    most = {threads: max(load[threads].most or load[threads].value, copy[threads].most) for threads in load}
+    most = {
+        threads: max(one.most or one.value, *(copy[threads].most for copy in copies)) for threads, one in load.items()
+    }
     cores = max(most)
     value = f"min(core * {most[1]:.4g}, {most[cores]:.4g})" if cores > 1 else f"{most[1] / 1e9:.4g} GB/s"
     return {"value": value, "source": f"The most in any repeat, {load[cores].what} or copy", "kind": "microbenchmark"}

@@ -33,6 +33,7 @@ PIECE = 16 << 20  # bytes of memory that a sample walks through, at most
 OUTER: dict[str, int] = {"warm": 10, "turn": 12}
 MEMORY: dict[str, Any] = {"warm": 4, "turn": 4, "core": False}
 MOVED = ("load", "copy")
+FROM_MEMORY = (*MOVED, "copy_past")
 WORKS = (4, 8, 12, 24)  # multiply-adds beside a stream, for each vector (csrc/host_loops.hpp)
 
 Step = Callable[[str], None]
@@ -73,6 +74,7 @@ class Probe:
     rows_over_stream: Figure  # how much longer the last cache takes for lines of short rows than for those of a stream
     dram_load: dict[int, Figure]  # of all threads together
     dram_copy: dict[int, Figure]
+    dram_past: dict[int, Figure]  # the same of a copy that writes past all caches, as whole lines
     l3_copy: Figure  # of all cores together
     thread_start_s: Figure
     scaling: float  # rate of multiply-adds of all cores over that of one
@@ -223,6 +225,7 @@ def _moves(near: dict[str, Figure], far: dict[str, Figure], plan: _Plan, works: 
         "rows_over_stream": over(load[plan.outer], near["rows"]),
         "dram_load": dram_load,
         "dram_copy": dram_copy,
+        "dram_past": {threads: twice(far[f"copy_past {threads}"]) for threads in plan.counts},
         "l3_copy": twice(near["copy together"]),
     }
 
@@ -287,7 +290,7 @@ def _far(sampler: Sampler, loops: Loops, plan: _Plan, works: Works) -> None:
         sampler.add(name, stream, _loop(loop, plan.isa, size, threads), threads=threads, **MEMORY)
 
     for threads in plan.counts:
-        for loop in MOVED:
+        for loop in FROM_MEMORY:
             add(f"{loop} {threads}", loop, max(plan.big // min(threads, 4), plan.piece), threads)
     for loop in MOVED:
         add(f"{loop} beside dram", works[loop, "dram"], plan.big)

@@ -74,6 +74,8 @@ def _blocks(probe: Probe) -> list[Block]:
             probe.dram_copy[threads],
             f"{probe.dram_copy[threads].value / 1e9:.1f} GB/s",
         )
+        past = probe.dram_past[threads]
+        add(f"dram, copy past caches, {threads} threads", past, f"{past.value / 1e9:.1f} GB/s")
     add("start of a thread", probe.thread_start_s, f"{probe.thread_start_s.value * 1e6:.1f} us")
     caches = ", ".join(f"{level} {size // 1024:,} KiB" for level, size in probe.cache_bytes.items())
     return [
