@@ -10,6 +10,7 @@ namespace {
 #include "host_attend.hpp"
 #include "host_products.hpp"
 #include "host_rows.hpp"
+#include "host_scan.hpp"
 #include "host_loops.hpp"
 
 }  // namespace

@@ -74,7 +74,7 @@ struct ScanTask {
     float* out;  // null: only the carry is made
     std::int64_t tokens;
     int dim;
-    float* carry;  // [dim + 2]: maximum, denominator, numerator; read and left
+    float* carry;  // [dim + 2]: offset of scores, denominator, numerator; read and left
 };
 
 // Softmax of rows that follow each other, in place or not.

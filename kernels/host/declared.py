@@ -1,9 +1,9 @@
 """How a kernel of the host is declared as plain data: a cascade, its tiles, and how it is laid on a core.
 
-Only instructions of the C++ loops are counted (csrc/host_tiles.hpp, host_attend.hpp, host_products.hpp, host_rows.hpp):
-`implied` names loads, stores and shuffles at each point. A vector load is one element a point; an instruction that
-brings one scalar, or four, takes a slot of the port all the same. No number here was fitted to a measurement; what
-instructions cost is the machine's business.
+Only instructions of the C++ loops are counted (csrc/host_tiles.hpp, host_attend.hpp, host_products.hpp, host_rows.hpp,
+host_scan.hpp): `implied` names loads, stores and shuffles at each point. A vector load is one element a point; an
+instruction that brings one scalar, or four, takes a slot of the port all the same. No number here was fitted to a
+measurement; what instructions cost is the machine's business.
 """
 
 from __future__ import annotations

@@ -1,67 +1,67 @@
-"""Recurrences as data: prefix averages (csrc/host_rows.hpp), linear attention (csrc/host_products.hpp)."""
+"""Recurrences as data: prefix averages (csrc/host_scan.hpp), linear attention (csrc/host_products.hpp)."""
 
 from __future__ import annotations
 
 from .declared import COPIED, STREAMED, TILE, Declared, Mapping, on
 
+# Scores are counted from the first one, as the kernel does until one exceeds its offset by 2^8, which is seldom.
 _PREFIX_STATE = """
-RM[h,0]      = -inf
 RU[h,0]      = 0
 RW[h,f,0]    = 0
 """
 _PREFIX = """
-RM[h,t+1]    = max(RM[h,t], X[h,t])
-PA[h,t]      = exp(RM[h,t] - RM[h,t+1])
-FR[h,t]      = exp(X[h,t] - RM[h,t+1])
-RU[h,t+1]    = RU[h,t] * PA[h,t] + FR[h,t]
-VF[h,t,f]    = V[h,t,f] * FR[h,t]
-RW[h,f,t+1]  = RW[h,f,t] * PA[h,t] + VF[h,t,f]
+FR[h,t]      = exp(X[h,t] - X[h,0])
+RU[h,t+1]    = RU[h,t] + FR[h,t]
+RW[h,f,t+1]  = RW[h,f,t] + FR[h,t] * V[h,t,f]
 O[h,t,f]     = RW[h,f,t+1] / RU[h,t+1]
 """
-# Two chains, of maxima and of a product and a sum (the denominators), go by beside values: of the stretch before, and
-# of the one before that. The recurrence of the output has features along lanes, eight vectors side by side. Operations
-# on one number take a cycle of their unit.
 _PREFIX_PARAMS = {
-    "VECTORS": "max(min(8, F / simd), 1)",  # of features, side by side: a coefficient is brought once for all
-    "SUMS": "max(recurrence_latency - 1 - 2 * F / simd, 0)",  # where there are too few to hide it
-    # Of a stretch of tokens: two loops end, and the second begins with numbers that the first stored last.
-    "EXP": "max_latency + 3 * recurrence_latency + 3 * fma_latency",
-    "STRETCH": "(2 * sum_end + 2 * load_latency + EXP) / min(T, 64)",
+    "MOST": "where(simd == 16, 16, 8)",
+    "VECTORS": "max(min(MOST, F / simd), 1)",  # of features, side by side: a coefficient is brought once for all
+    "AGAIN": "where(F > MOST * simd, 1 / 4, 0)",  # of a sum, kept in memory behind every four tokens
+    "CHAIN": "max(fma_latency - F / simd, 0)",  # where there are too few to hide it
+    "HALVINGS": "where(simd == 16, 4, where(simd == 8, 3, where(simd == 4, 2, 0)))",  # to add up the lanes of a vector
+    # Of the first coefficients of a walk, which values wait for: an exponential, sums along lanes, a reciprocal (as
+    # long as three products and sums, about), and what is stored and loaded again.
+    "FIRST": "max_latency + 5 * fma_latency + (4 + HALVINGS + 3) * recurrence_latency + 3 * load_latency",
 }
+_STEP = 5  # instructions of a token besides: pointers, a comparison and a branch
 
 
 def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
-    rm, pa, fr, ru, vf, rw = (name + suffix for name in ("RM", "PA", "FR", "RU", "VF", "RW"))
+    """Coefficients have tokens along lanes, values have features. Of 1,024 tokens the first ones wait
+    for theirs; of shorter chunks too, which no size here tells."""
+    fr, ru, rw = (name + suffix for name in ("FR", "RU", "RW"))
     last = ["O"] if output else []
+    # Lines of values that are not written beside are asked for.
+    values = "1 + AGAIN + 2 / VECTORS" if output else "1 + AGAIN + 1 / VECTORS + simd / 16"
     return [
-        on("vector", [rm, ru], []),
-        on("load", [rm], [], load=1),
-        on("store", [rm], [], store=2),
-        on("vector", [pa, fr], ["t"]),
-        on("vector", [pa, fr], ["t"], mul=1),
-        on("load", [pa, fr], ["t"], load=2),
-        on("store", [pa, fr], ["t"], store=1),
-        on("vector", [ru], [], wait="SUMS + STRETCH"),
-        on("load", [ru], [], load=2),
-        on("store", [ru], [], store=1),
-        on("vector", [vf, rw, *last], ["f"]),
-        on("load", [vf], ["f"], load=f"1 + {3 if output else 2} / VECTORS"),
+        on("vector", [fr], ["t"]),
+        on("vector", [fr], ["t"], mul=1, compare=1),
+        on("load", [fr], ["t"], load=2),
+        on("store", [fr], ["t"], store=2 if output else 1),
+        on("vector", [ru], []),  # an addition a token, as many as instructions that add up lanes
+        on("vector", [rw, *last], ["f"]),
+        on("vector", [ru], [], wait="CHAIN + FIRST / min(T, 1024)"),
+        on("load", [rw], ["f"], load=values),
+        on("store", [rw], ["f"], store="AGAIN"),
+        on("scalar", [ru], [], iadd=f"{_STEP}"),
         *([on("store", ["O"], ["f"], store=1)] if output else []),
     ]
 
 
 def _prefix_group(suffix: str, output: bool) -> Mapping:
-    """Coefficients of a stretch of tokens, then values, beside the chains of coefficients to come."""
-    rm, pa, fr, ru, vf, rw = (name + suffix for name in ("RM", "PA", "FR", "RU", "VF", "RW"))
+    """Coefficients of a stretch of tokens, then values."""
+    fr, ru, rw = (name + suffix for name in ("FR", "RU", "RW"))
     last = "O" if output else "W"
     return {
-        "einsums": [rm, pa, fr, ru, vf, rw, last],
+        "einsums": [fr, ru, rw, last],
         "nest": [
             {"for": "h", "over": "core"},
             {"for": "t", "tile": "min(T, 64)"},
-            {"hold": [pa, fr, ru], "in": "l1"},
+            {"hold": [fr, ru], "in": "l1"},
         ],
-        "slots": [[pa, fr], [rm, ru, vf, rw, last]],
+        "slots": [[fr, ru], [rw, last]],
         "awaits": COPIED if output else STREAMED,
     }
 
@@ -75,7 +75,7 @@ PREFIX = Declared(
     title="Softmax averages of all prefixes, token after token",
     cascade=_PREFIX_STATE + _PREFIX,
     mapping={
-        "source": "csrc/host_rows.hpp, scan: 64 tokens at a time, eight vectors of features side by side",
+        "source": "csrc/host_scan.hpp: 64 tokens at a time, eight vectors of features side by side, or sixteen",
         "params": _PREFIX_PARAMS,
         "bind": _lanes_only(_prefix_bind("", True)),
         "groups": [_prefix_group("", True)],

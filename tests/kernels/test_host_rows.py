@@ -113,11 +113,15 @@ def test_linear_attention_is_its_recurrence(
 
 @EXAMPLES
 @given(
-    seed=st.integers(0, 999), heads=st.integers(0, 3), tokens=st.integers(0, 300), dim=st.sampled_from([0, 1, 16, 21]),
-    chunk=st.integers(0, 100), spread=st.sampled_from([1, 30]),
+    seed=st.integers(0, 999), heads=st.integers(0, 3), tokens=st.integers(0, 300),
+    dim=st.sampled_from([0, 1, 16, 21, 96, 300]), chunk=st.integers(0, 100), spread=st.sampled_from([1, 30, 1000]),
+    slope=st.sampled_from([-2000, 0, 20, 2000]),
 )  # fmt: skip
-def test_both_scans_average_every_prefix(seed: int, heads: int, tokens: int, dim: int, chunk: int, spread: int) -> None:
+def test_both_scans_average_every_prefix(
+    seed: int, heads: int, tokens: int, dim: int, chunk: int, spread: int, slope: int
+) -> None:
+    """Scores are counted from an offset, which moves where they rise far above it: once in a while, or at every one."""
     rng = np.random.default_rng(seed)
-    scores = (spread * rng.standard_normal((heads, tokens))).astype(np.float32)
+    scores = (spread * rng.standard_normal((heads, tokens)) + slope * np.arange(tokens) / 300).astype(np.float32)
     v = rng.standard_normal((heads, tokens, dim)).astype(np.float32)
     assert apart(host.prefix_attention(scores, v, chunk, threads=2), prefix_attention(scores, v)) <= TOLERANCE
