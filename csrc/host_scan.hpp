@@ -66,6 +66,7 @@ HOST_INLINE void scan_features(const float* v, float* out, std::int64_t dim, int
 }
 
 constexpr int STRETCH = 64;  // tokens whose coefficients are made together, at most
+static_assert(STRETCH % (ROW_EXPS * LANES) == 0, "coefficients are stored in whole steps");
 constexpr int BLOCK = 4;     // tokens after which the next features come: their rows then are few streams
 constexpr float REACH = 8.0f / LOG2_E;  // by which a score may exceed the offset from which scores are counted
 
