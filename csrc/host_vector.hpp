@@ -131,7 +131,7 @@ HOST_INLINE Vec exp2(Vec x) {
 
 // Vectors of exponentials that go side by side in a loop over a row: chains of 40 cycles, of which schedulers hold few, and
 // registers more where there are more of them.
-constexpr int ROW_EXPS = LANES == 16 ? 4 : 2;
+constexpr int ROW_EXPS = LANES >= 8 ? 4 : 2;
 
 // The same of several vectors step by step: a chain of so many instructions keeps a core busy only where others stand
 // beside it, nearer than its schedulers reach.
