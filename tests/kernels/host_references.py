@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 TOLERANCE = 1e-5  # of the largest value of a result
 
 
-def apart(found: Any, expected: NDArray[np.float64]) -> float:
-    """The largest difference over the largest value."""
+def apart(found: Any, expected: NDArray[np.float64], terms: NDArray[np.float64] | None = None) -> float:
+    """The largest difference over the largest value. `terms`: the same sums of magnitudes; where few values are left of
+    many terms that cancel, a tenth of the largest of these counts instead: what is rounded is of their size.
+    """
     assert found.shape == expected.shape
     if not expected.size:
         return 0.0
-    return float(np.max(np.abs(found - expected)) / (np.max(np.abs(expected)) or 1.0))
+    largest = max(np.max(np.abs(expected)), 0.0 if terms is None else np.max(terms) / 10)
+    return float(np.max(np.abs(found - expected)) / (largest or 1.0))
 
 
 def attention(q: Any, k: Any, v: Any, seen: Any = None, scale: float | None = None) -> NDArray[np.float64]:

@@ -30,7 +30,8 @@ def test_a_product_is_a_product(seed: int, batch: int, m: int, n: int, k: int, t
     b = rng.standard_normal((batch, k, n)).astype(np.float32)
     given_b = np.ascontiguousarray(np.swapaxes(b, 1, 2)) if transposed else b
     found = host.gemm(a, given_b, transposed, scale=0.5, threads=threads)
-    assert apart(found, 0.5 * (a.astype(float) @ b.astype(float))) <= TOLERANCE
+    exact, terms = (0.5 * (one @ other) for one, other in ((a.astype(float), b.astype(float)), (abs(a), abs(b))))
+    assert apart(found, exact, terms) <= TOLERANCE
 
 
 @EXAMPLES
@@ -106,9 +107,11 @@ def test_linear_attention_is_its_recurrence(
     state = rng.standard_normal((heads, e, f)).astype(np.float32)
     decay = rng.uniform(0.5, 1, heads).astype(np.float32) if fades else None
     out, left = host.linear_attention(q, k, v, decay, chunk, 0.3, state, threads=2)
-    expected, state_left = linear_attention(q, k, v, np.ones(heads) if decay is None else decay, 0.3, state)
-    assert apart(out, expected) <= TOLERANCE
-    assert apart(left, state_left) <= TOLERANCE
+    fading = np.ones(heads) if decay is None else decay
+    expected, state_left = linear_attention(q, k, v, fading, 0.3, state)
+    terms, state_terms = linear_attention(*map(np.abs, (q, k, v)), fading, 0.3, np.abs(state))
+    assert apart(out, expected, terms) <= TOLERANCE
+    assert apart(left, state_left, state_terms) <= TOLERANCE
 
 
 @EXAMPLES

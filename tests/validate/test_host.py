@@ -19,6 +19,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.kernels.host import instruction_set
 from lightbound.validate.host.cases import host_cases
 from lightbound.validate.host.compare import compare
+from lightbound.validate.host.copying import Copies
 from lightbound.validate.host.machine_file import write_machine
 from lightbound.validate.host.measure import measure
 from lightbound.validate.host.predict import host_machine, predict_host, predict_shared
@@ -108,12 +109,28 @@ def test_a_smaller_cache_refuses_no_case_and_makes_none_faster(case) -> None:  #
     assert latency == sorted(latency)
 
 
+def test_a_rate_of_copies_replaces_that_of_the_level_and_lowers_no_bound() -> None:
+    machine = host_machine(1, EXAMPLE)
+    (case,) = (one for one in CASES if one.kernel == "prefix_attention" and one.sizes == {"H": 1, "T": 16384, "F": 64})
+    probed = predict_host(case, machine)
+    rate = float(machine.level("l3").rate_bytes_per_s or 0)
+    same, half, more = (predict_host(case, machine, part * rate) for part in (1, 0.5, 4))
+    assert same.latency_s == pytest.approx(probed.latency_s, rel=0.02)
+    assert half.latency_s == pytest.approx(2 * same.latency_s, rel=0.1)
+    assert half.bound_s == probed.bound_s and more.bound_s <= more.latency_s < same.latency_s
+
+
+def test_copies_are_asked_through_caches_and_memory() -> None:
+    copies = Copies(str(instruction_set()["name"]))
+    assert copies.ask(2e6) is not copies.ask(2e6) and len(copies.samples) == 1
+    assert all(1e8 < copies.ask(size)() < 1e13 for size in (1e3, 3e5, 2e9))
+
+
 def test_the_cases_are_many_and_split() -> None:
-    assert len(CASES) >= 60
-    assert 0.2 < sum(case.held_out for case in CASES) / len(CASES) < 0.5
+    assert len({(case.kernel, case.name) for case in CASES}) == len(CASES) >= 60
     for kernel in {case.kernel for case in CASES}:
         sides = [case.held_out for case in CASES if case.kernel == kernel]
-        assert 2 <= sum(sides) <= len(sides) - 2
+        assert (len(sides), sum(sides)) == (20, 7)
 
 
 def test_faster_exponentials_make_attention_faster_and_products_no_slower() -> None:

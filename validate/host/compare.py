@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,20 +15,24 @@ from lightbound.kernels.host import instruction_set
 
 from ..statistics import ErrorStatistics, error_statistics
 from .cases import HostCase, host_cases
+from .copying import Copies
 from .front_end import WHOLE
 from .measure import Measurement, measure
-from .predict import HostPrediction, host_machine, issue_width, predict_host, predict_shared
+from .predict import HostPrediction, held_bytes, host_machine, issue_width, predict_host, predict_shared
 
 DEVICES = ("host",)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One case: its prediction, its measurement. Errors are fractions of what was measured."""
+    """One case: its prediction, its measurement, and the prediction with what the probe found of caches and memory,
+    not what was asked around the samples. Errors are fractions of what was measured.
+    """
 
     case: HostCase
     predicted: HostPrediction
     measured: Measurement
+    as_probed: HostPrediction
 
     @property
     def error(self) -> float:
@@ -53,6 +57,7 @@ class Compared:
             "shape": self.case.name,
             "held_out": self.case.held_out,
             "predicted_s": self.predicted.latency_s,
+            "predicted_as_probed_s": self.as_probed.latency_s,
             "measured_s": self.measured.median_s,
             "measured_low_s": low,
             "measured_high_s": high,
@@ -69,6 +74,7 @@ class Compared:
             "wall_over_cpu": self.measured.wall_over_cpu,
             "front_end": self.measured.share,
             "clock_hz": self.measured.clock_hz,
+            "copied_bytes_per_s": self.measured.copied_bytes_per_s,
             "noisy": self.measured.noisy,
         }
 
@@ -116,6 +122,18 @@ class Comparison:
         )
 
     @property
+    def copying(self) -> str:
+        """What asking for the rate of copies made of the errors, in a sentence; empty where nobody asked."""
+        asked = [one for one in self.judged if one.measured.copied_bytes_per_s is not None]
+        if not asked:
+            return ""
+        error = np.mean([abs(one.as_probed.latency_s / one.measured.median_s - 1) for one in asked])
+        return (
+            "Each case is predicted for the rate at which as many bytes as it walks through were copied around its "
+            f"samples; with the probe's rates alone the mean error would be {error:.1%}."
+        )
+
+    @property
     def sharing(self) -> str:
         """How much of the cores' front end was ours, as a loop told between samples, and what was made of it."""
         shares = np.array([share for one in self.cases for share in one.measured.shares])
@@ -159,6 +177,7 @@ class Comparison:
             "probed_clock_hz": self.probed_clock_hz,
             "noise": self.noise,
             "clock": self.clock,
+            "copying": self.copying,
             "sharing": self.sharing,
             "errors": [vars(one) for one in self.errors()],
             "rows": [one.to_dict() for one in self.cases],
@@ -200,8 +219,14 @@ def compare_cases(
     for case in cases:
         predict_host(case, machine)  # what cannot be predicted is said first
     calls = [case.call(threads) for case in cases]
-    measured = measure(calls, repeats, budget_s, step, issue_width(machine), threads)
+    copies = Copies(isa) if threads == 1 else None
+    asks = [copies.ask(held_bytes(case)) for case in cases] if copies else None
+    measured = measure(calls, repeats, budget_s, step, issue_width(machine), threads, asks)
     predicted = [_predicted(*row, threads) for row in zip(cases, measured, strict=True)]
+    as_probed = [
+        _predicted(case, replace(one, copied_bytes_per_s=None), threads)
+        for case, one in zip(cases, measured, strict=True)
+    ]
     memory = machine.levels[0]
     return Comparison(
         device="host",
@@ -209,7 +234,7 @@ def compare_cases(
         isa=isa,
         threads=threads,
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
-        cases=tuple(Compared(*row) for row in zip(cases, predicted, measured, strict=True)),
+        cases=tuple(Compared(*row) for row in zip(cases, predicted, measured, as_probed, strict=True)),
         peak_flops=2 * float(machine.peak_per_s("mac")),
         bandwidth_bytes_per_s=float(memory.rate_bytes_per_s or 0.0),
         probed_clock_hz=float(machine.clock_hz),
@@ -217,11 +242,11 @@ def compare_cases(
 
 
 def _predicted(case: HostCase, measured: Measurement, threads: int) -> HostPrediction:
-    """For the clock, and the share of the front end, that the thread had."""
-    clock = measured.clock_hz
+    """For the clock, the share of the front end, and the bytes copied a second, that the thread had."""
+    clock, copied = measured.clock_hz, measured.copied_bytes_per_s
     if measured.share != 1:
-        return predict_shared(case, threads, measured.share, clock_hz=clock)
-    return predict_host(case, host_machine(threads, clock_hz=clock))
+        return predict_shared(case, threads, measured.share, clock_hz=clock, copied_bytes_per_s=copied)
+    return predict_host(case, host_machine(threads, clock_hz=clock), copied)
 
 
 def _kernels(cases: Iterable[Compared]) -> list[str]:

@@ -26,6 +26,7 @@ import numpy as np
 from lightbound._core import host
 
 from .cases import Call
+from .copying import Ask
 from .front_end import INSTRUCTIONS, NEARLY, WHOLE, clock_hz, issued_per_s
 
 QUIET = 1.1  # wall over processor time of an undisturbed call, at most, where it is not timed in parts
@@ -50,7 +51,7 @@ class Measurement:
     together. share: of the front end that the thread had during the samples, 1 where it was ours alone. shares: the
     same of every sample that was taken. every_s: of a call by the medians of all samples from which the system did not
     take the processor away, whoever shared the core. clock_hz: of the core, in the middle of what was asked around its
-    samples.
+    samples; copied_bytes_per_s: the same of a copy through as many bytes, where it was asked (copying.py).
     """
 
     parts: tuple[tuple[float, ...], ...]
@@ -61,6 +62,7 @@ class Measurement:
     shares: tuple[float, ...] = ()
     every_s: float = 0.0
     clock_hz: float = 0.0
+    copied_bytes_per_s: float | None = None
 
     @property
     def samples(self) -> int:
@@ -108,10 +110,11 @@ class _Part:
 class _Case:
     """A call, and the parts of every sample of it."""
 
-    def __init__(self, call: Call, issue_width: float | None, threads: int) -> None:
-        self.call, self.issue_width = call, issue_width
+    def __init__(self, call: Call, ask: Ask | None, issue_width: float | None, threads: int) -> None:
+        self.call, self.ask, self.issue_width = call, ask, issue_width
         self.divided = issue_width is not None and threads == 1  # threads share tasks out anew in every call
         self.clocks: list[float] = []
+        self.copied: list[float] = []
         self.marks = 0  # of a part; 0: not known yet
         self.turns = 0
         self.samples: list[tuple[_Part, ...]] = []
@@ -119,6 +122,7 @@ class _Case:
 
     def turn(self) -> None:
         """Samples of one turn, after calls that warm the caches."""
+        self._ask_copied()
         warm = time.perf_counter() + WARM_S
         self.call([])
         while time.perf_counter() < warm:
@@ -136,6 +140,11 @@ class _Case:
             self.counts = [count + part.alone() for count, part in zip(found, sample, strict=True)]
             taken += 1
         self._ask_clock()
+        self._ask_copied()
+
+    def _ask_copied(self) -> None:
+        if self.ask is not None:
+            self.copied.append(self.ask())
 
     def _ask_clock(self) -> None:
         """The clock moves by some per cent within seconds, and what the front end issues with it."""
@@ -193,7 +202,8 @@ class _Case:
 
     def measurement(self) -> Measurement:
         """What to make of the samples."""
-        return replace(self._measurement(), clock_hz=float(np.median(self.clocks)))
+        copied = float(np.median(self.copied)) if self.copied else None
+        return replace(self._measurement(), clock_hz=float(np.median(self.clocks)), copied_bytes_per_s=copied)
 
     def _measurement(self) -> Measurement:
         every = [part for sample in self.samples for part in sample]
@@ -239,15 +249,18 @@ def measure(
     step: Callable[[int], None] | None = None,
     issue_width: float | None = None,
     threads: int = 1,
+    asks: Sequence[Ask | None] | None = None,
 ) -> list[Measurement]:
     """Measurements of calls that take turns, each until all its parts have so many undisturbed samples, in several
     turns, and its interval is narrow, or time is up.
 
     A call runs its kernel once and fills the list it is given with the seconds of its threads. `step` is told how many
     cases are done. Every case gets one turn even where the time is up. `issue_width`: instructions a cycle that the
-    front end issues while it is ours, as probed; None: nobody asks it. `threads`: of a call.
+    front end issues while it is ours, as probed; None: nobody asks it. `threads`: of a call. `asks`: by case, what
+    tells how fast bytes are copied where it finds its tensors, asked before and after each turn.
     """
-    cases = [_Case(call, issue_width, threads) for call in calls]
+    asked = asks or [None] * len(calls)
+    cases = [_Case(call, ask, issue_width, threads) for call, ask in zip(calls, asked, strict=True)]
     end = time.perf_counter() + budget_s
     waiting = list(cases)
     first = True

@@ -49,7 +49,7 @@ def host_machine(threads: int, name: str = "host", share: float = 1.0, clock_hz:
     4.09 to 4.27 GHz, found 24.8 to 26.7 bytes a cycle in its third cache.
     """
     machine = find_machine(name, core=threads)
-    if "sum_end" not in machine.params:
+    if "last_cache" not in machine.params:
         raise LightboundError("machine", name, "was probed by an earlier version", "Run lightbound probe host.")
     if share != 1.0:
         machine = find_machine(name, core=threads, issue_width=share * float(machine.params["issue_width"]))
@@ -69,16 +69,36 @@ def _clocked(level: Level, faster: float) -> Level:
     return replace(level, **{name: rate * faster for name, rate in rates.items() if rate is not None})
 
 
+def _copying(seen: Machine, copied_bytes_per_s: float) -> Machine:
+    """The machine whose outermost level moves so much; a bound is not lowered by it."""
+    outermost = seen.levels[0]
+    most = max(float(outermost.bandwidth_bytes_per_s or 0.0), copied_bytes_per_s)
+    level = replace(outermost, sustained_bandwidth_bytes_per_s=copied_bytes_per_s, bandwidth_bytes_per_s=most)
+    return replace(seen, levels=(level, *seen.levels[1:]))
+
+
 def issue_width(machine: Machine) -> float:
     """Instructions a cycle that a core of a probed machine issues for one thread that has it for itself."""
     return float(machine.params["issue_width"])
 
 
-def predict_host(case: HostCase, machine: Machine) -> HostPrediction:
-    """The prediction of a case on a machine of `host_machine`."""
+def held_bytes(case: HostCase) -> float:
+    """Bytes of all tensors of a case that lie in memory."""
+    return _held_bytes(_workload(case.declared, case.sizes, case.mask), case.declared)
+
+
+def predict_host(case: HostCase, machine: Machine, copied_bytes_per_s: float | None = None) -> HostPrediction:
+    """The prediction of a case on a machine of `host_machine`.
+
+    copied_bytes_per_s: how fast one core copies through as many bytes (copying.py), in place of what the probe found of
+    the levels that hold them.
+    """
     declared = case.declared
     work = _workload(declared, case.sizes, case.mask)
-    parts = [(part, _predicted(declared, work, seen)) for part, seen in homes(machine, _held_bytes(work, declared))]
+    places = homes(machine, _held_bytes(work, declared))
+    if copied_bytes_per_s is not None:
+        places = [(1.0, _copying(max(places, key=lambda one: one[0])[1], copied_bytes_per_s))]
+    parts = [(part, _predicted(declared, work, seen)) for part, seen in places]
     most = max(parts, key=lambda one: one[0])[1]
     bound = min(one.bound_s for _, one in parts)
     return replace(most, latency_s=sum(part * one.latency_s for part, one in parts), bound_s=bound)
@@ -114,14 +134,21 @@ def _predicted(declared: Declared, work: Workload, seen: Machine) -> HostPredict
 
 
 def predict_shared(
-    case: HostCase, threads: int, share: float, name: str = "host", clock_hz: float | None = None
+    case: HostCase,
+    threads: int,
+    share: float,
+    name: str = "host",
+    clock_hz: float | None = None,
+    copied_bytes_per_s: float | None = None,
 ) -> HostPrediction:
     """The prediction where another thread of the core leaves us this share of the front end, on average.
 
     A core deals its slots in turn while both threads have something to issue, and leaves all to one that is alone: a
     share between a half and all is the part of the time in which the other was awake.
     """
-    alone, halved = (predict_host(case, host_machine(threads, name, part, clock_hz)) for part in (1.0, 0.5))
+    alone, halved = (
+        predict_host(case, host_machine(threads, name, part, clock_hz), copied_bytes_per_s) for part in (1.0, 0.5)
+    )
     awake = min(max(2 * (1 - share), 0.0), 1.0)
     latency = 1 / ((1 - awake) / alone.latency_s + awake / halved.latency_s)
     return replace(halved if awake > 0.5 else alone, latency_s=latency)

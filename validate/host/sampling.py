@@ -166,14 +166,17 @@ class Sampler:
         return {name: one.figure() for name, one in self.group.items()}
 
 
+HUGE = 4 << 20  # bytes from which on arrays of numpy are in huge pages
+
+
 class Loops:
     """Loops of an instruction set as samples, with the buffers they walk through."""
 
-    def __init__(self, contiguous: int, near_s: float = inf) -> None:
+    def __init__(self, contiguous: int, near_s: float = inf, huge: int = HUGE) -> None:
         """contiguous: the most bytes that one core's own caches hold. near_s: of a line from one core to the next, at
-        most, where samples of several threads count.
+        most, where samples of several threads count. huge: bytes from which on buffers are in huge pages.
         """
-        self.contiguous, self.near_s = contiguous, near_s
+        self.contiguous, self.near_s, self.huge = contiguous, near_s, huge
         self.rooms: dict[tuple[int, int], host.Room] = {}
         self.handed = self.far = 0  # samples of several threads, and those whose cores were too far from each other
 
@@ -233,10 +236,7 @@ class Loops:
         """Whether a buffer is one piece of memory. Pages of 4 KiB meet in the sets of a core's caches by chance: the
         second one of a Zen 3 then gave 91 to 103 GB/s. Large ones are so too, as arrays of numpy are.
         """
-        return size <= self.contiguous or size >= HUGE
-
-
-HUGE = 4 << 20  # bytes from which on arrays of numpy are in huge pages
+        return size <= self.contiguous or size >= self.huge
 
 
 def named(figures: dict[str, Figure], kind: str, levels: Sequence[str]) -> dict[str, Figure]:

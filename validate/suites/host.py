@@ -72,7 +72,7 @@ def report(found: Comparison, notes: tuple[str, ...] = (), bars: dict[str, float
         Check("cases faster than their bound, beyond the interval", 0, sum(one.violates for one in found.cases)),
     ]
     quiet = f"{len(judged)} of {len(found.cases)} cases are judged. {found.noise}".strip()
-    told = (*notes, f"{found.machine}.", quiet, *(one for one in (found.clock, found.sharing) if one))
+    told = (*notes, f"{found.machine}.", quiet, *(one for one in (found.clock, found.copying, found.sharing) if one))
     return SUITE.report(checks, [_score(one) for one in judged], told)
 
 

@@ -56,7 +56,7 @@ def _blocks(found: Comparison) -> list[Block]:
     faster = [one for one in found.cases if one.violates]
     if faster:
         notes.append(f"Faster than their bound: {', '.join(f'{one.case.kernel} {one.case.name}' for one in faster)}.")
-    notes.extend(told for told in (found.clock, found.sharing, found.noise) if told)
+    notes.extend(told for told in (found.clock, found.copying, found.sharing, found.noise) if told)
     blocks.append(Text("\n".join(notes), title="Notes"))
     return blocks
 
