@@ -30,8 +30,9 @@ from .residence import homes
 
 @dataclass(frozen=True)
 class HostPrediction:
-    """A predicted run. `operations` counts a multiply-add as two; `bound_s` is what operations and compulsory traffic
-    alone would take; `bottleneck` the resource that most of the time waits for; `home` the level of the tensors.
+    """A predicted run. `operations` counts a multiply-add as two; `bound_s` is what operations alone would take, or
+    compulsory traffic, less what caches may still hold of the run before; `bottleneck` the resource that most of the
+    time waits for; `home` the level of the tensors.
     """
 
     latency_s: float
@@ -97,11 +98,12 @@ def predict_host(case: HostCase, machine: Machine, copied_bytes_per_s: float | N
     work = _workload(declared, case.sizes, case.mask)
     places = homes(machine, _held_bytes(work, declared))
     if copied_bytes_per_s is not None:
-        places = [(1.0, _copying(max(places, key=lambda one: one[0])[1], copied_bytes_per_s))]
+        _, most = max(places, key=lambda place: place[0])
+        places = [(1.0, _copying(seen, copied_bytes_per_s)) if seen is most else (0.0, seen) for _, seen in places]
     parts = [(part, _predicted(declared, work, seen)) for part, seen in places]
-    most = max(parts, key=lambda one: one[0])[1]
-    bound = min(one.bound_s for _, one in parts)
-    return replace(most, latency_s=sum(part * one.latency_s for part, one in parts), bound_s=bound)
+    _, most_of_it = max(parts, key=lambda one: one[0])
+    latency = sum(part * one.latency_s for part, one in parts)
+    return replace(most_of_it, latency_s=latency, bound_s=max(one.bound_s for _, one in parts))
 
 
 def _predicted(declared: Declared, work: Workload, seen: Machine) -> HostPrediction:
@@ -128,9 +130,17 @@ def _predicted(declared: Declared, work: Workload, seen: Machine) -> HostPredict
     moved = float(compulsory(cascade, work.word_bytes))
     outermost = seen.levels[0]
     fastest = max(float(rate) for rate in (outermost.bandwidth_bytes_per_s, outermost.rate_bytes_per_s) if rate)
-    memory = moved / fastest
+    memory = max(moved - _room_inside(seen), 0.0) / fastest
     bound = max(arithmetic / seen.clock_hz, memory)
     return HostPrediction(latency, bound, 2 * macs, moved, bottleneck, outermost.name)
+
+
+def _room_inside(seen: Machine) -> float:
+    """Bytes that caches within the outermost level hold, of all cores: so many of a walk may have stayed there."""
+    caches = [level for level in seen.levels[1:] if level.bandwidth_bytes_per_s is not None]
+    return sum(
+        float(level.capacity_bytes or 0.0) * (1 if level.scope is None else seen.copies("core")) for level in caches
+    )
 
 
 def predict_shared(
