@@ -41,7 +41,7 @@ class Compared:
 
     @property
     def achieved(self) -> float:
-        """The bound (operations, or compulsory traffic at the machine's peak) over the measured time."""
+        """The bound (operations, or at the machine's peak the traffic that no cache spares) over the measured time."""
         return self.predicted.bound_s / self.measured.median_s
 
     @property
@@ -106,7 +106,8 @@ class Comparison:
             return ""
         return (
             f"Too noisy to judge: in {noisy} of {len(self.cases)} cases the system took the processor away from nearly "
-            "every sample. Their medians are shown and not scored. Stop other programs, and run it again."
+            "every sample, or time was up before there were enough. Their medians are shown and not scored. Stop other "
+            "programs, or give it a longer budget, and run it again."
         )
 
     @property
@@ -222,11 +223,6 @@ def compare_cases(
     copies = Copies(isa) if threads == 1 else None
     asks = [copies.ask(held_bytes(case)) for case in cases] if copies else None
     measured = measure(calls, repeats, budget_s, step, issue_width(machine), threads, asks)
-    predicted = [_predicted(*row, threads) for row in zip(cases, measured, strict=True)]
-    as_probed = [
-        _predicted(case, replace(one, copied_bytes_per_s=None), threads)
-        for case, one in zip(cases, measured, strict=True)
-    ]
     memory = machine.levels[0]
     return Comparison(
         device="host",
@@ -234,11 +230,18 @@ def compare_cases(
         isa=isa,
         threads=threads,
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
-        cases=tuple(Compared(*row) for row in zip(cases, predicted, measured, as_probed, strict=True)),
+        cases=tuple(_compared(*row, threads) for row in zip(cases, measured, strict=True)),
         peak_flops=2 * float(machine.peak_per_s("mac")),
         bandwidth_bytes_per_s=float(memory.rate_bytes_per_s or 0.0),
         probed_clock_hz=float(machine.clock_hz),
     )
+
+
+def _compared(case: HostCase, measured: Measurement, threads: int) -> Compared:
+    predicted = _predicted(case, measured, threads)
+    if measured.copied_bytes_per_s is None:
+        return Compared(case, predicted, measured, predicted)
+    return Compared(case, predicted, measured, _predicted(case, replace(measured, copied_bytes_per_s=None), threads))
 
 
 def _predicted(case: HostCase, measured: Measurement, threads: int) -> HostPrediction:

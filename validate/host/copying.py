@@ -12,12 +12,11 @@ from collections.abc import Callable
 from math import log
 from statistics import median
 
-from .sampling import HUGE, Loops, Sample
+from .sampling import HUGE, PIECE, Loops, Sample
 from .system import beyond_caches, cache_sizes
 
 STEP = 1.1  # of sizes: buffers are shared by cases that are nearly as large
 WARM, ASKED = 8, 4  # samples of a third of a millisecond: a shared cache holds the lines of a walk only after a while
-PIECE = 16 << 20  # bytes of memory of a sample
 
 Ask = Callable[[], float]
 
@@ -35,12 +34,12 @@ class Copies:
     def ask(self, walked_bytes: float) -> Ask:
         """Asks for bytes a second, read and written, of one thread that walks through so many."""
         step = round(log(max(walked_bytes, 1.0)) / log(STEP))
-        size = min(int(STEP**step) // 4096 * 4096, self.big)
-        memory = walked_bytes > self.caches
-        if step not in self.samples:
-            loops = self.loops
-            through = loops.stream(self.isa, "copy", self.big, min(PIECE, self.big // 4))
-            self.samples[step] = through if memory else loops.rate(self.isa, "copy", max(size, 4096))
+        size = max(int(STEP**step) // 4096 * 4096, 4096)
+        memory = size > self.caches
+        if step not in self.samples and memory:
+            self.samples[step] = self.loops.stream(self.isa, "copy", self.big, min(PIECE, self.big // 4))
+        elif step not in self.samples:
+            self.samples[step] = self.loops.rate(self.isa, "copy", size)
         sample = self.samples[step]
 
         def asked() -> float:

@@ -20,14 +20,13 @@ from lightbound.kernels.host import instruction_set, instruction_sets
 
 from .derived import awaited, beside, ends, figure, held, inverse, over, twice
 from .front_end import issued_whole_per_s
-from .sampling import SLICE_S, Figure, Loops, Sampler, alone, named
+from .sampling import PIECE, SLICE_S, Figure, Loops, Sampler, alone, named
 from .system import CACHES, apart, beyond_caches, cache_sizes, near_s, processor, unmeasured
 
 AROUND = 1.25  # times the room of a cache, of a walk that tells how much of it is left to one
 VISITS = 4  # to cores and caches, then to memory, over the time of the probe
 NEAR_S, FAR_S = (2.0, 6.0), (4.0, 6.0)  # of a visit: at least, at most
 STEPS = 2 + 2 * VISITS  # of the progress
-PIECE = 16 << 20  # bytes of memory that a sample walks through, at most
 # Samples of a turn. A shared cache holds the lines of a walk only after a hundred rounds; memory first takes what the
 # walk before it has left to be written.
 OUTER: dict[str, int] = {"warm": 10, "turn": 12}

@@ -36,6 +36,8 @@ LEAST = 12  # of these, where the time is up
 NARROW = 0.01  # of a figure: half the range that it may have where it needs no more samples
 TOGETHER = 0.9  # of the time of a sample in which all its threads run, at least
 TRIES = 16  # of a sample, where they do not
+PIECE = 16 << 20  # bytes of memory that a sample walks through, at most
+HUGE = 4 << 20  # bytes from which on arrays of numpy are in huge pages
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,6 @@ class Sampler:
     def figures(self) -> dict[str, Figure]:
         """What all samples say."""
         return {name: one.figure() for name, one in self.group.items()}
-
-
-HUGE = 4 << 20  # bytes from which on arrays of numpy are in huge pages
 
 
 class Loops:
