@@ -11,7 +11,13 @@ constexpr int AHEAD_A = 4, AHEAD_B = 32;  // rows asked for ahead of what is pac
 static int product_columns() { return TASK_COLUMNS; }
 static int product_rows() { return TASK_ROWS; }
 static std::size_t product_floats() {
-    return static_cast<std::size_t>(PANEL_COLUMNS) * (PANEL_DEPTH + TASK_ROWS) + static_cast<std::size_t>(TASK_ROWS) * PITCH;
+    return static_cast<std::size_t>(PANEL_COLUMNS) * PANEL_DEPTH + static_cast<std::size_t>(TASK_ROWS) * PITCH;
+}
+
+// Lines of a row, wherever in one it begins.
+HOST_INLINE void ask_for(const float* row, int floats) {
+    for (int j = 0; j < floats; j += 16) __builtin_prefetch(row + j);
+    __builtin_prefetch(row + floats - 1);
 }
 
 // B's rows [k, k + depth) of at most PANEL_COLUMNS columns, packed in rows of PANEL_COLUMNS; zero beyond the matrix.
@@ -27,8 +33,7 @@ static void pack(const ProductTask& task, int column, int columns, int k, int de
     }
     for (int d = 0; d < depth; ++d) {
         const float* from = task.b + (k + d) * task.ldb + column;
-        if (d + AHEAD_B < depth)
-            for (int j = 0; j < columns; j += 16) __builtin_prefetch(from + AHEAD_B * task.ldb + j);
+        if (d + AHEAD_B < depth) ask_for(from + AHEAD_B * task.ldb, columns);
         float* to = panel + d * PANEL_COLUMNS;
         int j = 0;
         for (; j + LANES <= columns; j += LANES) store(to + j, load(from + j) * task.scale);
@@ -36,38 +41,35 @@ static void pack(const ProductTask& task, int column, int columns, int k, int de
     }
 }
 
-// At most TASK_ROWS rows and TASK_COLUMNS columns: both operands are packed, a depth of PANEL_DEPTH at a time.
+// Columns of the next packed panel where so many are left: register tiles are as wide as each other or a vector wider.
+static int panel_columns(int left) {
+    constexpr int TOGETHER = PANEL_COLUMNS / (TILE_VECTORS * LANES);
+    const int vectors = (left + LANES - 1) / LANES, tiles = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+    if (tiles <= TOGETHER) return left;
+    return (vectors * TOGETHER + tiles - 1) / tiles * LANES;
+}
+
+// At most TASK_ROWS rows and TASK_COLUMNS columns: both operands are packed, at most PANEL_DEPTH at a time, as evenly as
+// whole lines allow.
 static void product(const ProductTask& task, float* scratch) {
-    float* panel = scratch;                              // [PANEL_DEPTH][PANEL_COLUMNS]
-    float* edge = panel + PANEL_COLUMNS * PANEL_DEPTH;   // [TASK_ROWS][PANEL_COLUMNS]
-    float* left = edge + PANEL_COLUMNS * TASK_ROWS;      // [TASK_ROWS][PITCH]
+    float* panel = scratch;                             // [PANEL_DEPTH][PANEL_COLUMNS]
+    float* left = panel + PANEL_COLUMNS * PANEL_DEPTH;  // [TASK_ROWS][PITCH]
     const float* rows[TASK_ROWS];
     for (int i = 0; i < task.rows && task.depth == 0; ++i)
         for (int j = 0; j < task.columns; ++j) task.c[i * task.ldc + j] = 0.0f;
-    for (int k = 0; k < task.depth; k += PANEL_DEPTH) {
-        const int depth = task.depth - k < PANEL_DEPTH ? task.depth - k : PANEL_DEPTH;
+    const int spans = (task.depth + PANEL_DEPTH - 1) / PANEL_DEPTH;
+    const int span = spans > 1 ? round_up((task.depth + spans - 1) / spans, 16) : task.depth;
+    for (int k = 0; k < task.depth; k += span) {
+        const int depth = task.depth - k < span ? task.depth - k : span;
         for (int i = 0; i < task.rows; ++i) {
-            if (i + AHEAD_A < task.rows)
-                for (int j = 0; j < depth; j += 16) __builtin_prefetch(task.a + (i + AHEAD_A) * task.lda + k + j);
+            if (i + AHEAD_A < task.rows) ask_for(task.a + (i + AHEAD_A) * task.lda + k, depth);
             __builtin_memcpy(left + i * PITCH, task.a + i * task.lda + k, sizeof(float) * static_cast<std::size_t>(depth));
             rows[i] = left + i * PITCH;
         }
-        for (int column = 0; column < task.columns; column += PANEL_COLUMNS) {
-            const int columns = task.columns - column < PANEL_COLUMNS ? task.columns - column : PANEL_COLUMNS;
-            const int width = round_up(columns, LANES);
-            float* c = task.c + column;
+        for (int column = 0, columns; column < task.columns; column += columns) {
+            columns = panel_columns(task.columns - column);
             pack(task, column, columns, k, depth, panel);
-            if (width == columns) {
-                rows_product(rows, task.rows, panel, PANEL_COLUMNS, depth, c, task.ldc, width, k > 0);
-                task.done();
-                continue;
-            }
-            rows_product(rows, task.rows, panel, PANEL_COLUMNS, depth, edge, PANEL_COLUMNS, width, false);
-            for (int i = 0; i < task.rows; ++i)
-                for (int j = 0; j < columns; ++j) {
-                    const float value = edge[i * PANEL_COLUMNS + j];
-                    c[i * task.ldc + j] = k > 0 ? c[i * task.ldc + j] + value : value;
-                }
+            rows_product(rows, task.rows, panel, PANEL_COLUMNS, depth, task.c + column, task.ldc, columns, k > 0);
             task.done();
         }
     }

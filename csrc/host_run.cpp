@@ -132,11 +132,13 @@ Seconds attention(const Attention& problem, const Blocks& blocks, int threads) {
 Seconds product(const float* a, const float* b, float* c, std::int64_t batch, std::int64_t m, std::int64_t n,
                 std::int64_t k, bool transposed, float scale, int threads) {
     const Isa& on = isa();
-    const std::int64_t width = on.product_columns(), height = on.product_rows();
-    const std::int64_t panels = ceil_div(n, width), blocks = ceil_div(m, height);
+    const std::int64_t height = on.product_rows(), blocks = ceil_div(m, height), vectors = ceil_div(n, on.lanes);
+    const std::int64_t panels = ceil_div(vectors, on.vectors), strips = ceil_div(n, on.product_columns());
+    // Strips have as many panels, or one less, and panels as many vectors, or one less.
+    const auto begin = [&](std::int64_t strip) { return strip * panels / strips * vectors / panels * on.lanes; };
     const auto work = [&](std::int64_t number, float* scratch) {
-        const std::int64_t panel = number % panels, block = number / panels % blocks, at = number / panels / blocks;
-        const std::int64_t row = block * height, column = panel * width;
+        const std::int64_t strip = number % strips, block = number / strips % blocks, at = number / strips / blocks;
+        const std::int64_t row = block * height, column = begin(strip);
         ProductTask task;
         task.a = a + (at * m + row) * k;
         task.b = b + at * k * n + (transposed ? column * k : column);
@@ -145,14 +147,14 @@ Seconds product(const float* a, const float* b, float* c, std::int64_t batch, st
         task.ldb = transposed ? k : n;
         task.ldc = n;
         task.rows = static_cast<int>(std::min(height, m - row));
-        task.columns = static_cast<int>(std::min(width, n - column));
+        task.columns = static_cast<int>(std::min(begin(strip + 1), n) - column);
         task.depth = static_cast<int>(k);
         task.transposed = transposed;
         task.scale = scale;
         task.done = mark;
         on.product(task, scratch);
     };
-    return in_threads(threads, batch * panels * blocks, on.product_floats(), work);
+    return in_threads(threads, batch * strips * blocks, on.product_floats(), work);
 }
 
 Seconds softmax(const float* in, float* out, std::int64_t rows, std::int64_t columns, int threads) {

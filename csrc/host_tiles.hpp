@@ -42,14 +42,27 @@ HOST_INLINE void multiply_add(Vec (&sum)[MR][NV], const Left& left, const float*
     }
 }
 
-template <int MR, int NV, typename PitchC>
-HOST_INLINE void store_tile(const Vec (&sum)[MR][NV], float* c, PitchC ldc, bool add) {
+// How much of the last vector of a tile is written: all, or so many lanes.
+struct Whole {
+    static constexpr bool always = true;
+    static constexpr int lanes = LANES;
+};
+struct Partly {
+    static constexpr bool always = false;
+    int lanes;
+};
+
+template <int MR, int NV, typename PitchC, typename Last>
+HOST_INLINE void store_tile(const Vec (&sum)[MR][NV], float* c, PitchC ldc, bool add, Last last) {
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 8
         for (int j = 0; j < NV; ++j) {
             float* to = c + i * ldc + j * LANES;
-            store(to, add ? load(to) + sum[i][j] : sum[i][j]);
+            if (!Last::always && j == NV - 1 && last.lanes < LANES)
+                store_some(to, add ? load_some(to, last.lanes, 0.0f) + sum[i][j] : sum[i][j], last.lanes);
+            else
+                store(to, add ? load(to) + sum[i][j] : sum[i][j]);
         }
 }
 
@@ -59,14 +72,16 @@ HOST_INLINE void within(const Behind&) {}
 
 // C[i][j] (+)= start[j] + sum over k of a[i][k] * b[k][j]: each row has a pointer. What is added to is asked for when the
 // sum begins. Without `start`, the sum begins at zero.
-template <int MR, int NV, typename Pitch, typename PitchC, typename Behind>
+template <int MR, int NV, typename Pitch, typename PitchC, typename Behind, typename Last>
 HOST_INLINE void rows_tile(const float* const* a, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
-                           bool add, const float* start, Behind& behind) {
+                           bool add, const float* start, Behind& behind, Last last) {
     Vec sum[MR][NV];
     const float* row[MR];
     if (add)
-        for (int i = 0; i < MR; ++i)
+        for (int i = 0; i < MR; ++i) {
             for (int j = 0; j < NV * LANES; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
+            __builtin_prefetch(c + i * ldc + (NV - 1) * LANES + last.lanes - 1, 1);
+        }
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i) {
         row[i] = a[i];
@@ -82,7 +97,7 @@ HOST_INLINE void rows_tile(const float* const* a, const float* b, Pitch ldb, int
     }
     for (; k < depth; ++k, b += ldb)
         multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return row[i][k]; }, b);
-    store_tile(sum, c, ldc, add);
+    store_tile(sum, c, ldc, add, last);
 }
 
 // C[i][j] = factor[j] * C[i][j] + sum over k of a(k)[i] * b[k][j]: rows of C are neighbours in a row of a. Without `factor`,
@@ -110,7 +125,7 @@ HOST_INLINE void columns_tile(const Rows& a, int offset, const float* b, Pitch l
         const float* left = a(k) + offset;
         multiply_add<MR, NV>(sum, [&](int i) HOST_LAMBDA { return left[i]; }, b);
     }
-    store_tile(sum, c, ldc, false);
+    store_tile(sum, c, ldc, false, Whole{});
 }
 
 // What is done behind every register tile of a product: nothing, as a rule.
@@ -137,15 +152,15 @@ struct Tiles {
         }
     }
 
-    template <int NV, typename Pitch, typename PitchC, typename Behind>
+    template <int NV, typename Pitch, typename PitchC, typename Behind, typename Last>
     static void rows_vectors(const float* const* a, int rows, const float* b, Pitch ldb, int depth, float* c, PitchC ldc,
-                             bool add, const float* start, Behind& behind) {
+                             bool add, const float* start, Behind& behind, Last last) {
         for (; rows >= 2 * ROWS || rows == ROWS; rows -= ROWS, a += ROWS, c += ROWS * ldc) {
-            rows_tile<ROWS, NV>(a, b, ldb, depth, c, ldc, add, start, behind);
+            rows_tile<ROWS, NV>(a, b, ldb, depth, c, ldc, add, start, behind, last);
             behind();
         }
         rest(rows, [&](auto some) HOST_LAMBDA {
-            rows_tile<some.value, NV>(a, b, ldb, depth, c, ldc, add, start, behind);
+            rows_tile<some.value, NV>(a, b, ldb, depth, c, ldc, add, start, behind, last);
             behind();
             a += some.value;
             c += some.value * ldc;
@@ -178,6 +193,22 @@ struct Tiles {
                 default: each(Count<VECTORS>{}, at);
             }
     }
+
+    // The same of any number of columns, as wide as each other or a vector wider: one of a vector has too few sums.
+    template <typename Each>
+    HOST_MEMBER static void even_panels(int columns, const Each& each) {
+        int left = (columns + LANES - 1) / LANES;
+        for (int at = 0, some; left > 0; at += some * LANES, left -= some) {
+            const int panels = (left + VECTORS - 1) / VECTORS;
+            some = (left + panels - 1) / panels;
+            switch (some) {
+                case 1: each(Count<1>{}, at); break;
+                case 2: each(Count<2>{}, at); break;
+                case 3: each(Count<VECTORS < 3 ? VECTORS : 3>{}, at); break;
+                default: each(Count<VECTORS>{}, at);
+            }
+        }
+    }
 };
 
 using ProductTiles = Tiles<TILE_ROWS, TILE_VECTORS>;
@@ -189,7 +220,7 @@ HOST_INLINE void rows_product(const float* const* a, int rows, const float* b, P
                               PitchC ldc, int columns, bool add, const float* start, Behind behind = {}) {
     Using::panels(columns, [&](auto vectors, int at) HOST_LAMBDA {
         Using::template rows_vectors<vectors.value>(a, rows, b + at, ldb, depth, c + at, ldc, add,
-                                                    start ? start + at : nullptr, behind);
+                                                    start ? start + at : nullptr, behind, Whole{});
     });
 }
 
@@ -213,9 +244,15 @@ struct Spaced {
     HOST_MEMBER const float* operator()(int k) const { return first + k * pitch; }
 };
 
+// Of any number of columns; b has whole vectors.
 static void rows_product(const float* const* a, int rows, const float* b, std::int64_t ldb, int depth, float* c,
                          std::int64_t ldc, int columns, bool add) {
-    rows_product<ProductTiles>(a, rows, b, ldb, depth, c, ldc, columns, add, nullptr);
+    Nothing nothing;
+    ProductTiles::even_panels(columns, [&](auto vectors, int at) HOST_LAMBDA {
+        const int some = columns - at - (vectors.value - 1) * LANES;
+        ProductTiles::rows_vectors<vectors.value>(a, rows, b + at, ldb, depth, c + at, ldc, add, nullptr, nothing,
+                                                  Partly{some < LANES ? some : LANES});
+    });
 }
 
 template <typename Number>
