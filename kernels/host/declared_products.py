@@ -2,7 +2,51 @@
 
 from __future__ import annotations
 
-from .declared import APART, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, even, on, outward
+from .declared import APART, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, Mapping, even, on, outward
+
+
+def _cut(name: str, rows: str, columns: str) -> dict[str, str]:
+    """How a product is cut into register tiles, for the bindings of `_product`: vectors of its columns, the last of
+    which may be partly filled; panels of them, as wide as each other or a vector wider; tiles along its rows.
+    """
+    vectors, panels, along = f"ceil_div({columns}, simd)", f"{name}_PANELS", f"ceil_div({rows}, tile_rows)"
+    sums = f"tile_rows * ({name}_VECTORS // {panels}) * simd / vector_lanes"  # cycles of a step of a narrower panel
+    return {
+        f"{name}_VECTORS": vectors,
+        panels: f"ceil_div({name}_VECTORS, tile_vectors)",
+        f"{name}_FILLED": f"{columns} / ({name}_VECTORS * simd)",
+        # Of each element of the product, of all that is done once a tile, and what each tile loads in a step.
+        f"{name}_TILES": f"{along} * {panels} / ({rows} * {columns})",
+        f"{name}_LOADS": f"({along} * {name}_VECTORS + {rows} * {panels}) * simd / ({rows} * {columns})",
+        # What too few sums wait for the last step's.
+        f"{name}_CHAINS": f"max(0, fma_latency - {sums}) * ({panels} - {name}_VECTORS % {panels}) / {panels}",
+        f"{name}_ACROSS": _across(columns),
+    }
+
+
+def _across(columns: str) -> str:
+    """Of rows of so many elements, vectors that lie across two lines: all of a row that begins within a vector, where a
+    vector is a line; every second where it is half a line.
+    """
+    even_by = "16"
+    for power in (8, 4, 2, 1):
+        even_by = f"where({columns} % {2 * power} == 0, {even_by}, {power})"
+    return f"simd / 16 * (1 - min({even_by}, simd) / simd)"
+
+
+def _product(name: str, einsum: str, ranks: list[str], depth: str, pack: str) -> list[Mapping]:
+    """A product of panels packed `depth` deep at most: `KB` of them, with what packing takes of a multiply-add."""
+    spans = f"ceil_div({depth}, {DEPTH})"
+    written = f"(1 + {name}_ACROSS) / {name}_FILLED"
+    ends = f"vector_lanes * {name}_TILES * (sum_end * {spans} / {depth} + {name}_CHAINS)"
+    return [
+        on("vector", [einsum], ranks),
+        on("vector", [einsum], ranks, mac=f"1 / {name}_FILLED - 1", wait=f"{ends} + {pack}"),
+        on("load", [einsum], ranks, load=f"{name}_LOADS + {written} * ({spans} - 1) / {depth}"),
+        on("scalar", [einsum], [], iadd=f"9 / 4 * {name}_TILES"),
+        on("store", [einsum], ranks, store=f"{written} * {spans} / {depth}"),
+    ]
+
 
 GEMM = Declared(
     name="gemm",
@@ -11,14 +55,14 @@ GEMM = Declared(
     cascade="Z[b,m,n] = sum(A[b,m,k] * B[b,k,n], k)\n",
     mapping={
         "source": "csrc/host_products.hpp: tasks of 192 rows by 256 columns pack both operands, 256 deep at a time",
-        "params": {**TILE, "KB": even("K", DEPTH), "MB": even("M", ROWS), "NB": even("N", COLUMNS)},
-        "bind": [
-            on("vector", ["Z"], ["m", "n"]),
-            on("vector", ["Z"], ["m", "n"], wait="REFILL / (TILE * KB) + PACK * (1 / MB + 1 / NB)"),
-            on("load", ["Z"], ["m", "n"], load="LOADS + 1 / KB"),
-            on("scalar", ["Z"], [], iadd="STEP"),
-            on("store", ["Z"], ["m", "n"], store="1 / KB"),
-        ],
+        "params": {
+            **TILE,
+            **_cut("Z", "M", "N"),
+            "KB": even("K", DEPTH),
+            "MB": even("M", ROWS),
+            "NB": even("N", COLUMNS),
+        },
+        "bind": _product("Z", "Z", ["m", "n"], "K", "PACK * (1 / MB + 1 / NB)"),
         "groups": [
             {
                 "einsums": ["Z"],
@@ -121,8 +165,9 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
         "source": "csrc/host_run.cpp: the kernels of gemm and softmax one after the other, softmax in place",
         "params": {
             **TILE,
+            **_cut("S", "P", "M"),
+            **_cut("O", "P", "F"),
             "MB": even("P", ROWS),
-            "EB": even("E", DEPTH),
             "KB": even("M", DEPTH),
             "NB": even("M", COLUMNS),
             "FB": even("F", COLUMNS),
@@ -132,11 +177,7 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
             on("vector", ["KS"], ["m"], shuffle="SLOT / TURNED * ceil_div(P, MB)"),
             on("load", ["KS"], ["m"], load="SLOT / MOVED * ceil_div(P, MB)"),
             on("store", ["KS"], ["m"], store="SLOT / MOVED * ceil_div(P, MB)"),
-            on("vector", ["S"], ["p", "m"]),
-            on("vector", ["S"], ["p", "m"], wait="REFILL / (TILE * EB) + PACK / NB"),
-            on("load", ["S"], ["p", "m"], load="LOADS + (ceil_div(E, EB) - 1) / E"),
-            on("scalar", ["S"], [], iadd="STEP"),
-            on("store", ["S"], ["p", "m"], store="1 / EB"),
+            *_product("S", "S", ["p", "m"], "E", "PACK / NB"),
             on("vector", ["G"], ["m"]),
             on("load", ["G"], ["m"], load=1),
             on("vector", ["NU"], ["m"]),
@@ -147,11 +188,7 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
             on("vector", ["A"], ["m"]),
             on("load", ["A"], ["m"], load=1),
             on("store", ["A"], ["m"], store=1),
-            on("vector", ["O"], ["p", "f"]),
-            on("vector", ["O"], ["p", "f"], wait="REFILL / (TILE * KB) + PACK * (1 / MB + 1 / FB)"),
-            on("load", ["O"], ["p", "f"], load="LOADS + 1 / KB"),
-            on("scalar", ["O"], [], iadd="STEP"),
-            on("store", ["O"], ["p", "f"], store="1 / KB"),
+            *_product("O", "O", ["p", "f"], "M", "PACK * (1 / MB + 1 / FB)"),
         ],
         "groups": [
             {
