@@ -41,28 +41,49 @@ constexpr int SCANNED = LANES == 16 ? 16 : 8;  // vectors of features side by si
 constexpr int TOKENS = LANES == 16 ? 1 : 2;
 constexpr int AHEAD = 4;  // rows whose lines are asked for, where nothing is written
 
+// Where vectors of features lie that are walked through side by side: one behind the other, but the last of all ends where
+// the features do, and may lie across the one before it. What both hold is the same.
+struct Features {
+    const float* v;
+    float* out;  // null: nothing is written
+    float* numerator;
+    std::int64_t dim, last;
+};
+
 // NV vectors of features through a stretch of tokens: each is a chain of multiply-adds, so several go side by side. What
 // the loop needs is in variables of its own: a store might change whatever else lies in memory.
 template <int NV, bool WRITE>
-HOST_INLINE void scan_features(const float* v, float* out, std::int64_t dim, int tokens, float* numerator,
-                               const float* weight, const float* inverse) {
+HOST_INLINE void scan_features(const Features& of, int tokens, const float* weight, const float* inverse) {
+    const float* v = of.v;
+    float *out = of.out, *numerator = of.numerator;
+    const std::int64_t dim = of.dim, last = of.last;
+    const auto at = [=](int j) HOST_LAMBDA { return j < NV - 1 ? j * LANES : last; };
     Vec sum[NV];
 #pragma GCC unroll 16
-    for (int j = 0; j < NV; ++j) sum[j] = load(numerator + j * LANES);
+    for (int j = 0; j < NV; ++j) sum[j] = load(numerator + at(j));
 #pragma GCC unroll TOKENS
     for (int t = 0; t < tokens; ++t) {
         if (!WRITE)
             for (int line = 0; line < NV * LANES; line += 16) __builtin_prefetch(v + (t + AHEAD) * dim + line);
         const Vec taken = all(weight[t]);
 #pragma GCC unroll 16
-        for (int j = 0; j < NV; ++j) sum[j] = fma(load(v + t * dim + j * LANES), taken, sum[j]);
+        for (int j = 0; j < NV; ++j) sum[j] = fma(load(v + t * dim + at(j)), taken, sum[j]);
         if (!WRITE) continue;
         const Vec divided = all(inverse[t]);
 #pragma GCC unroll 16
-        for (int j = 0; j < NV; ++j) store(out + t * dim + j * LANES, sum[j] * divided);
+        for (int j = 0; j < NV; ++j) store(out + t * dim + at(j), sum[j] * divided);
     }
 #pragma GCC unroll 16
-    for (int j = 0; j < NV; ++j) store(numerator + j * LANES, sum[j]);
+    for (int j = 0; j < NV; ++j) store(numerator + at(j), sum[j]);
+}
+
+// The same of so many vectors, of which at most NV were compiled for.
+template <bool WRITE, int NV = SCANNED>
+HOST_INLINE void scan_features_of(int vectors, const Features& of, int tokens, const float* weight, const float* inverse) {
+    if (vectors == NV)
+        scan_features<NV, WRITE>(of, tokens, weight, inverse);
+    else if constexpr (NV > 1)
+        scan_features_of<WRITE, NV - 1>(vectors, of, tokens, weight, inverse);
 }
 
 constexpr int STRETCH = 64;  // tokens whose coefficients are made together, at most
@@ -143,31 +164,26 @@ template <bool WRITE>
 HOST_INLINE void scan_values(const float* v, float* out, std::int64_t dim, float* numerator, const Stretch& by) {
     if (by.faded != 1.0f)
         for (std::int64_t f = 0; f < dim; ++f) numerator[f] *= by.faded;
-    const auto along = [&](auto vectors, std::int64_t f, int t, int some) HOST_LAMBDA {
-        constexpr int NV = decltype(vectors)::value;
-        scan_features<NV, WRITE>(v + t * dim + f, WRITE ? out + t * dim + f : nullptr, dim, some, numerator + f,
-                                 by.weight + t, by.inverse + t);
-    };
-    const std::int64_t wide = dim / (SCANNED * LANES) * (SCANNED * LANES);
-    const int few = wide > SCANNED * LANES ? BLOCK : STRETCH;
-    for (int t = 0; t < by.tokens; t += few)
-        for (std::int64_t f = 0; f < wide; f += SCANNED * LANES)
-            along(Count<SCANNED>{}, f, t, by.tokens - t < few ? by.tokens - t : few);
-    std::int64_t f = wide;
-    const auto rest = [&](auto vectors) HOST_LAMBDA {
-        constexpr int NV = decltype(vectors)::value;
-        for (; f + NV * LANES <= dim; f += NV * LANES) along(vectors, f, 0, by.tokens);
-    };
-    rest(Count<8>{});
-    rest(Count<6>{});
-    rest(Count<4>{});
-    rest(Count<2>{});
-    rest(Count<1>{});
-    for (; f < dim; ++f)
-        for (int t = 0; t < by.tokens; ++t) {
-            numerator[f] += by.weight[t] * v[t * dim + f];
-            if (WRITE) out[t * dim + f] = numerator[f] * by.inverse[t];
+    if (dim < LANES) {
+        for (std::int64_t f = 0; f < dim; ++f)
+            for (int t = 0; t < by.tokens; ++t) {
+                numerator[f] += by.weight[t] * v[t * dim + f];
+                if (WRITE) out[t * dim + f] = numerator[f] * by.inverse[t];
+            }
+        return;
+    }
+    // The last set has two vectors at least: its last one may lie across the one before it, which must be as old.
+    const auto vectors = static_cast<int>((dim + LANES - 1) / LANES);
+    const int most = vectors < 2 * SCANNED ? STRETCH : BLOCK;
+    for (int t = 0; t < by.tokens; t += most) {
+        const int some = by.tokens - t < most ? by.tokens - t : most;
+        for (int from = 0, until; from < vectors; from = until) {
+            until = vectors - from > SCANNED ? from + SCANNED - (vectors - from == SCANNED + 1) : vectors;
+            const std::int64_t first = from * LANES, last = (until < vectors ? until * LANES : dim) - LANES - first;
+            const Features of{v + t * dim + first, WRITE ? out + t * dim + first : nullptr, numerator + first, dim, last};
+            scan_features_of<WRITE>(until - from, of, some, by.weight + t, by.inverse + t);
         }
+    }
 }
 
 // Coefficients have tokens along lanes. Those of the next stretch are made before this one's values are read: no value

@@ -17,15 +17,18 @@ O[h,t,f]     = RW[h,f,t+1] / RU[h,t+1]
 """
 _PREFIX_PARAMS = {
     "MOST": "where(simd == 16, 16, 8)",
-    "VECTORS": "max(min(MOST, F / simd), 1)",  # of features, side by side: a coefficient is brought once for all
-    "AGAIN": "where(F > MOST * simd, 1 / 4, 0)",  # of a sum, kept in memory behind every four tokens
-    "CHAIN": "max(fma_latency - F / simd, 0)",  # where there are too few to hide it
+    "ALL": "(F + simd - 1) // simd",  # vectors of features
+    "SETS": "(ALL + MOST - 1) // MOST",  # of vectors side by side: each brings coefficients, and walks through tokens
+    "VECTORS": "ALL / SETS",
+    "AGAIN": "where(ALL < 2 * MOST, 0, 1 / 4)",  # of a sum, kept in memory behind every four tokens
+    # Where a set, the last one at least, has too few to hide it: one alone is the only one.
+    "CHAIN": "max(fma_latency - max((ALL - 1) % MOST + 1, where(SETS > 1, 2, 1)), 0)",
     "HALVINGS": "where(simd == 16, 4, where(simd == 8, 3, where(simd == 4, 2, 0)))",  # to add up the lanes of a vector
     # Of the first coefficients of a walk, which values wait for: an exponential, sums along lanes, a reciprocal (as
     # long as three products and sums, about), and what is stored and loaded again.
     "FIRST": "max_latency + 5 * fma_latency + (4 + HALVINGS + 3) * recurrence_latency + 3 * load_latency",
 }
-_STEP = 5  # instructions of a token besides: pointers, a comparison and a branch
+_STEP = 5  # instructions of a token in a set of vectors besides: pointers, a comparison and a branch
 
 
 def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
@@ -45,7 +48,7 @@ def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
         on("vector", [ru], [], wait="CHAIN + FIRST / min(T, 1024)"),
         on("load", [rw], ["f"], load=values),
         on("store", [rw], ["f"], store="AGAIN"),
-        on("scalar", [ru], [], iadd=f"{_STEP}"),
+        on("scalar", [ru], [], iadd=f"{_STEP} * SETS"),
         *([on("store", ["O"], ["f"], store=1)] if output else []),
     ]
 
@@ -75,7 +78,7 @@ PREFIX = Declared(
     title="Softmax averages of all prefixes, token after token",
     cascade=_PREFIX_STATE + _PREFIX,
     mapping={
-        "source": "csrc/host_scan.hpp: 64 tokens at a time, eight vectors of features side by side, or sixteen",
+        "source": "csrc/host_scan.hpp: 64 tokens at a time, up to eight vectors of features side by side, or sixteen",
         "params": _PREFIX_PARAMS,
         "bind": _lanes_only(_prefix_bind("", True)),
         "groups": [_prefix_group("", True)],

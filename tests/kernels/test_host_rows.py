@@ -118,7 +118,8 @@ def test_linear_attention_is_its_recurrence(
 @EXAMPLES
 @given(
     seed=st.integers(0, 999), heads=st.integers(0, 3), tokens=st.integers(0, 300),
-    dim=st.sampled_from([0, 1, 16, 21, 96, 300]), chunk=st.integers(0, 100), spread=st.sampled_from([1, 30, 1000]),
+    dim=st.sampled_from([0, 1, 16, 21, 33, 96, 132, 176, 260, 300]) | st.integers(0, 150), chunk=st.integers(0, 100),
+    spread=st.sampled_from([1, 30, 1000]),
     slope=st.sampled_from([-2000, 0, 20, 2000]),
 )  # fmt: skip
 def test_both_scans_average_every_prefix(

@@ -42,7 +42,7 @@ class HostCase:
     def declared(self) -> Declared:
         """The kernel as data."""
         runnable = KERNELS[self.kernel]
-        return DECLARED[runnable.on_grids.get(len(self.options.get("grid", ())), runnable.declared)]
+        return DECLARED[runnable.instead(self.sizes, self.options) or runnable.declared]
 
     @property
     def name(self) -> str:
@@ -71,14 +71,14 @@ class HostCase:
 
 @dataclass(frozen=True)
 class Runnable:
-    """How a kernel is run, which declaration describes it (on a grid of several axes another one), and its mask at some
-    sizes and options.
+    """How a kernel is run, which declaration describes it, and its mask at some sizes and options; at some of them it
+    does what another declaration says, `instead`.
     """
 
     declared: str
     prepare: Callable[[dict[str, int], dict[str, Any], int], Call]
     mask: Callable[[dict[str, int], dict[str, Any]], Mask | None] = lambda sizes, options: None
-    on_grids: dict[int, str] = field(default_factory=dict)  # by number of axes
+    instead: Callable[[dict[str, int], dict[str, Any]], str | None] = lambda sizes, options: None
 
 
 def _short(value: Any) -> str:
@@ -181,13 +181,17 @@ KERNELS: dict[str, Runnable] = {
         "attention",
         _attention(host.gna_attention),
         lambda sizes, options: GNA(options["grid"], options["window"], options["stride"]),
-        {2: "attention_planes", 3: "attention_volumes"},
+        lambda sizes, options: {2: "attention_planes", 3: "attention_volumes"}.get(len(options["grid"])),
     ),
     "attention_blocks": Runnable("attention", _block_sparse, _block_mask),
     "attention_three_pass": Runnable("attention_three_pass", _attention(host.three_pass_attention, scores=True)),
     "linear_attention": Runnable("linear_attention", _linear),
     "prefix_attention": Runnable("prefix_attention", _prefix),
-    "prefix_attention_parallel": Runnable("prefix_attention_parallel", _prefix),
+    "prefix_attention_parallel": Runnable(
+        "prefix_attention_parallel",
+        _prefix,
+        instead=lambda sizes, options: "prefix_attention" if options["chunk"] >= sizes["T"] else None,  # one chunk
+    ),
     "gemm": Runnable("gemm", _gemm),
     "softmax": Runnable("softmax", _softmax),
     "exp": Runnable("exp", _exp),
