@@ -246,8 +246,11 @@ Seconds prefix_attention(const float* scores, const float* v, float* out, std::i
         }
     };
     Seconds total(1, 0.0);
-    if (chunks > 1) {  // what each chunk adds up to, then what stands before each
-        total = in_threads(threads, heads * chunks, 0, [&](std::int64_t number, float*) { walk(number, false); });
+    if (chunks > 1) {  // what each chunk adds up to but the last, which nothing follows; then what stands before each
+        const std::int64_t followed = chunks - 1;
+        total = in_threads(threads, heads * followed, 0, [&](std::int64_t number, float*) {
+            walk(number / followed * chunks + number % followed, false);
+        });
         std::vector<float> before(record), own(record);
         for (std::int64_t head = 0; head < heads; ++head) {
             std::fill(before.begin(), before.end(), 0.0f);
@@ -255,6 +258,7 @@ Seconds prefix_attention(const float* scores, const float* v, float* out, std::i
             for (std::int64_t number = head * chunks; number < (head + 1) * chunks; ++number) {
                 std::copy(carry(number), carry(number) + record, own.begin());
                 std::copy(before.begin(), before.end(), carry(number));
+                if (number + 1 == (head + 1) * chunks) break;
                 float maxima[4] = {before[0] - std::max(before[0], own[0]), own[0] - std::max(before[0], own[0])};
                 on.exp(maxima, maxima + 2, 2, false);
                 before[0] = std::max(before[0], own[0]);

@@ -35,17 +35,17 @@ def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
     """Coefficients have tokens along lanes, values have features. Of 1,024 tokens the first ones wait
     for theirs; of shorter chunks too, which no size here tells."""
     fr, ru, rw = (name + suffix for name in ("FR", "RU", "RW"))
-    last = ["O"] if output else []
+    token, tokens, last = ("t", "T", ["O"]) if output else ("s", "S", [])
     # Lines of values that are not written beside are asked for.
     values = "1 + AGAIN + 2 / VECTORS" if output else "1 + AGAIN + 1 / VECTORS + simd / 16"
     return [
-        on("vector", [fr], ["t"]),
-        on("vector", [fr], ["t"], mul=1, compare=1),
-        on("load", [fr], ["t"], load=2),
-        on("store", [fr], ["t"], store=2 if output else 1),
+        on("vector", [fr], [token]),
+        on("vector", [fr], [token], mul=1, compare=1),
+        on("load", [fr], [token], load=2),
+        on("store", [fr], [token], store=2 if output else 1),
         on("vector", [ru], []),  # an addition a token, as many as instructions that add up lanes
         on("vector", [rw, *last], ["f"]),
-        on("vector", [ru], [], wait="CHAIN + FIRST / min(T, 1024)"),
+        on("vector", [ru], [], wait=f"CHAIN + FIRST / min({tokens}, 1024)"),
         on("load", [rw], ["f"], load=values),
         on("store", [rw], ["f"], store="AGAIN"),
         on("scalar", [ru], [], iadd=f"{_STEP} * SETS"),
@@ -56,12 +56,12 @@ def _prefix_bind(suffix: str, output: bool) -> list[Mapping]:
 def _prefix_group(suffix: str, output: bool) -> Mapping:
     """Coefficients of a stretch of tokens, then values."""
     fr, ru, rw = (name + suffix for name in ("FR", "RU", "RW"))
-    last = "O" if output else "W"
+    token, tokens, last = ("t", "T", "O") if output else ("s", "S", "W")
     return {
         "einsums": [fr, ru, rw, last],
         "nest": [
             {"for": "h", "over": "core"},
-            {"for": "t", "tile": "min(T, 64)"},
+            {"for": token, "tile": f"min({tokens}, 64)"},
             {"hold": [fr, ru], "in": "l1"},
         ],
         "slots": [[fr, ru], [rw, last]],
@@ -85,13 +85,14 @@ PREFIX = Declared(
     },
 )
 
-_FIRST = (_PREFIX_STATE + _PREFIX).replace("[h", "B[h").replace("XB[", "X[").replace("VB[", "V[")
+# The first walk is of S tokens: those of all chunks but the last.
+_FIRST = (_PREFIX_STATE + _PREFIX).replace("[h", "B[h").replace("XB[", "X[").replace("VB[", "V[").replace("t", "s")
 PREFIX_PARALLEL = Declared(
     name="prefix_attention_parallel",
     title="Softmax averages of all prefixes, in chunks side by side",
-    cascade=_FIRST[: _FIRST.index("OB[")] + "W[h,f] = RWB[h,f,T]\n" + _PREFIX_STATE + _PREFIX,
+    cascade=_FIRST[: _FIRST.index("OB[")] + "W[h,f] = RWB[h,f,S]\n" + _PREFIX_STATE + _PREFIX,
     mapping={
-        "source": "csrc/host_run.cpp: every chunk is walked for what it adds up to, and again with what stands before",
+        "source": "csrc/host_run.cpp: chunks are walked for what they add up to, and again with what stands before",
         "params": _PREFIX_PARAMS,
         "bind": _lanes_only([*_prefix_bind("B", False), on("vector", ["W"], ["f"]), *_prefix_bind("", True)]),
         "groups": [_prefix_group("B", False), _prefix_group("", True)],

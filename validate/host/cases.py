@@ -45,6 +45,11 @@ class HostCase:
         return DECLARED[runnable.instead(self.sizes, self.options) or runnable.declared]
 
     @property
+    def ranks(self) -> dict[str, int]:
+        """Sizes of the ranks of its declaration."""
+        return self.sizes | KERNELS[self.kernel].more(self.sizes, self.options)
+
+    @property
     def name(self) -> str:
         """Sizes and options in a few words."""
         shown = [f"{rank}{size}" for rank, size in self.sizes.items()]
@@ -72,13 +77,14 @@ class HostCase:
 @dataclass(frozen=True)
 class Runnable:
     """How a kernel is run, which declaration describes it, and its mask at some sizes and options; at some of them it
-    does what another declaration says, `instead`.
+    does what another declaration says, `instead`. `more`: sizes of the declaration's ranks that follow from both.
     """
 
     declared: str
     prepare: Callable[[dict[str, int], dict[str, Any], int], Call]
     mask: Callable[[dict[str, int], dict[str, Any]], Mask | None] = lambda sizes, options: None
     instead: Callable[[dict[str, int], dict[str, Any]], str | None] = lambda sizes, options: None
+    more: Callable[[dict[str, int], dict[str, Any]], dict[str, int]] = lambda sizes, options: {}
 
 
 def _short(value: Any) -> str:
@@ -165,6 +171,11 @@ def _prefix(sizes: dict[str, int], options: dict[str, Any], threads: int) -> Cal
     return lambda seconds: host.prefix_attention(scores, v, **options, threads=threads, seconds=seconds, out=out)
 
 
+def _walked_twice(sizes: dict[str, int], options: dict[str, Any]) -> int:
+    """Tokens of a head in chunks that others follow."""
+    return (sizes["T"] - 1) // options["chunk"] * options["chunk"]
+
+
 KERNELS: dict[str, Runnable] = {
     "attention": Runnable("attention", _attention(host.attention)),
     "attention_causal": Runnable(
@@ -190,7 +201,8 @@ KERNELS: dict[str, Runnable] = {
     "prefix_attention_parallel": Runnable(
         "prefix_attention_parallel",
         _prefix,
-        instead=lambda sizes, options: "prefix_attention" if options["chunk"] >= sizes["T"] else None,  # one chunk
+        instead=lambda sizes, options: None if _walked_twice(sizes, options) else "prefix_attention",
+        more=lambda sizes, options: {"S": count} if (count := _walked_twice(sizes, options)) else {},
     ),
     "gemm": Runnable("gemm", _gemm),
     "softmax": Runnable("softmax", _softmax),

@@ -85,7 +85,7 @@ def issue_width(machine: Machine) -> float:
 
 def held_bytes(case: HostCase) -> float:
     """Bytes of all tensors of a case that lie in memory."""
-    return _held_bytes(_workload(case.declared, case.sizes, case.mask), case.declared)
+    return _held_bytes(_workload(case.declared, case.ranks, case.mask), case.declared)
 
 
 def predict_host(case: HostCase, machine: Machine, copied_bytes_per_s: float | None = None) -> HostPrediction:
@@ -95,7 +95,7 @@ def predict_host(case: HostCase, machine: Machine, copied_bytes_per_s: float | N
     the levels that hold them.
     """
     declared = case.declared
-    work = _workload(declared, case.sizes, case.mask)
+    work = _workload(declared, case.ranks, case.mask)
     places = homes(machine, _held_bytes(work, declared))
     if copied_bytes_per_s is not None:
         _, most = max(places, key=lambda place: place[0])
