@@ -22,8 +22,8 @@ HOST_INLINE void ask_for(const float* row, int floats) {
 
 // B's rows [k, k + depth) of at most PANEL_COLUMNS columns, packed in rows of PANEL_COLUMNS; zero beyond the matrix.
 static void pack(const ProductTask& task, int column, int columns, int k, int depth, float* panel) {
-    const int width = round_up(columns, LANES);
     if (task.transposed) {
+        const int width = round_up(columns, LANES);
         const float* from[PANEL_COLUMNS];
         for (int j = 0; j < columns; ++j) from[j] = task.b + (column + j) * task.ldb + k;
         transpose(from, columns, depth, task.scale, panel, PANEL_COLUMNS);
@@ -31,14 +31,22 @@ static void pack(const ProductTask& task, int column, int columns, int k, int de
             for (int j = columns; j < width; ++j) panel[d * PANEL_COLUMNS + j] = 0.0f;
         return;
     }
-    for (int d = 0; d < depth; ++d) {
-        const float* from = task.b + (k + d) * task.ldb + column;
-        if (d + AHEAD_B < depth) ask_for(from + AHEAD_B * task.ldb, columns);
-        float* to = panel + d * PANEL_COLUMNS;
+    const Vec times = all(task.scale);  // else it is read again after each store, which might have changed it
+    const std::int64_t ldb = task.ldb;
+    const float* from = task.b + k * ldb + column;
+    for (int d = 0; d < depth; ++d, from += ldb, panel += PANEL_COLUMNS) {
+        if (d + AHEAD_B < depth) ask_for(from + AHEAD_B * ldb, columns);
         int j = 0;
-        for (; j + LANES <= columns; j += LANES) store(to + j, load(from + j) * task.scale);
-        if (j < columns) store(to + j, load_some(from + j, columns - j, 0.0f) * task.scale);
+        for (; j + LANES <= columns; j += LANES) store(panel + j, load(from + j) * times);
+        if (j < columns) store(panel + j, load_some(from + j, columns - j, 0.0f) * times);
     }
+}
+
+// to[i] = from[i] for i < count, and zeros up to a whole vector.
+HOST_INLINE void copy_row(const float* from, int count, float* to) {
+    int i = 0;
+    for (; i + LANES <= count; i += LANES) store(to + i, load(from + i));
+    if (i < count) store(to + i, load_some(from + i, count - i, 0.0f));
 }
 
 // Columns of the next packed panel where so many are left: register tiles are as wide as each other or a vector wider.
@@ -63,7 +71,7 @@ static void product(const ProductTask& task, float* scratch) {
         const int depth = task.depth - k < span ? task.depth - k : span;
         for (int i = 0; i < task.rows; ++i) {
             if (i + AHEAD_A < task.rows) ask_for(task.a + (i + AHEAD_A) * task.lda + k, depth);
-            __builtin_memcpy(left + i * PITCH, task.a + i * task.lda + k, sizeof(float) * static_cast<std::size_t>(depth));
+            copy_row(task.a + i * task.lda + k, depth, left + i * PITCH);
             rows[i] = left + i * PITCH;
         }
         for (int column = 0, columns; column < task.columns; column += columns) {
@@ -84,13 +92,6 @@ static std::size_t linear_floats(int key_dim, int value_dim, int chunk) {
     const std::size_t w = static_cast<std::size_t>(round_up(chunk, LANES));
     const std::size_t f = static_cast<std::size_t>(round_up(value_dim, LANES));
     return e * w + e * (f + APART) + n * w + n * (f + APART) + n * f + 3 * w;
-}
-
-// to[i] = from[i] for i < count, and zeros up to a whole vector.
-HOST_INLINE void copy_row(const float* from, int count, float* to) {
-    int i = 0;
-    for (; i + LANES <= count; i += LANES) store(to + i, load(from + i));
-    if (i < count) store(to + i, load_some(from + i, count - i, 0.0f));
 }
 
 // Lines that will be needed, brought to the second cache a few behind every eight steps of a sum: a core drops what it is
