@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from .declared import APART, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, Mapping, even, on, outward
 
+_HIGH = "min(tile_rows, MB)"  # a register tile
 
-def _cut(name: str, rows: str, columns: str) -> dict[str, str]:
+
+def _cut(name: str, rows: str, columns: str, *counted: str) -> dict[str, str]:
     """How a product is cut into register tiles, for the bindings of `_product`: vectors of its columns, the last of
     which may be partly filled; panels of them, as wide as each other or a vector wider; tiles along its rows.
+
+    counted: how much more than there is the loops of the mapping count (`_whole`), rank by rank.
     """
     vectors, panels, along = f"ceil_div({columns}, simd)", f"{name}_PANELS", f"ceil_div({rows}, tile_rows)"
     sums = f"tile_rows * ({name}_VECTORS // {panels}) * simd / vector_lanes"  # cycles of a step of a narrower panel
@@ -21,7 +25,17 @@ def _cut(name: str, rows: str, columns: str) -> dict[str, str]:
         # What too few sums wait for the last step's.
         f"{name}_CHAINS": f"max(0, fma_latency - {sums}) * ({panels} - {name}_VECTORS % {panels}) / {panels}",
         f"{name}_ACROSS": _across(columns),
+        f"{name}_COUNTED": " * ".join(counted),
     }
+
+
+def _whole(rank: str, *tiles: str) -> str:
+    """How much longer a rank is where each of these tiles, one within the other, counts as whole: the kernel's last
+    ones have fewer rows and columns, and take less time.
+    """
+    outer = (rank, *tiles[:-1])
+    count = " * ".join(f"ceil_div({whole}, {tile})" for whole, tile in zip(outer, tiles, strict=True))
+    return f"({count} * {tiles[-1]} / {rank})"
 
 
 def _across(columns: str) -> str:
@@ -35,16 +49,16 @@ def _across(columns: str) -> str:
 
 
 def _product(name: str, einsum: str, ranks: list[str], depth: str, pack: str) -> list[Mapping]:
-    """A product of panels packed `depth` deep at most: `KB` of them, with what packing takes of a multiply-add."""
-    spans = f"ceil_div({depth}, {DEPTH})"
+    """What a product that was cut by `_cut` does at each multiply-add; `pack`: what it waits there for packing."""
+    spans, counted = f"ceil_div({depth}, {DEPTH})", f"{name}_COUNTED"
     written = f"(1 + {name}_ACROSS) / {name}_FILLED"
     ends = f"vector_lanes * {name}_TILES * (sum_end * {spans} / {depth} + {name}_CHAINS)"
     return [
         on("vector", [einsum], ranks),
-        on("vector", [einsum], ranks, mac=f"1 / {name}_FILLED - 1", wait=f"{ends} + {pack}"),
-        on("load", [einsum], ranks, load=f"{name}_LOADS + {written} * ({spans} - 1) / {depth}"),
-        on("scalar", [einsum], [], iadd=f"9 / 4 * {name}_TILES"),
-        on("store", [einsum], ranks, store=f"{written} * {spans} / {depth}"),
+        on("vector", [einsum], ranks, mac=f"1 / {name}_FILLED / {counted} - 1", wait=f"({ends} + {pack}) / {counted}"),
+        on("load", [einsum], ranks, load=f"({name}_LOADS + {written} * ({spans} - 1) / {depth}) / {counted}"),
+        on("scalar", [einsum], [], iadd=f"9 / 4 * {name}_TILES / {counted}"),
+        on("store", [einsum], ranks, store=f"{written} * {spans} / {depth} / {counted}"),
     ]
 
 
@@ -57,10 +71,10 @@ GEMM = Declared(
         "source": "csrc/host_products.hpp: tasks of 192 rows by 256 columns pack both operands, 256 deep at a time",
         "params": {
             **TILE,
-            **_cut("Z", "M", "N"),
             "KB": even("K", DEPTH),
             "MB": even("M", ROWS),
             "NB": even("N", COLUMNS),
+            **_cut("Z", "M", "N", _whole("M", "MB", _HIGH), _whole("N", "NB"), _whole("K", "KB")),
         },
         "bind": _product("Z", "Z", ["m", "n"], "K", "PACK * (1 / MB + 1 / NB)"),
         "groups": [
@@ -72,7 +86,7 @@ GEMM = Declared(
                     {"for": "n", "tile": "NB", "over": "core"},
                     {"for": "k", "tile": "KB"},
                     {"hold": ["B"], "in": "l2"},
-                    {"for": "m", "tile": "min(tile_rows, MB)"},
+                    {"for": "m", "tile": _HIGH},
                     {"hold": ["A"], "in": "l1"},
                 ],
                 "awaits": APART,
@@ -165,12 +179,13 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
         "source": "csrc/host_run.cpp: the kernels of gemm and softmax one after the other, softmax in place",
         "params": {
             **TILE,
-            **_cut("S", "P", "M"),
-            **_cut("O", "P", "F"),
             "MB": even("P", ROWS),
             "KB": even("M", DEPTH),
             "NB": even("M", COLUMNS),
+            "NP": even("M", PANEL),
             "FB": even("F", COLUMNS),
+            **_cut("S", "P", "M", _whole("P", "MB", _HIGH), _whole("M", "NP")),
+            **_cut("O", "P", "F", _whole("P", "MB", _HIGH), _whole("M", "KB")),
         },
         "bind": [
             on("vector", ["KS"], ["m"]),
@@ -179,15 +194,15 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
             on("store", ["KS"], ["m"], store="SLOT / MOVED * ceil_div(P, MB)"),
             *_product("S", "S", ["p", "m"], "E", "PACK / NB"),
             on("vector", ["G"], ["m"]),
-            on("load", ["G"], ["m"], load=1),
+            on("load", ["G"], ["m"], load="1 + S_ACROSS"),
             on("vector", ["NU"], ["m"]),
             on("vector", ["NU"], ["m"], mac=1, wait="PIECE_ENDS * ceil_div(M, 1024) / M"),
-            on("load", ["NU"], ["m"], load="1 + 2 * simd / 16"),
-            on("store", ["NU"], ["m"], store=1),
+            on("load", ["NU"], ["m"], load="1 + S_ACROSS + 2 * simd / 16"),
+            on("store", ["NU"], ["m"], store="1 + S_ACROSS"),
             on("vector", ["D"], ["m"]),
             on("vector", ["A"], ["m"]),
-            on("load", ["A"], ["m"], load=1),
-            on("store", ["A"], ["m"], store=1),
+            on("load", ["A"], ["m"], load="1 + S_ACROSS"),
+            on("store", ["A"], ["m"], store="1 + S_ACROSS"),
             *_product("O", "O", ["p", "f"], "M", "PACK * (1 / MB + 1 / FB)"),
         ],
         "groups": [
@@ -198,9 +213,9 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
                     {"for": "h", "over": "core"},
                     {"for": "p", "tile": "MB", "over": "core"},
                     {"hold": ["Q"], "in": "l2"},
-                    {"for": "m", "tile": f"min(M, {PANEL})", "over": "core"},
+                    {"for": "m", "tile": "NP", "over": "core"},
                     {"hold": ["KS"], "in": "l1"},
-                    {"for": "p", "tile": "min(tile_rows, MB)"},
+                    {"for": "p", "tile": _HIGH},
                     {"hold": ["Q"], "in": "l1"},
                 ],
                 "slots": [["KS"], ["S"]],
@@ -225,7 +240,7 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
                     {"for": "p", "tile": "MB", "over": "core"},
                     {"for": "m", "tile": "KB"},
                     {"hold": ["V"], "in": "l2"},
-                    {"for": "p", "tile": "min(tile_rows, MB)"},
+                    {"for": "p", "tile": _HIGH},
                     {"hold": ["A"], "in": "l1"},
                 ],
                 "awaits": APART,
