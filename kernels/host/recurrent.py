@@ -69,7 +69,8 @@ def prefix_attention(
     the exponentials.
 
     scores [heads, tokens], v [heads, tokens, F]. With chunk = 0 token after token, a thread a head; otherwise chunks
-    of so many tokens side by side: each is walked twice, first for what it adds up to, then with what stands before.
+    of so many tokens side by side: each but the last is walked twice, first for what it adds up to, then with what
+    stands before.
     """
     weights, values = floats("scores", scores, 2, "heads, tokens"), floats("v", v, 3, "heads, tokens, features")
     same("heads of v", values.shape[0], weights.shape[0], "those of scores")
