@@ -82,7 +82,8 @@ struct SoftmaxTask {
     const float* in;
     float* out;
     std::int64_t rows, columns;
-    bool past;              // whether what is written goes past all caches, where it is whole lines
+    bool far;               // whether lines may have to come from memory
+    bool past;              // whether what is written goes past all caches
     std::int64_t together;  // rows
     void (*done)();         // called between so many of them and the next ones
 };

@@ -17,11 +17,19 @@ constexpr std::int64_t STRETCH_TOKENS = 1024;  // of prefix averages, between tw
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// Whether what is read and written exceeds all caches, so that nobody will find it there.
-bool too_large(const float* in, const float* out, std::int64_t count) {
+// How many times so many elements, read and written, exceed all caches.
+double times_caches(const float* in, const float* out, std::int64_t count) {
     static const double known = last_cache_bytes();
-    return in != out && 2 * sizeof(float) * static_cast<double>(count) > known;
+    return (in == out ? 1 : 2) * sizeof(float) * static_cast<double>(count) / known;
 }
+
+// Whether nobody will find in a cache what is written.
+bool too_large(const float* in, const float* out, std::int64_t count) {
+    return in != out && times_caches(in, out, count) > 1;
+}
+
+// Whether lines may have to come from memory: a cache that is shared, or whose sets are not filled evenly, loses some.
+bool fills_quarter(const float* in, const float* out, std::int64_t count) { return times_caches(in, out, count) > 0.25; }
 
 // Where the rows of a visit lie, for the kernel.
 struct Context {
@@ -163,10 +171,10 @@ Seconds softmax(const float* in, float* out, std::int64_t rows, std::int64_t col
     const std::int64_t together = std::max<std::int64_t>(1, SOFTMAX_ELEMENTS / columns);
     // Between two tasks the last row of the one has nothing beside its quotients: they are few, but enough for threads.
     const std::int64_t height = std::max(together, threads == 1 ? rows : ceil_div(rows, 8 * threads));
-    const bool past = too_large(in, out, rows * columns);
+    const bool past = too_large(in, out, rows * columns), far = past || fills_quarter(in, out, rows * columns);
     const auto work = [&](std::int64_t number, float* scratch) {
         const std::int64_t first = number * height, here = std::min(height, rows - first);
-        on.softmax({in + first * columns, out + first * columns, here, columns, past, together, mark}, scratch);
+        on.softmax({in + first * columns, out + first * columns, here, columns, far, past, together, mark}, scratch);
     };
     return in_threads(threads, ceil_div(rows, height), on.softmax_floats(columns), work);
 }

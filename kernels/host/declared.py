@@ -36,9 +36,10 @@ TILE = {
     "REFILL": "sum_end * vector_lanes",
     "PACK": "l2_copy / simd * vector_lanes",  # of an element that is copied first, through the second cache
     "NEAR": "PACK / 2",  # of one that was asked for ahead and comes from there while a tile waits: half of a copy
-    # Of a piece of a row of softmax, what begins and ends it: 184 instructions of the compiled code, most of which
-    # wait for each other.
-    "PIECE_ENDS": "(sum_end + 184 / issue_width) * vector_lanes",
+    # Of a piece of a row of softmax, what begins and ends it: 300 instructions of the compiled code (266 of AVX2), most
+    # of which wait for each other; 105 more (AVX2: 300) where it ends within four vectors.
+    "PIECE_ENDS": "(sum_end + 300 / issue_width) * vector_lanes",
+    "PIECE_REST": "where(simd == 16, 105, 300) / issue_width * vector_lanes",
     "SLOT": "simd",  # elements of a slot of a port
     # Of an element that is transposed: shuffles, loads or stores: four by four, or sixteen by sixteen.
     "TURNED": "where(simd == 16, 4, 2)",

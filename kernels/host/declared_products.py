@@ -62,6 +62,40 @@ def _product(name: str, einsum: str, ranks: list[str], depth: str, pack: str) ->
     ]
 
 
+def _rows(columns: str, walked: str) -> dict[str, str]:
+    """What rows of softmax take besides, for the bindings of `_softmax`: their pieces begin and end, their last vector
+    is partly filled, and vectors lie across two lines. Of an element each; `walked`: bytes in and out of all rows.
+    """
+    ends = f"PIECE_ENDS + where({columns} % (4 * simd) == 0, 0, PIECE_REST)"
+    return {
+        "FILLED": f"{columns} / (ceil_div({columns}, simd) * simd)",
+        "ACROSS": _across(columns),
+        "ENDS": f"({ends}) * ceil_div({columns}, 1024) / {columns}",
+        # Numerators of a row lie in one buffer. Where it, the row that is read and the one that is written, and lines
+        # asked for far ahead, exceed the nearest cache, they come back from the second one, a half of a copy.
+        "RING": f"where(12 * {columns} + where({walked} > last_cache / 4, 16384, 0) > l1_bytes, NEAR, 0)",
+    }
+
+
+def _softmax(largest: str, numerators: str, sums: str, quotients: str, rank: str) -> list[Mapping]:
+    """One walk for numerators of a row, the largest element of the next and quotients of the one before. The latter two
+    begin where a line does.
+    """
+    return [
+        on("vector", [largest], [rank]),
+        on("load", [largest], [rank], load=1),
+        on("vector", [numerators], [rank]),
+        # The first product takes the maximum off, and brings log2 e.
+        on("vector", [numerators], [rank], mac="1 / FILLED", exp="1 / FILLED - 1", wait="ENDS + RING"),
+        on("load", [numerators], [rank], load="1 + ACROSS + 2 * simd / 16"),  # and asks for two lines ahead
+        on("store", [numerators], [rank], store=1),
+        on("vector", [sums], [rank]),
+        on("vector", [quotients], [rank]),
+        on("load", [quotients], [rank], load="1 + ACROSS"),
+        on("store", [quotients], [rank], store=1),
+    ]
+
+
 GEMM = Declared(
     name="gemm",
     title="Matrix product",
@@ -109,24 +143,11 @@ Y[r,n]  = NU[r,n] / D[r]
         "source": "csrc/host_rows.hpp: one walk for quotients of a row and numerators of the next",
         "params": {
             **TILE,
-            # Of rows of N elements, vectors that lie across two lines: all of a row that begins within a vector, where
-            # a vector is a line; every second where it is half a line.
-            "EVEN": "where(N % 16 == 0, 16, where(N % 8 == 0, 8, where(N % 4 == 0, 4, where(N % 2 == 0, 2, 1))))",
-            "ACROSS": "simd / 16 * (1 - min(EVEN, simd) / simd)",
-            "ENDS": "PIECE_ENDS * ceil_div(N, 1024) / N",
+            **_rows("N", "8 * R * N"),
         },
-        "widths": {"Y": f"where(N % 16 == 0, {outward('R * N')}, 4)"},
+        "widths": {"Y": f"where(N >= 64, {outward('R * N')}, 4)"},
         "bind": [
-            on("vector", ["G"], ["n"]),
-            on("load", ["G"], ["n"], load="1 + ACROSS"),
-            on("vector", ["NU"], ["n"]),
-            on("vector", ["NU"], ["n"], mac=1, wait="ENDS"),  # the first takes the maximum off, and brings log2 e
-            on("load", ["NU"], ["n"], load="1 + ACROSS + 2 * simd / 16"),  # and asks for two lines ahead
-            on("store", ["NU"], ["n"], store="1 + ACROSS"),
-            on("vector", ["D"], ["n"]),
-            on("vector", ["Y"], ["n"]),
-            on("load", ["Y"], ["n"], load="1 + ACROSS"),
-            on("store", ["Y"], ["n"], store="1 + ACROSS"),
+            *_softmax("G", "NU", "D", "Y", "n"),
         ],
         "groups": [
             {
@@ -179,6 +200,7 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
         "source": "csrc/host_run.cpp: the kernels of gemm and softmax one after the other, softmax in place",
         "params": {
             **TILE,
+            **_rows("M", "4 * B * H * P * M"),
             "MB": even("P", ROWS),
             "KB": even("M", DEPTH),
             "NB": even("M", COLUMNS),
@@ -193,16 +215,7 @@ O[b,h,p,f]  = sum(A[b,h,p,m] * V[b,h,m,f], m)
             on("load", ["KS"], ["m"], load="SLOT / MOVED * ceil_div(P, MB)"),
             on("store", ["KS"], ["m"], store="SLOT / MOVED * ceil_div(P, MB)"),
             *_product("S", "S", ["p", "m"], "E", "PACK / NB"),
-            on("vector", ["G"], ["m"]),
-            on("load", ["G"], ["m"], load="1 + S_ACROSS"),
-            on("vector", ["NU"], ["m"]),
-            on("vector", ["NU"], ["m"], mac=1, wait="PIECE_ENDS * ceil_div(M, 1024) / M"),
-            on("load", ["NU"], ["m"], load="1 + S_ACROSS + 2 * simd / 16"),
-            on("store", ["NU"], ["m"], store="1 + S_ACROSS"),
-            on("vector", ["D"], ["m"]),
-            on("vector", ["A"], ["m"]),
-            on("load", ["A"], ["m"], load="1 + S_ACROSS"),
-            on("store", ["A"], ["m"], store="1 + S_ACROSS"),
+            *_softmax("G", "NU", "D", "A", "m"),
             *_product("O", "O", ["p", "f"], "M", "PACK * (1 / MB + 1 / FB)"),
         ],
         "groups": [
