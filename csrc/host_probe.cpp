@@ -155,6 +155,7 @@ Rates measure(const Isa& on, Loop loop, const Room& room, std::size_t offset, st
     };
     std::atomic<int> ready{0};
     Ring ring(threads);
+    Watch* const seen = threads == 1 ? watch : nullptr;
     const auto work = [&](int thread) {
         const auto at = static_cast<std::size_t>(thread);
         const std::unique_ptr<Pinned> pinned(threads > 1 ? new Pinned(thread) : nullptr);
@@ -168,7 +169,9 @@ Rates measure(const Isa& on, Loop loop, const Room& room, std::size_t offset, st
         }
         starts[at] = now();
         const double start = thread_seconds();
+        if (seen) seen->resume();
         operations[at] = on.probe(loop, from, bytes, rounds);
+        if (seen) seen->mark();
         found.thread_seconds[at] = thread_seconds() - start;
         ends[at] = now();
     };

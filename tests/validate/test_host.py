@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import lightbound as lb
 from lightbound._core import host as core
@@ -19,7 +21,7 @@ from lightbound.base.errors import LightboundError
 from lightbound.kernels.host import instruction_set
 from lightbound.validate.host.cases import host_cases
 from lightbound.validate.host.compare import compare
-from lightbound.validate.host.copying import Copies
+from lightbound.validate.host.copying import Copied, Copies, Walk
 from lightbound.validate.host.machine_file import write_machine
 from lightbound.validate.host.measure import measure
 from lightbound.validate.host.predict import host_machine, predict_host, predict_shared
@@ -114,16 +116,47 @@ def test_a_rate_of_copies_replaces_that_of_the_level_and_lowers_no_bound() -> No
     (case,) = (one for one in CASES if one.kernel == "prefix_attention" and one.sizes == {"H": 1, "T": 16384, "F": 64})
     probed = predict_host(case, machine)
     rate = float(machine.level("l3").rate_bytes_per_s or 0)
-    same, half, more = (predict_host(case, machine, part * rate) for part in (1, 0.5, 4))
+    same, half, more = (predict_host(case, machine, Copied(part * rate)) for part in (1, 0.5, 4))
     assert same.latency_s == pytest.approx(probed.latency_s, rel=0.02)
     assert half.latency_s == pytest.approx(2 * same.latency_s, rel=0.1)
     assert half.bound_s == probed.bound_s and more.bound_s <= more.latency_s < same.latency_s
 
 
+@given(here=st.floats(1e9, 4e11))
+def test_copies_tell_how_much_of_a_walk_a_cache_holds(here: float) -> None:
+    found = Copied(here, cache="l3", inside=1e11, outside=1e10)
+    assert 0 <= found.held <= 1 and (found.held == 1) == (here >= 1e11) and (found.held == 0) == (here <= 1e10)
+    if 0 < found.held < 1:
+        assert found.held / found.inside + (1 - found.held) / found.outside == pytest.approx(1 / here)
+
+
+def test_a_walk_that_nearly_fills_a_cache_is_predicted_between_one_inside_and_one_outside() -> None:
+    machine = host_machine(1, EXAMPLE)
+    (case,) = (one for one in CASES if one.kernel == "softmax" and one.sizes == {"R": 1024, "N": 1024})
+    found = [
+        predict_host(case, machine, Copied(here, cache="l3", inside=1e11, outside=2e10)).latency_s
+        for here in (2e10, 3e10, 6e10, 1e11)
+    ]
+    assert found == sorted(found, reverse=True)
+    assert (
+        found[0]
+        == predict_host(case, replace(machine, levels=machine.levels[:1] + machine.levels[2:]), Copied(2e10)).latency_s
+    )
+
+
 def test_copies_are_asked_through_caches_and_memory() -> None:
     copies = Copies(str(instruction_set()["name"]))
-    assert copies.ask(2e6) is not copies.ask(2e6) and len(copies.samples) == 1
-    assert all(1e8 < copies.ask(size)() < 1e13 for size in (1e3, 3e5, 2e9))
+    walk = copies.ask(1e3)
+    assert isinstance(walk, Walk) and walk.cache is None and walk.moved_bytes == 4096
+    for call in walk.calls:
+        call(seconds := [])
+        assert len(seconds) == 1 and seconds[0] > 0
+    for size, past in ((0.9 * copies.largest, False), (2e9, False), (2 * copies.largest, True)):
+        ask = copies.ask(size, past)
+        assert not isinstance(ask, Walk)
+        found = Copied.middle([ask() for _ in range(3)])
+        assert 1e8 < found.here < 1e13 and found.past == past
+        assert (found.cache is not None) == (size < copies.largest and "l3" in copies.caches)
 
 
 def test_the_cases_are_many_and_split() -> None:

@@ -15,10 +15,11 @@ from lightbound.kernels.host import instruction_set
 
 from ..statistics import ErrorStatistics, error_statistics
 from .cases import HostCase, host_cases
-from .copying import Copies
+from .copying import PLACES, Copies
 from .front_end import WHOLE
 from .measure import Measurement, measure
-from .predict import HostPrediction, held_bytes, host_machine, issue_width, predict_host, predict_shared
+from .predict import HostPrediction, goes_past, held_bytes, host_machine, issue_width, predict_host, predict_shared
+from .sampling import HUGE
 
 DEVICES = ("host",)
 
@@ -74,7 +75,7 @@ class Compared:
             "wall_over_cpu": self.measured.wall_over_cpu,
             "front_end": self.measured.share,
             "clock_hz": self.measured.clock_hz,
-            "copied_bytes_per_s": self.measured.copied_bytes_per_s,
+            "copied": vars(self.measured.copied) if self.measured.copied else None,
             "noisy": self.measured.noisy,
         }
 
@@ -125,7 +126,7 @@ class Comparison:
     @property
     def copying(self) -> str:
         """What asking for the rate of copies made of the errors, in a sentence; empty where nobody asked."""
-        asked = [one for one in self.judged if one.measured.copied_bytes_per_s is not None]
+        asked = [one for one in self.judged if one.measured.copied is not None]
         if not asked:
             return ""
         error = np.mean([abs(one.as_probed.latency_s / one.measured.median_s - 1) for one in asked])
@@ -219,9 +220,9 @@ def compare_cases(
         raise LightboundError("machine", machine.title, f"was not probed with {isa}, which the kernels use", remedy)
     for case in cases:
         predict_host(case, machine)  # what cannot be predicted is said first
-    calls = [case.call(threads) for case in cases]
+    calls = [[case.call(threads) for _ in range(PLACES if held_bytes(case) < HUGE else 1)] for case in cases]
     copies = Copies(isa) if threads == 1 else None
-    asks = [copies.ask(held_bytes(case)) for case in cases] if copies else None
+    asks = [copies.ask(held_bytes(case), goes_past(case, machine)) for case in cases] if copies else None
     measured = measure(calls, repeats, budget_s, step, issue_width(machine), threads, asks)
     memory = machine.levels[0]
     return Comparison(
@@ -239,16 +240,16 @@ def compare_cases(
 
 def _compared(case: HostCase, measured: Measurement, threads: int) -> Compared:
     predicted = _predicted(case, measured, threads)
-    if measured.copied_bytes_per_s is None:
+    if measured.copied is None:
         return Compared(case, predicted, measured, predicted)
-    return Compared(case, predicted, measured, _predicted(case, replace(measured, copied_bytes_per_s=None), threads))
+    return Compared(case, predicted, measured, _predicted(case, replace(measured, copied=None), threads))
 
 
 def _predicted(case: HostCase, measured: Measurement, threads: int) -> HostPrediction:
     """For the clock, the share of the front end, and the bytes copied a second, that the thread had."""
-    clock, copied = measured.clock_hz, measured.copied_bytes_per_s
+    clock, copied = measured.clock_hz, measured.copied
     if measured.share != 1:
-        return predict_shared(case, threads, measured.share, clock_hz=clock, copied_bytes_per_s=copied)
+        return predict_shared(case, threads, measured.share, clock_hz=clock, copied=copied)
     return predict_host(case, host_machine(threads, clock_hz=clock), copied)
 
 

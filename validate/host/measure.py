@@ -26,7 +26,7 @@ import numpy as np
 from lightbound._core import host
 
 from .cases import Call
-from .copying import Ask
+from .copying import Ask, Copied, Walk
 from .front_end import INSTRUCTIONS, NEARLY, WHOLE, clock_hz, issued_per_s
 
 QUIET = 1.1  # wall over processor time of an undisturbed call, at most, where it is not timed in parts
@@ -51,7 +51,7 @@ class Measurement:
     together. share: of the front end that the thread had during the samples, 1 where it was ours alone. shares: the
     same of every sample that was taken. every_s: of a call by the medians of all samples from which the system did not
     take the processor away, whoever shared the core. clock_hz: of the core, in the middle of what was asked around its
-    samples; copied_bytes_per_s: the same of a copy through as many bytes, where it was asked (copying.py).
+    samples; copied: the same of copies through as many bytes, where they were asked (copying.py).
     """
 
     parts: tuple[tuple[float, ...], ...]
@@ -62,7 +62,7 @@ class Measurement:
     shares: tuple[float, ...] = ()
     every_s: float = 0.0
     clock_hz: float = 0.0
-    copied_bytes_per_s: float | None = None
+    copied: Copied | None = None
 
     @property
     def samples(self) -> int:
@@ -110,15 +110,21 @@ class _Part:
 class _Case:
     """A call, and the parts of every sample of it."""
 
-    def __init__(self, call: Call, ask: Ask | None, issue_width: float | None, threads: int) -> None:
-        self.call, self.ask, self.issue_width = call, ask, issue_width
+    def __init__(self, calls: Sequence[Call], ask: Ask | Walk | None, issue_width: float | None, threads: int) -> None:
+        self.calls, self.ask, self.issue_width = calls, ask, issue_width
+        self.beside = _Case(ask.calls, None, issue_width, threads) if isinstance(ask, Walk) else None
         self.divided = issue_width is not None and threads == 1  # threads share tasks out anew in every call
         self.clocks: list[float] = []
-        self.copied: list[float] = []
+        self.copied: list[Copied] = []
         self.marks = 0  # of a part; 0: not known yet
         self.turns = 0
         self.samples: list[tuple[_Part, ...]] = []
         self.counts: list[int] = []  # of undisturbed samples, by part
+
+    @property
+    def call(self) -> Call:
+        """That of this turn."""
+        return self.calls[self.turns % len(self.calls)]
 
     def turn(self) -> None:
         """Samples of one turn, after calls that warm the caches."""
@@ -130,7 +136,6 @@ class _Case:
         self._ask_clock()
         if not self.marks:
             self.marks = self._marks() if self.divided else 1
-        self.turns += 1
         clean, taken, end = True, 0, time.perf_counter() + TURN_S
         while taken < BURST or time.perf_counter() < end:
             sample = tuple(self._sample(clean))
@@ -141,9 +146,14 @@ class _Case:
             taken += 1
         self._ask_clock()
         self._ask_copied()
+        self.turns += 1
 
     def _ask_copied(self) -> None:
-        if self.ask is not None:
+        if self.beside is not None and isinstance(self.ask, Walk):
+            self.beside.turn()
+            rate = self.ask.moved_bytes / self.beside.measurement().median_s
+            self.copied = [Copied(rate, cache=self.ask.cache)]
+        elif callable(self.ask):
             self.copied.append(self.ask())
 
     def _ask_clock(self) -> None:
@@ -202,8 +212,8 @@ class _Case:
 
     def measurement(self) -> Measurement:
         """What to make of the samples."""
-        copied = float(np.median(self.copied)) if self.copied else None
-        return replace(self._measurement(), clock_hz=float(np.median(self.clocks)), copied_bytes_per_s=copied)
+        copied = Copied.middle(self.copied) if self.copied else None
+        return replace(self._measurement(), clock_hz=float(np.median(self.clocks)), copied=copied)
 
     def _measurement(self) -> Measurement:
         every = [part for sample in self.samples for part in sample]
@@ -243,24 +253,26 @@ def _completed(alone: list[tuple[float, ...]], parts: list[tuple[float, ...]]) -
 
 
 def measure(
-    calls: Sequence[Call],
+    calls: Sequence[Call | Sequence[Call]],
     repeats: int = 20,
     budget_s: float = 60.0,
     step: Callable[[int], None] | None = None,
     issue_width: float | None = None,
     threads: int = 1,
-    asks: Sequence[Ask | None] | None = None,
+    asks: Sequence[Ask | Walk | None] | None = None,
 ) -> list[Measurement]:
     """Measurements of calls that take turns, each until all its parts have so many undisturbed samples, in several
     turns, and its interval is narrow, or time is up.
 
-    A call runs its kernel once and fills the list it is given with the seconds of its threads. `step` is told how many
+    A call runs its kernel once and fills the list it is given with the seconds of its threads; of several calls of one
+    case, which do the same elsewhere in memory, each turn takes another. `step` is told how many
     cases are done. Every case gets one turn even where the time is up. `issue_width`: instructions a cycle that the
     front end issues while it is ours, as probed; None: nobody asks it. `threads`: of a call. `asks`: by case, what
     tells how fast bytes are copied where it finds its tensors, asked before and after each turn.
     """
     asked = asks or [None] * len(calls)
-    cases = [_Case(call, ask, issue_width, threads) for call, ask in zip(calls, asked, strict=True)]
+    places = [(call,) if callable(call) else call for call in calls]
+    cases = [_Case(*row, issue_width, threads) for row in zip(places, asked, strict=True)]
     end = time.perf_counter() + budget_s
     waiting = list(cases)
     first = True

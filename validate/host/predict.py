@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from lightbound.archs.library import machine as find_machine
 from lightbound.archs.machine import Level, Machine
 from lightbound.base.errors import LightboundError
+from lightbound.base.formula import evaluate
 from lightbound.kernels.host.catalogue import Declared
 from lightbound.kernels.host.windows import TILES
 from lightbound.sim.estimate import estimate
@@ -25,6 +26,7 @@ from lightbound.workloads.method import Method
 from lightbound.workloads.registry import Workload
 
 from .cases import HostCase
+from .copying import Copied
 from .residence import homes
 
 
@@ -70,6 +72,25 @@ def _clocked(level: Level, faster: float) -> Level:
     return replace(level, **{name: rate * faster for name, rate in rates.items() if rate is not None})
 
 
+def _as_copied(machine: Machine, held_bytes: float, copied: Copied) -> list[tuple[float, Machine]]:
+    """Where a walk through so many bytes goes, as copies through as many tell: as `homes` has it."""
+    if copied.cache is None:
+        _, most = max(homes(machine, held_bytes), key=lambda place: place[0])
+        # A word that goes past caches takes less of memory than one of a copy through them, which sets the rate.
+        words = (1 + float(machine.params["dram_past"])) / 2 if copied.past else 1.0
+        return [(1.0, _copying(most, words * copied.here))]
+    number = [level.name for level in machine.levels].index(copied.cache)
+    inside, outside = (replace(machine, levels=machine.levels[at:]) for at in (number, number - 1))
+    if not copied.inside:
+        near, far = (float(seen.levels[0].rate_bytes_per_s or 0.0) for seen in (inside, outside))
+        copied = replace(copied, inside=near, outside=far)
+    places = (
+        (copied.held, _copying(inside, max(copied.inside, copied.here))),
+        (1 - copied.held, _copying(outside, min(copied.outside, copied.here))),
+    )
+    return [place for place in places if place[0] > 0]
+
+
 def _copying(seen: Machine, copied_bytes_per_s: float) -> Machine:
     """The machine whose outermost level moves so much; a bound is not lowered by it."""
     outermost = seen.levels[0]
@@ -88,18 +109,23 @@ def held_bytes(case: HostCase) -> float:
     return _held_bytes(_workload(case.declared, case.ranks, case.mask), case.declared)
 
 
-def predict_host(case: HostCase, machine: Machine, copied_bytes_per_s: float | None = None) -> HostPrediction:
+def goes_past(case: HostCase, machine: Machine) -> bool:
+    """Whether a case writes past all caches: words that go out are declared to take less than those of a copy."""
+    names = {**machine.params, **case.ranks}
+    widths = case.declared.mapping.get("widths", {}).values()
+    return any(float(evaluate(width, names)) < case.declared.word_bytes for width in widths)
+
+
+def predict_host(case: HostCase, machine: Machine, copied: Copied | None = None) -> HostPrediction:
     """The prediction of a case on a machine of `host_machine`.
 
-    copied_bytes_per_s: how fast one core copies through as many bytes (copying.py), in place of what the probe found of
-    the levels that hold them.
+    copied: how fast one core copies through as many bytes (copying.py), in place of what the probe found of the levels
+    that hold them.
     """
     declared = case.declared
     work = _workload(declared, case.ranks, case.mask)
-    places = homes(machine, _held_bytes(work, declared))
-    if copied_bytes_per_s is not None:
-        _, most = max(places, key=lambda place: place[0])
-        places = [(1.0, _copying(seen, copied_bytes_per_s)) if seen is most else (0.0, seen) for _, seen in places]
+    held = _held_bytes(work, declared)
+    places = homes(machine, held) if copied is None else _as_copied(machine, held, copied)
     parts = [(part, _predicted(declared, work, seen)) for part, seen in places]
     _, most_of_it = max(parts, key=lambda one: one[0])
     latency = sum(part * one.latency_s for part, one in parts)
@@ -149,16 +175,14 @@ def predict_shared(
     share: float,
     name: str = "host",
     clock_hz: float | None = None,
-    copied_bytes_per_s: float | None = None,
+    copied: Copied | None = None,
 ) -> HostPrediction:
     """The prediction where another thread of the core leaves us this share of the front end, on average.
 
     A core deals its slots in turn while both threads have something to issue, and leaves all to one that is alone: a
     share between a half and all is the part of the time in which the other was awake.
     """
-    alone, halved = (
-        predict_host(case, host_machine(threads, name, part, clock_hz), copied_bytes_per_s) for part in (1.0, 0.5)
-    )
+    alone, halved = (predict_host(case, host_machine(threads, name, part, clock_hz), copied) for part in (1.0, 0.5))
     awake = min(max(2 * (1 - share), 0.0), 1.0)
     latency = 1 / ((1 - awake) / alone.latency_s + awake / halved.latency_s)
     return replace(halved if awake > 0.5 else alone, latency_s=latency)
