@@ -22,9 +22,10 @@ from lightbound.kernels.host import instruction_set
 from lightbound.validate.host.cases import host_cases
 from lightbound.validate.host.compare import compare
 from lightbound.validate.host.copying import Copied, Copies, Walk
+from lightbound.validate.host.fresh import EACH, fresh_cases
 from lightbound.validate.host.machine_file import write_machine
 from lightbound.validate.host.measure import measure
-from lightbound.validate.host.predict import host_machine, predict_host, predict_shared
+from lightbound.validate.host.predict import held_bytes, host_machine, predict_host, predict_shared
 from lightbound.validate.host.probe import Probe
 from lightbound.validate.host.sampling import Figure, Loops, Sampled, Sampler, together
 from lightbound.validate.host.sparsity import climb
@@ -157,6 +158,22 @@ def test_copies_are_asked_through_caches_and_memory() -> None:
         found = Copied.middle([ask() for _ in range(3)])
         assert 1e8 < found.here < 1e13 and found.past == past
         assert (found.cache is not None) == (size < copies.largest and "l3" in copies.caches)
+
+
+@pytest.mark.usefixtures("probed")
+def test_fresh_shapes_are_the_same_for_a_number_and_none_that_are_always_compared() -> None:
+    found = fresh_cases([], 5)
+    assert len(found) == len({(case.kernel, case.name) for case in found}) == 12 * EACH
+    assert not {(case.kernel, case.name) for case in found} & {(case.kernel, case.name) for case in CASES}
+    assert all(case.held_out for case in found)
+    products = tuple(case for case in found if case.kernel == "gemm")
+    assert fresh_cases(["gemm"], 5) == products != fresh_cases(["gemm"], 6)
+    for case in (one for one in found if held_bytes(one) < 1e7):
+        seconds: list[float] = []
+        case.call(1)(seconds)
+        assert len(seconds) == 1
+    with pytest.raises(LightboundError, match="below zero"):
+        fresh_cases([], -1)
 
 
 def test_the_cases_are_many_and_split() -> None:

@@ -32,11 +32,14 @@ LINE = 64  # bytes of a cache line
 
 @dataclass(frozen=True)
 class HostCase:
-    """A kernel of the catalogue at a shape. `sizes` are those of its ranks; `options` what else its call needs."""
+    """A kernel of the catalogue at a shape. `sizes` are those of its ranks; `options` what else its call needs;
+    `fresh`: the shape was drawn, and is none of those that are always compared (fresh.py).
+    """
 
     kernel: str
     sizes: dict[str, int]
     options: dict[str, Any] = field(default_factory=dict)
+    fresh: bool = False
 
     @property
     def declared(self) -> Declared:
@@ -57,8 +60,10 @@ class HostCase:
 
     @property
     def held_out(self) -> bool:
-        """Whether the shape falls into the third of its kernel's that is held out: that of the least hashes."""
-        return self._hash < _least_kept(self.kernel)
+        """Whether the shape falls into the third of its kernel's that is held out: that of the least hashes. All fresh
+        ones are.
+        """
+        return self.fresh or self._hash < _least_kept(self.kernel)
 
     @property
     def _hash(self) -> bytes:

@@ -16,6 +16,7 @@ from lightbound.kernels.host import instruction_set
 from ..statistics import ErrorStatistics, error_statistics
 from .cases import HostCase, host_cases
 from .copying import PLACES, Copies
+from .fresh import fresh_cases
 from .front_end import WHOLE
 from .measure import Measurement, measure
 from .predict import HostPrediction, goes_past, held_bytes, host_machine, issue_width, predict_host, predict_shared
@@ -193,16 +194,23 @@ def compare(
     repeats: int = 20,
     budget_s: float = 60.0,
     step: Callable[[int], None] | None = None,
+    fresh: int | None = None,
 ) -> Comparison:
     """Predict kernels on the probed machine, run them there, and show both.
 
-    kernel: a name or several, all by default. Times are the processor time of the busiest thread. Raises
-    LightboundError for unknown names, and where the machine has not been probed.
+    kernel: a name or several, all by default. fresh: at new shapes instead, drawn from this number (fresh.py). Times
+    are the processor time of the busiest thread. Raises LightboundError for unknown names, and where the machine has
+    not been probed.
     """
     if device not in DEVICES:
         raise LightboundError("device", device, "has no kernels to compare", choose_from(DEVICES, device))
+    return compare_cases(chosen_cases(kernel, fresh), threads, repeats, budget_s, step)
+
+
+def chosen_cases(kernel: str | Iterable[str] | None = None, fresh: int | None = None) -> tuple[HostCase, ...]:
+    """The cases that `compare` runs."""
     names = [kernel] if isinstance(kernel, str) else list(kernel or ())
-    return compare_cases(host_cases(names), threads, repeats, budget_s, step)
+    return host_cases(names) if fresh is None else fresh_cases(names, fresh)
 
 
 def compare_cases(

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightbound.sim.explain import seconds
-from lightbound.validate.host.cases import host_cases
-from lightbound.validate.host.compare import Compared, Comparison, compare
+from lightbound.validate.host.compare import Compared, Comparison, chosen_cases, compare
 
 from .answer import Answer, Block, Table, Text
 from .progress import progress
@@ -17,10 +16,18 @@ if TYPE_CHECKING:
     from .charts.chart import Picture
 
 
-def answer(kernels: Sequence[str], device: str, threads: int, repeats: int, budget: float, plot: Path | None) -> Answer:
+def answer(
+    kernels: Sequence[str],
+    device: str,
+    threads: int,
+    repeats: int,
+    budget: float,
+    plot: Path | None,
+    fresh: int | None = None,
+) -> Answer:
     """The comparison, drawn too where a file is given."""
-    with progress("Measuring", total=len(host_cases(kernels))) as advance:
-        found = compare(kernels, device, threads, repeats, budget, advance)
+    with progress("Measuring", total=len(chosen_cases(kernels, fresh))) as advance:
+        found = compare(kernels, device, threads, repeats, budget, advance, fresh)
     if plot is not None:
         from .comparison_plots import draw
 

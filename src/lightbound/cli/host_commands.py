@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lightbound.base.errors import LightboundError
+
 from .commands import Format, Report, app
 from .delivering import check_delivery, deliver
 from .output import check_format, note, publish
@@ -49,6 +51,10 @@ def compare(
     threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads that a kernel uses.")] = 1,
     repeats: Annotated[int, typer.Option("--repeats", metavar="N", help="Undisturbed samples of a case.")] = 20,
     budget: Annotated[float, typer.Option("--budget", metavar="SECONDS", help="Time for all measurements.")] = 60.0,
+    fresh: Annotated[
+        int | None,
+        typer.Option("--fresh", metavar="N", help="On the host: new shapes instead, drawn from this number."),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw scatter and roofline: .png, .svg or .pdf.")
     ] = None,
@@ -63,13 +69,17 @@ def compare(
 ) -> None:
     """Predict lightbound's own kernels on this machine, run them, and show both.
 
-    By kernel and shape: predicted and measured time, error, what was achieved of the bound, the bottleneck.
+    By kernel and shape: predicted and measured time, error, what was achieved of the bound, the bottleneck. With
+    --fresh the shapes are drawn at random, ten of each kernel, the same ones for the same number, and none of those
+    that are always compared.
     """
     from .comparing import answer
     from .plots import check_drawable
 
     check_delivery(form, report)
     if device == "cuda":
+        if fresh is not None:
+            raise LightboundError("--fresh", fresh, "is for the host", "On a GPU: lightbound measure --fresh N.")
         from .measuring import compare_on_gpu
 
         found = compare_on_gpu(kernels or (), budget, [name for name in peer.split(",") if name], machine)
@@ -77,7 +87,7 @@ def compare(
         return
     if plot is not None:
         check_drawable(plot)
-    found = answer(kernels or (), device, threads, repeats, budget, plot)
+    found = answer(kernels or (), device, threads, repeats, budget, plot, fresh)
     deliver(found, form, report, "Predicted and measured on this machine")
     if plot is not None:
         note(f"Drawn to {plot}")
