@@ -42,7 +42,7 @@ HOST_INLINE Vec total(const Vec (&part)[NV]) {
 }
 
 // Softmax takes rows in pieces that fit the nearest cache several times.
-constexpr int PIECE = 1024;
+constexpr int PIECE = 2048;
 
 // A piece of a row, for the walk that makes its numerators.
 struct SoftmaxPiece {
@@ -63,7 +63,7 @@ struct SoftmaxPiece {
 HOST_INLINE bool near_zero(float largest) { return largest > -1e6f && largest < 1e6f; }
 
 // Lines are asked for before anything waits for them, memory's sooner than a cache's.
-constexpr int SOON = PIECE / 2, SOONER = 2 * PIECE;
+constexpr int SOON = 512, SOONER = 2048;
 
 // Asks for lines of what comes in, and of what goes out those that a store would wait for.
 template <bool NEXT, bool PAST, bool STREAM>

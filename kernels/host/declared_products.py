@@ -70,7 +70,7 @@ def _rows(columns: str, walked: str) -> dict[str, str]:
     return {
         "FILLED": f"{columns} / (ceil_div({columns}, simd) * simd)",
         "ACROSS": _across(columns),
-        "ENDS": f"({ends}) * ceil_div({columns}, 1024) / {columns}",
+        "ENDS": f"({ends}) * ceil_div({columns}, 2048) / {columns}",
         # Numerators of a row lie in one buffer. Where it, the row that is read and the one that is written, and lines
         # asked for far ahead, exceed the nearest cache, they come back from the second one, a half of a copy.
         "RING": f"where(12 * {columns} + where({walked} > last_cache / 4, 16384, 0) > l1_bytes, NEAR, 0)",
