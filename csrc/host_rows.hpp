@@ -54,15 +54,15 @@ struct SoftmaxPiece {
     std::int64_t behind;  // elements of the piece behind it, in the same row or the next one
     float factor;         // by which numerators become quotients
     std::int64_t soon;    // elements ahead at which lines are asked for
-    std::int64_t first;   // elements until those quotients begin a line, and, below, those of the piece behind it
-    std::int64_t first_behind;
+    std::int64_t first;   // elements of `out` until a line begins
+    std::int64_t first_behind;  // the same of the piece behind
 };
 
 // Whether exp(x - largest) may be taken as 2 to the power of log2 e * x minus a rounded log2 e * largest: the rounding is
 // then below a tenth, and one factor of all numerators.
 HOST_INLINE bool near_zero(float largest) { return largest > -1e6f && largest < 1e6f; }
 
-// Lines are asked for before anything waits for them, memory's sooner than a cache's.
+// Elements ahead at which lines are asked for, before anything waits for them: memory's sooner than a cache's.
 constexpr int SOON = 512, SOONER = 2048;
 
 // Asks for lines of what comes in, and of what goes out those that a store would wait for.
@@ -163,7 +163,7 @@ struct SharedLine {
     std::int64_t waiting = 0;  // elements
 
     HOST_MEMBER void begin(const float* kept, float* out, std::int64_t count, float factor) {
-        if (waiting == 0) return quotients(kept, out, 0, count, factor);  // nobody's, or the first one's
+        if (waiting == 0) return quotients(kept, out, 0, count, factor);  // the first of all, whose line is not ours
         quotients(kept, value + waiting, 0, count, factor);
         for (int i = 0; i < 16; i += LANES) store_past(out - waiting + i, load(value + i));
     }

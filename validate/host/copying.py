@@ -117,7 +117,8 @@ class Copies:
             seconds.extend(host.probe_loop(self.isa, "copy", room, 1, 0, size, warm=False)[1])
 
         calls = tuple(partial(call, room) for room in self.rooms[size])
-        return Walk(calls, size, "l2" if "l3" in self.caches and size > self.own / NEAR else None)
+        nearly = size > self.own / NEAR and {"l2", "l3"} <= self.caches.keys()
+        return Walk(calls, size, "l2" if nearly else None)
 
     def _rate(self, loop: str, size: int) -> Callable[[], float]:
         """Asks for bytes a second of a loop that walks through so many again and again, or, where no cache holds a part
