@@ -14,6 +14,7 @@ from typing import Any
 Mapping = dict[str, Any]
 
 QUERIES, KEYS, PANEL, DEPTH, ROWS, COLUMNS = 64, 64, 64, 256, 192, 256  # as in csrc
+PIECE, SOONER = 2048, 2048  # of softmax: elements of a piece of a row, and ahead of which lines are asked for
 APART = {"l3": "l3_rows", "dram": 1}  # where rows do not follow each other: lines take as much longer as was probed
 # Of long streams the part that work beside them does not hide.
 STREAMED = {"l2": "l2_awaited", "l3": "l3_awaited", "dram": "dram_awaited"}

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from .declared import APART, COLUMNS, COPIED, DEPTH, PANEL, ROWS, TILE, Declared, Mapping, even, on, outward
+from .declared import (
+    APART,
+    COLUMNS,
+    COPIED,
+    DEPTH,
+    PANEL,
+    PIECE,
+    ROWS,
+    SOONER,
+    TILE,
+    Declared,
+    Mapping,
+    even,
+    on,
+    outward,
+)
 
 _HIGH = "min(tile_rows, MB)"  # a register tile
 
@@ -66,14 +81,15 @@ def _rows(columns: str, walked: str) -> dict[str, str]:
     """What rows of softmax take besides, for the bindings of `_softmax`: their pieces begin and end, their last vector
     is partly filled, and vectors lie across two lines. Of an element each; `walked`: bytes in and out of all rows.
     """
+    ahead = 2 * 4 * SOONER  # bytes, of what comes in and what goes out
     ends = f"PIECE_ENDS + where({columns} % (4 * simd) == 0, 0, PIECE_REST)"
     return {
         "FILLED": f"{columns} / (ceil_div({columns}, simd) * simd)",
         "ACROSS": _across(columns),
-        "ENDS": f"({ends}) * ceil_div({columns}, 2048) / {columns}",
+        "ENDS": f"({ends}) * ceil_div({columns}, {PIECE}) / {columns}",
         # Numerators of a row lie in one buffer. Where it, the row that is read and the one that is written, and lines
         # asked for far ahead, exceed the nearest cache, they come back from the second one, a half of a copy.
-        "RING": f"where(12 * {columns} + where({walked} > last_cache / 4, 16384, 0) > l1_bytes, NEAR, 0)",
+        "RING": f"where(12 * {columns} + where({walked} > last_cache / 4, {ahead}, 0) > l1_bytes, NEAR, 0)",
     }
 
 

@@ -202,13 +202,15 @@ def compare(
     are the processor time of the busiest thread. Raises LightboundError for unknown names, and where the machine has
     not been probed.
     """
+    return compare_cases(chosen_cases(kernel, device, fresh), threads, repeats, budget_s, step)
+
+
+def chosen_cases(
+    kernel: str | Iterable[str] | None = None, device: str = "host", fresh: int | None = None
+) -> tuple[HostCase, ...]:
+    """The cases that `compare` runs."""
     if device not in DEVICES:
         raise LightboundError("device", device, "has no kernels to compare", choose_from(DEVICES, device))
-    return compare_cases(chosen_cases(kernel, fresh), threads, repeats, budget_s, step)
-
-
-def chosen_cases(kernel: str | Iterable[str] | None = None, fresh: int | None = None) -> tuple[HostCase, ...]:
-    """The cases that `compare` runs."""
     names = [kernel] if isinstance(kernel, str) else list(kernel or ())
     return host_cases(names) if fresh is None else fresh_cases(names, fresh)
 

@@ -85,7 +85,7 @@ class Copies:
         self.isa = isa
         self.caches, _ = cache_sizes()
         self.largest, self.big = max(self.caches.values()), beyond_caches(self.caches)
-        self.loops, *_ = self.elsewhere = [Loops(0, huge=2 * HUGE) for _ in range(PLACES)]
+        self.loops = [Loops(0, huge=2 * HUGE) for _ in range(PLACES)]  # each with buffers of its own
         self.own = max(self.caches.get(name, 0) for name in ("l1", "l2"))  # of what the core has for itself
         self.samples: dict[tuple[str, int], list[Sample]] = {}
         self.rooms: dict[int, tuple[host.Room, ...]] = {}
@@ -126,9 +126,9 @@ class Copies:
         """
         memory = size >= NEAR * self.largest
         if (loop, size) not in self.samples and memory:
-            self.samples[loop, size] = [self.loops.stream(self.isa, loop, self.big, min(PIECE, self.big // 4))]
+            self.samples[loop, size] = [self.loops[0].stream(self.isa, loop, self.big, min(PIECE, self.big // 4))]
         elif (loop, size) not in self.samples:
-            self.samples[loop, size] = [loops.rate(self.isa, loop, size) for loops in self.elsewhere]
+            self.samples[loop, size] = [loops.rate(self.isa, loop, size) for loops in self.loops]
         samples = self.samples[loop, size]
         warm_s = WARM_S if size > self.largest / NEAR else WARM * SLICE_S
 

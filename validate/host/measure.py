@@ -149,12 +149,16 @@ class _Case:
         self.turns += 1
 
     def _ask_copied(self) -> None:
-        if self.beside is not None and isinstance(self.ask, Walk):
+        if self.beside is not None:
             self.beside.turn()
-            rate = self.ask.moved_bytes / self.beside.measurement().median_s
-            self.copied = [Copied(rate, cache=self.ask.cache)]
         elif callable(self.ask):
             self.copied.append(self.ask())
+
+    def _found_copied(self) -> Copied | None:
+        """What was found of copies, by asking or by the turns of a walk beside."""
+        if self.beside is not None and isinstance(self.ask, Walk):
+            return Copied(self.ask.moved_bytes / self.beside.measurement().median_s, cache=self.ask.cache)
+        return Copied.middle(self.copied) if self.copied else None
 
     def _ask_clock(self) -> None:
         """The clock moves by some per cent within seconds, and what the front end issues with it."""
@@ -212,8 +216,7 @@ class _Case:
 
     def measurement(self) -> Measurement:
         """What to make of the samples."""
-        copied = Copied.middle(self.copied) if self.copied else None
-        return replace(self._measurement(), clock_hz=float(np.median(self.clocks)), copied=copied)
+        return replace(self._measurement(), clock_hz=float(np.median(self.clocks)), copied=self._found_copied())
 
     def _measurement(self) -> Measurement:
         every = [part for sample in self.samples for part in sample]

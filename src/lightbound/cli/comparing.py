@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightbound.sim.explain import seconds
-from lightbound.validate.host.compare import Compared, Comparison, chosen_cases, compare
+from lightbound.validate.host.compare import Compared, Comparison, chosen_cases, compare_cases
 
 from .answer import Answer, Block, Table, Text
 from .progress import progress
@@ -26,8 +26,9 @@ def answer(
     fresh: int | None = None,
 ) -> Answer:
     """The comparison, drawn too where a file is given."""
-    with progress("Measuring", total=len(chosen_cases(kernels, fresh))) as advance:
-        found = compare(kernels, device, threads, repeats, budget, advance, fresh)
+    cases = chosen_cases(kernels, device, fresh)
+    with progress("Measuring", total=len(cases)) as advance:
+        found = compare_cases(cases, threads, repeats, budget, advance)
     if plot is not None:
         from .comparison_plots import draw
 
