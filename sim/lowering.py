@@ -95,8 +95,7 @@ def lower(
     stages = [*before, *stages, *behind]
     if epochs.contexts:
         stages = coalesced(stages)
-    delay = float(evaluate(group.group.delay, nests.environment)) if epochs.contexts else 0.0
-    if delay:
+    if delay := float(result.schedule.delay_cycles):
         stages.append([[Task("delay", WAITING, delay)]])
     steps = _sequence(stages)
     body = [*steps, *drains, *_memory(this, moves, steps[:1])]

@@ -129,6 +129,8 @@ class Group(_Document):
         queueing network, between one context after the other and perfect overlap. 0: the units overlap as slots say.
         With slots, a context goes through them in order, its units overlap within one; without, it is at one unit at a
         time.
+    chain: cycles that an epoch takes a context with an instance to itself, its work included, as machine code tells;
+        what its units leave of them is delay too.
     overhead: cycles that a task (one iteration of the loops that are dealt `over` instances) takes beside its epochs.
     resident: to how many tasks of an instance at once its contexts belong (co-resident blocks). The others work on
         during the overhead of one, which then is a delay like any other.
@@ -152,6 +154,7 @@ class Group(_Document):
     overbook: bool = False
     contexts: Quantity = 0
     delay: Quantity = 0
+    chain: Quantity = 0
     overhead: Quantity = 0
     resident: Quantity = 1
     awaits: Parts = Field(default_factory=dict)

@@ -48,7 +48,8 @@ class Schedule:
     instance has `resident` tasks at once. spent: `cycles` by what a context spends them on, at units and otherwise
     (accounts.py). instances: among which the tasks are dealt.
     waited: how many times longer the work on a unit takes since a port that it needs is held (1 where none is).
-    full_epoch_cycles: `epoch_cycles` while an instance has all the tasks that it can have at once.
+    full_epoch_cycles: `epoch_cycles` while an instance has all the tasks that it can have at once. delay_cycles: of an
+    epoch of a context, at no unit.
     """
 
     slots: tuple[dict[str, Number], ...]
@@ -64,6 +65,7 @@ class Schedule:
     instances: Number = 1
     waited: dict[str, Number] = field(default_factory=dict)
     full_epoch_cycles: Number = 0
+    delay_cycles: Number = 0
 
     @property
     def busy(self) -> dict[str, Number]:
@@ -119,13 +121,15 @@ def make_schedule(
     waited: dict[str, Number] = {}
     ramp: Number = 0
     tail: Number = 0
+    delay: Number = 0
     spent["waiting"] = sum(waits.values(), 0)
     if group.contexts != 0:
         at_once = _demands(machine, slots, mine)
         ordered = group.slots is not None
         ports = _ports(machine, plan, einsums, slots, mine, ordered)
         demands = _in_order(slots, ports, mine) if ordered else at_once
-        delay = evaluate(group.delay, nests.environment)
+        chain = evaluate(group.chain, nests.environment)
+        delay = evaluate(group.delay, nests.environment) + maximum(0, chain - sum(demands.values(), 0))
         behind = hidden * tasks / epochs
         read = {level: seconds * clock / mine for level, seconds in read_s.items()}
         stored = {level: seconds * clock / mine for level, seconds in stored_s.items()}
@@ -175,7 +179,7 @@ def make_schedule(
     cycles = total + sum(waits.values(), 0)
     return Schedule(
         slots, waits, cycles, epochs, tasks, busiest, epoch_cycles, overhead, resident, spent, instances, waited,
-        full_epoch_cycles,
+        full_epoch_cycles, delay,
     )  # fmt: skip
 
 

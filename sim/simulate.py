@@ -201,9 +201,9 @@ _READ = re.compile(
 
 def unread(machine: Machine, mapping: Mapping) -> tuple[str, ...]:
     """What a machine states and this engine does not read: changing it moves nothing. Parts of one block are merged.
-    The latency of a level is read where the delay of a group names it.
+    The latency of a level is read where the delay or the chain of a group names it.
     """
-    delays = " ".join(str(group.delay) for group in mapping.groups)
+    delays = " ".join(f"{group.delay} {group.chain}" for group in mapping.groups)
     named = {f"levels.{level.name}.latency" for level in machine.levels if f"{level.name}_latency" in delays}
     rows = {
         f"levels.{level.name}.row" for level in machine.levels if level.read_energy_j is level.write_energy_j is None

@@ -149,7 +149,7 @@ def _child(output: Path, until: float, only: Sequence[str], skip: set[str]) -> i
         except LightboundError as error:
             write(refused=[error.field, error.value, error.problem, error.remedy])
             return 2
-        from . import bulk, figures, figures_clock, figures_memory, straight
+        from . import bulk, copies, figures, figures_clock, figures_memory, straight
         from .bench import Bench
 
         _preload(driver)
@@ -158,6 +158,7 @@ def _child(output: Path, until: float, only: Sequence[str], skip: set[str]) -> i
             *figures.tasks(driver.capability),
             *figures_memory.tasks(),
             *bulk.tasks(driver.capability),
+            *copies.tasks(),
             *straight.tasks(),
             *figures_clock.tasks(driver.capability),
         ]
@@ -194,13 +195,13 @@ def _is_dead(driver: Any, error: Exception, kind: type[Exception]) -> bool:
 
 def _preload(driver: Any) -> None:
     """Assemble all programs side by side, and load them; one that fails does so again in its own task."""
-    from . import arithmetic, beside, bulk, load, memory, shared, straight, tensor
+    from . import arithmetic, beside, bulk, copies, load, memory, shared, straight, tensor
     from .assemble import AssemblyError, assemble
     from .ptx import module
 
     programs = [
         program
-        for room in (arithmetic, tensor, shared, beside, memory, bulk, load, straight)
+        for room in (arithmetic, tensor, shared, beside, memory, bulk, copies, load, straight)
         for program in room.programs()
         if program.runs_on(driver.capability)
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lightbound.base.errors import LightboundError
@@ -21,9 +21,22 @@ _IDLE = _WAITS | {"branch", "scalar", "integer", "move"}  # a loop of these alon
 
 
 @dataclass(frozen=True)
+class Control:
+    """What the assembler told the scheduler with an instruction of SASS: cycles until the next one of the warp may
+    issue, the barriers (of six) that it frees with its result and once it has read its registers, and a mask of those
+    that it awaits.
+    """
+
+    stall: int
+    writes: int | None
+    reads: int | None
+    awaits: int
+
+
+@dataclass(frozen=True)
 class Instruction:
-    """A machine instruction: where it stands, its mnemonic and kind, where it may jump (places in the list), and
-    whether the next one may follow it.
+    """A machine instruction: where it stands, its mnemonic and kind, where it may jump (places in the list), whether
+    the next one may follow it, its operands as text, and its control word where there is one.
     """
 
     place: str
@@ -31,6 +44,8 @@ class Instruction:
     kind: str
     jumps: tuple[int, ...] = ()
     falls: bool = True
+    operands: str = ""
+    control: Control | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,9 @@ class Loop:
     place: address or label of its first instruction. depth: 1 for a loop in no other. innermost: no loop in it does
     more than wait. instructions: by kind, those of loops within it left out. skippable: how many of them some turns
     jump over. exponentials: those among `mufu`. macs: multiply-accumulates by matrix instructions, as `macs_of` counts.
+    groups: in how many groups warps hand matrix products to units that work beside them, each awaited as one (wgmma).
+    turn_cycles: of a turn of a block with a multiprocessor to itself, by its control words (turns.py), where they are
+    known.
     """
 
     place: str
@@ -49,6 +67,8 @@ class Loop:
     skippable: int
     exponentials: int
     macs: int
+    groups: int = 0
+    turn_cycles: int | None = None
 
     @property
     def total(self) -> int:
@@ -61,8 +81,12 @@ def counted(instructions: Iterable[Instruction]) -> dict[str, int]:
     return dict(Counter(one.kind for one in instructions).most_common())
 
 
-def loops(program: Sequence[Instruction]) -> list[Loop]:
-    """The loops of a program in the order of their first instructions, without those that only wait."""
+def loops(
+    program: Sequence[Instruction], timed: Callable[[Sequence[Instruction]], float | None] | None = None
+) -> list[Loop]:
+    """The loops of a program in the order of their first instructions, without those that only wait. `timed` gives the
+    cycles of a turn through the instructions of an innermost one.
+    """
     graph = _Graph(program)
     bodies = {
         header: body
@@ -74,6 +98,7 @@ def loops(program: Sequence[Instruction]) -> list[Loop]:
         within = [other for other in bodies if other != header and other in body]
         inner = set().union(*(bodies[other] for other in within)) if within else set()
         own = [one for block in sorted(body - inner) for one in graph.instructions(block)]
+        cycles = timed(own) if timed is not None and not within else None
         found.append(
             Loop(
                 place=program[graph.starts[header]].place,
@@ -83,6 +108,8 @@ def loops(program: Sequence[Instruction]) -> list[Loop]:
                 skippable=sum(len(graph.instructions(block)) for block in graph.skippable(header, body) - inner),
                 exponentials=sum(bool(re.match(r"MUFU\.EX2|v_exp", one.mnemonic)) for one in own),
                 macs=sum(macs_of(one.mnemonic) for one in own if one.kind == "mma"),
+                groups=sum(one.kind == "mma" and "gsb0" in one.operands for one in own),
+                turn_cycles=None if cycles is None else round(cycles),
             )
         )
     return found
@@ -190,7 +217,11 @@ class _Graph:
         return other == one
 
 
-_SASS_LINE = re.compile(r"^\s+/\*([0-9a-f]{4,})\*/\s+(@!?U?P\w+\s+)?([A-Z][\w.]*)\s*([^;]*);")
+_SASS_LINE = re.compile(
+    r"^[ \t]+/\*([0-9a-f]{4,})\*/\s+(@!?U?P\w+\s+)?([A-Z][\w.]*)\s*([^;]*);"
+    r"(?:\s*/\* 0x[0-9a-f]{16} \*/\s*\n\s*/\* 0x([0-9a-f]{16}) \*/)?",
+    re.MULTILINE,
+)
 _ADDRESS = re.compile(r"0x([0-9a-f]+)\s*$")
 _JUMP = ("BRA", "JMP", "CALL.REL", "WARPSYNC.COLLECTIVE")
 _END = ("EXIT", "RET", "BRX", "JMX", "KILL")
@@ -199,7 +230,7 @@ _END = ("EXIT", "RET", "BRX", "JMX", "KILL")
 def sass_program(text: str, function: str) -> list[Instruction]:
     """A function of ``cuobjdump -sass``. Indirect jumps lead nowhere."""
     section = re.search(rf"Function : {re.escape(function)}\n(.*?)(?=\n\s*Function : |\Z)", text, re.DOTALL)
-    lines = [match for line in (section[1] if section else "").splitlines() if (match := _SASS_LINE.match(line))]
+    lines = list(_SASS_LINE.finditer(section[1] if section else ""))
     if not lines:
         raise LightboundError(
             "sass", function, "is not a function of this code", "Name one that cuobjdump -sass shows."
@@ -208,7 +239,7 @@ def sass_program(text: str, function: str) -> list[Instruction]:
     joins: dict[str, int] = {}  # where threads that part meet again, by convergence barrier
     program = []
     for place, match in enumerate(lines):
-        address, guard, mnemonic, operands = match.groups()
+        address, guard, mnemonic, operands, word = match.groups()
         jumps: tuple[int, ...] = ()
         falls = True
         target = _ADDRESS.search(operands)
@@ -225,8 +256,15 @@ def sass_program(text: str, function: str) -> list[Instruction]:
             falls = bool(guard)
         constant = mnemonic.startswith("HFMA2") and "-RZ, RZ" in operands  # a constant, made by way of another pipe
         kind = "move" if constant or mnemonic.startswith("IMAD.MOV") else sass_kind(mnemonic)
-        program.append(Instruction(address, mnemonic, kind, jumps, falls))
+        control = _control(int(word, 16)) if word else None
+        program.append(Instruction(address, mnemonic, kind, jumps, falls, operands.strip(), control))
     return program
+
+
+def _control(word: int) -> Control:
+    """Of the upper half of an instruction of 128 bits, as since Volta (Jia et al., arXiv 1804.06826, section 2.1)."""
+    barrier = lambda at: None if word >> at & 7 == 7 else word >> at & 7  # noqa: E731
+    return Control(word >> 41 & 15, barrier(46), barrier(49), word >> 52 & 63)
 
 
 _AMD_LINE = re.compile(r"^\s+([a-z][a-z0-9_]+)(?:\s+([^;]*?))?\s*(?:;.*)?$")

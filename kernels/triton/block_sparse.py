@@ -31,7 +31,8 @@ STRAIGHT = {64: 650, 128: 373 + 156 + 411}
 
 def tile(case: Case, capability: int) -> Tile:
     """A block of queries at a time, and as many keys as registers and shared memory hold. On Hopper the memory engine
-    brings those that are tested: threads would test for each row whether it exists.
+    brings those that are tested: threads would test for each row whether it exists. Three stages take no more shared
+    memory than two, since the first only reads which keys come next; with two, ptxas serializes the products.
     """
     block = case.options["block"]
     if case.dtype == "fp32":
@@ -41,7 +42,7 @@ def tile(case: Case, capability: int) -> Tile:
     if capability < 90 or capability >= 100:  # 128 keys spill there
         return Tile({"BLOCK": block, "BLOCK_K": min(block, 64), "PTX": 1}, block // 16, 3)
     if case.options.get("causal", 0) and block == 128 and case.sizes["E"] > 64:
-        return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1, "TMA": 1}, block // 16, 2)
+        return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1, "TMA": 1}, block // 16, 3)
     return Tile({"BLOCK": block, "BLOCK_K": block, "PTX": 1}, block // 16, 3)
 
 
@@ -56,7 +57,7 @@ def tiles(case: Case, capability: int) -> Sequence[Tile]:
         for keys, warps, stages in dict.fromkeys(others)
     ]
     if 90 <= capability < 900:
-        through_engine = dict.fromkeys(((block, block // 16, 2), (64, block // 16, 3)))
+        through_engine = dict.fromkeys(((block, block // 16, 3), (64, block // 16, 3)))
         made += [
             Tile({"BLOCK": block, "BLOCK_K": keys, "PTX": 1, "TMA": 1}, warps, stages)
             for keys, warps, stages in through_engine
@@ -203,7 +204,7 @@ def launches(case: Case, at: Tile, capability: int) -> Sequence[Launch]:
     # SASS of Triton 3.6: instructions of a turn of the loop that tests, beside those of the other
     more = (997 - 539 if engine else 994 - 472) if _flags(case)["MOVED"] else 900 - 536
     test = more * keys // 128 - 2 * size * keys // (32 * at.warps)
-    serial = keys >= 128 and (engine or at.stages == 2)
+    serial = keys >= 128 and at.stages == 2
     # of its stages one holds where keys are, which come with those that follow: tiles never have more than two
     straight = STRAIGHT[128 if dim > 64 else 64]
     loop = Loop(255, straight, test, 0, serial, engine, at.stages - 2, 3, *CHAINS.get((dim, size, keys, at.warps), ()))

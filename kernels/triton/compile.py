@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from .assembly import Instruction, amdgcn_program, counted, loops, sass_program
 from .footprint import Resources
 from .kernel import Compiled, require
 from .targets import TARGETS
+from .turns import TIMED, turn_cycles
 
 DEVICE_CODE = __name__.rpartition(".")[0] + ".device"
 
@@ -89,6 +91,7 @@ def compile_one(launch: Compiled, target: str, package: str = DEVICE_CODE) -> Re
     kernel: Any = triton.compile(source, target=GPUTarget(*TARGETS[target]), options=options)
     read = _amdgcn if TARGETS[target][0] == "hip" else _cubin
     program, measured = read(kernel, kernel.metadata.name)
+    timed = partial(turn_cycles, threads=32 * launch.warps) if target == TIMED else None
     return Resources(
         target=target,
         triton=triton.__version__,
@@ -96,7 +99,7 @@ def compile_one(launch: Compiled, target: str, package: str = DEVICE_CODE) -> Re
         tensor_columns=getattr(kernel.metadata, "tmem_size", None) or 0,
         threads=kernel.metadata.num_warps * TARGETS[target][2],
         instructions=counted(program),
-        loops=tuple(loops(program)),
+        loops=tuple(loops(program, timed)),
         **measured,
     )
 

@@ -20,6 +20,7 @@ from .table import Point, points, recorded, write
 from .targets import TARGETS
 
 SLACK, SLACK_SHARE = 4, 0.01  # by which counts of instructions may differ between two compilations of one launch
+_VARYING = ("place", "skippable", "instructions", "turn_cycles")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,14 @@ class Surveyed:
         """The loop that does most of the work, where it compiles and has one."""
         return self.resources.main_loop if self.resources is not None else None
 
+    @property
+    def serialized(self) -> bool:
+        """Whether ptxas makes a warp group await each matrix product before its next one (its message C7510 or C7515),
+        in which case nothing but another group works beside it.
+        """
+        loop, block = self.main_loop, self.point.block
+        return loop is not None and block is not None and len(block.products) < loop.groups == loop.instructions["mma"]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         point = self.point
@@ -54,6 +63,7 @@ class Surveyed:
             "target": point.target,
             "error": self.error,
             "blocks": self.blocks,
+            "serialized": self.serialized,
             "estimate": vars(self.estimate) if self.estimate is not None else None,
             "resources": self.resources.to_dict() if self.resources is not None else None,
         }
@@ -150,8 +160,9 @@ def alike(known: Any, found: Any) -> bool:
         )
     if isinstance(known, tuple) and isinstance(found, tuple):
         return len(known) == len(found) and all(
-            replace(two, place=one.place, skippable=one.skippable, instructions=one.instructions) == one
+            replace(two, **{name: getattr(one, name) for name in _VARYING}) == one
             and alike(one.instructions, two.instructions)
+            and alike({"cycles": one.turn_cycles or 0}, {"cycles": two.turn_cycles or 0})
             for one, two in zip(known, found, strict=True)
         )
     return known == found

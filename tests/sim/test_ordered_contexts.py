@@ -11,7 +11,7 @@ from lightbound import simulate, workload
 SLOTS = [["S", "LO"], ["LM", "RM"], ["N", "LD", "C", "RD", "RO", "O"]]
 
 
-def kernel(blocks: int, slots: list[list[str]] | None, delay: int = 0) -> dict[str, Any]:
+def kernel(blocks: int, slots: list[list[str]] | None, delay: int = 0, chain: int = 0) -> dict[str, Any]:
     """Fused attention of 128 queries by 64 keys, `blocks` of them on an SM."""
     rows, scores, output = ({"lanes": ranks} for ranks in (["p"], ["p", "m0"], ["p", "f"]))
     return {
@@ -41,15 +41,18 @@ def kernel(blocks: int, slots: list[list[str]] | None, delay: int = 0) -> dict[s
                 ],
                 "contexts": blocks,
                 "delay": delay,
+                "chain": chain,
                 **({"slots": slots} if slots else {}),
             }
         ],
     }
 
 
-def epoch(blocks: int, slots: list[list[str]] | None, delay: int = 0) -> float:
-    work = workload("attention", B=1, H=132, E=128, F=128, P=1024, M=4096)
-    return float(simulate(work, "h100_sxm", kernel(blocks, slots, delay)).groups[0].schedule.epoch_cycles)
+WORK = workload("attention", B=1, H=132, E=128, F=128, P=1024, M=4096)
+
+
+def epoch(blocks: int, slots: list[list[str]] | None, delay: int = 0, chain: int = 0) -> float:
+    return float(simulate(WORK, "h100_sxm", kernel(blocks, slots, delay, chain)).groups[0].schedule.epoch_cycles)
 
 
 def test_one_context_takes_the_longest_unit_of_every_slot_and_its_delay() -> None:
@@ -68,3 +71,22 @@ def test_more_blocks_hide_what_one_waits_for_and_never_beat_the_tensor_cores(del
     assert taken == sorted(taken, reverse=True)
     assert taken[-1] >= 2 * 128 * 64 * 128 / 2048
     assert taken[1] < 0.9 * taken[0]
+
+
+@pytest.mark.parametrize("slots", [SLOTS, None])
+def test_a_chain_is_what_one_context_takes_unless_its_work_takes_longer(slots: list[list[str]] | None) -> None:
+    work = epoch(1, slots)
+    assert epoch(1, slots, chain=round(work / 2)) == pytest.approx(work)
+    assert epoch(1, slots, chain=9000) == pytest.approx(9000)
+    assert epoch(1, slots, delay=500, chain=9000) == pytest.approx(9500)
+    assert epoch(2, slots, chain=9000) == pytest.approx(epoch(2, slots, delay=round(9000 - work)), rel=1e-3)
+
+
+@pytest.mark.parametrize("engine", ["analytical", "event"])
+def test_either_engine_takes_what_work_leaves_of_a_chain_for_a_delay(engine: str) -> None:
+    left = round(9000 - epoch(1, None))
+    chain, delay = (
+        float(simulate(WORK, "h100_sxm", kernel(2, None, **one), engine=engine).latency_s)
+        for one in ({"chain": 9000}, {"delay": left})
+    )
+    assert chain == pytest.approx(delay, rel=1e-3)

@@ -16,7 +16,7 @@ from lightbound.kernels.triton.copy_mapping import copied
 from lightbound.kernels.triton.kernel import Case, Launch, Tile, TritonKernel, Work
 from lightbound.validate.gpu import records
 from lightbound.validate.gpu.masks import mask_of
-from lightbound.validate.gpu.predict import known_registers, predict_case
+from lightbound.validate.gpu.predict import known_code, predict_case
 from lightbound.validate.gpu.records import machine_of, read_measured
 from lightbound.validate.suites import gpu
 
@@ -218,17 +218,20 @@ def test_launches_add_up_and_shares_are_of_the_whole() -> None:
     assert one.launch_s == pytest.approx(1e-6 - float(machine.params["block_gap"]) / float(machine.clock_hz))
 
 
-def test_registers_as_compiled_say_how_many_blocks_share_a_processor() -> None:
+def test_code_on_record_says_how_many_blocks_share_a_processor_and_how_long_a_turn_takes() -> None:
     machine, case = lb.machine("h200"), find_kernel("aaren_scan").cases[2]
     kernel = find_kernel("aaren_scan")
     tile = kernel.tile(case, 90)
     launches = kernel.launches(case, tile, 90)
-    known = known_registers(kernel, case, tile, 90, len(launches))
-    assert len(known) == len(launches) and known[-1] is not None and known[-1] > 200
-    few = predict_case(launches, machine, run_s=0.1, registers=(None, 64)).kernel_s
-    many = predict_case(launches, machine, run_s=0.1, registers=known).kernel_s
-    assert many > few == pytest.approx(predict_case(launches, machine, run_s=0.1, registers=(255, 64)).kernel_s)
-    assert known_registers(kernel, case, tile, 75, len(launches)) == ()
+    known = known_code(kernel, case, tile, 90, len(launches))
+    assert len(known) == len(launches) and known[-1]["REGISTERS"] > 200 and known[-1]["TURN"] > 3000
+
+    def time(**walk: int) -> float:
+        return predict_case(launches, machine, run_s=0.1, code=(known[0], {**known[-1], **walk})).kernel_s
+
+    assert time() > time(REGISTERS=64) == pytest.approx(time(REGISTERS=64, UNKNOWN=1))
+    assert time(TURN=2 * known[-1]["TURN"]) > 1.2 * time()
+    assert known_code(kernel, case, tile, 75, len(launches)) == ()
 
 
 def test_a_kernel_without_launches_is_told() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.kernels.triton.catalogue import find_kernel
+from lightbound.kernels.triton.footprint import Resources
 from lightbound.kernels.triton.kernel import Case, Launch, Tile, TritonKernel, Work
 from lightbound.kernels.triton.table import points_of, recorded
 from lightbound.kernels.triton.targets import TARGETS
@@ -90,7 +91,7 @@ def predict_case(
     work: Work | None = None,
     run_s: float | None = None,
     launch_s: float | None = None,
-    registers: Sequence[int | None] = (),
+    code: Sequence[Mapping[str, int]] = (),
     cached: bool = False,
 ) -> GpuPrediction:
     """The prediction of launches that follow each other on a machine.
@@ -100,13 +101,13 @@ def predict_case(
         of its own.
     launch_s: from the end of one kernel to the end of the next if that does nothing, where it is known better than from
         the machine.
-    registers: of a thread of each launch, where its code is known, instead of what its mapping expects.
+    code: of each launch, params of its mapping that its code settles (`known_code`), where that is known.
     cached: whether all that such launches use again and again lies in the cache, so that nothing comes from memory.
     Raises LightboundError where a launch does not fit its workload or the machine.
     """
     seen = _in_conditions(_cached(machine) if cached else machine, run_s, launch_s)
-    known = chain(registers, repeat(None))
-    found = [_launch(launch, seen, count) for launch, count in zip(launches, known, strict=False)]
+    known = chain(code, repeat({}))
+    found = [_launch(launch, seen, settled) for launch, settled in zip(launches, known, strict=False)]
     if not found:
         raise LightboundError("launches", None, "are none: no mapping is stated for this kernel", "State its launches.")
     each = float(seen.launch_latency_s)
@@ -133,19 +134,26 @@ def predict_kernel(
     capability = int(machine.params.get("compute_capability", 0))
     chosen = tile or kernel.tile(case, capability)
     launches = kernel.launches(case, chosen, capability)
-    registers = known_registers(kernel, case, chosen, capability, len(launches))
-    return predict_case(launches, machine, kernel.work(case), run_s, launch_s, registers)
+    code = known_code(kernel, case, chosen, capability, len(launches))
+    return predict_case(launches, machine, kernel.work(case), run_s, launch_s, code)
 
 
-def known_registers(
+def known_code(
     kernel: TritonKernel, case: Case, tile: Tile, capability: int, launches: int
-) -> tuple[int | None, ...]:
-    """Registers of a thread of each launch of a case, as it was compiled; None where that is not on record."""
+) -> tuple[Mapping[str, int], ...]:
+    """What the code of each launch of a case says, as it was compiled, by the params of mappings that it settles:
+    REGISTERS of a thread, cycles of a TURN of the main loop of a block alone. Nothing where none is on record.
+    """
     target = next((name for name in TARGETS if target_number(name) == capability), None)
     if target is None:
         return ()
     compiled = [recorded(point) for point in points_of(kernel, case, tile, target)]
-    return tuple(one.registers if one is not None else None for one in compiled[:launches])
+    return tuple(_settled(one) if one is not None else {} for one in compiled[:launches])
+
+
+def _settled(code: Resources) -> dict[str, int]:
+    turn = code.main_loop.turn_cycles if code.main_loop is not None else None
+    return {"REGISTERS": code.registers} | ({"TURN": turn} if turn is not None else {})
 
 
 def roofline(work: Work, machine: Machine) -> dict[str, float]:
@@ -201,13 +209,13 @@ def _changed(machine: Machine, before: float | None, launch_s: float | None) -> 
     return seen if launch_s is None else replace(seen, launch_latency_s=launch_s)
 
 
-def _launch(launch: Launch, machine: Machine, registers: int | None = None) -> Prediction:
+def _launch(launch: Launch, machine: Machine, code: Mapping[str, int]) -> Prediction:
     work = _workload(launch)
     stated: Any = launch.mapping
     if not isinstance(stated, str):
         stated = LoopMapping.from_data({"name": work.name, **stated})
     work, mapping = resolve_mapping(work, machine, stated)
-    known = {"REGISTERS": registers} if registers is not None and "REGISTERS" in mapping.params else {}
+    known = {name: value for name, value in code.items() if name in mapping.params}
     mapping = in_order(with_values(mapping, {**launch.set, **known}), launch.order, launch.section)
     if mapping.masked is None:
         if launch.mask is not None:

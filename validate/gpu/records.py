@@ -18,7 +18,7 @@ from lightbound.kernels.triton.catalogue import find_kernel
 from lightbound.kernels.triton.kernel import Case, Tile, Work
 
 from ..kernels import machine_named
-from .predict import GpuPrediction, known_registers, predict_case
+from .predict import GpuPrediction, known_code, predict_case
 
 FOLDER = Path(__file__).parents[1] / "measurements"
 SMALL_S = 20e-6  # a case whose bound is below is small: launches and the ends of blocks are a good part of it
@@ -207,9 +207,9 @@ def predict_record(record: Mapping[str, Any], machine: Machine, launch_s: float 
     except KeyError as missing:
         problem = f"lacks {missing}: it is a tile of another version of the kernel"
         raise LightboundError("tile", tile.name, problem, "Measure the case again.") from missing
-    registers = known_registers(kernel, case, tile, capability, len(launches))
+    code = known_code(kernel, case, tile, capability, len(launches))
     work, cached = Work(**record["work"]), _fits_cache(record, machine)
-    return predict_case(launches, machine, work, float(record["run_s"]), launch_s, registers, cached)
+    return predict_case(launches, machine, work, float(record["run_s"]), launch_s, code, cached)
 
 
 def _fits_cache(record: Mapping[str, Any], machine: Machine) -> bool:

@@ -12,23 +12,30 @@ from .rows import CACHE, MEMORY
 _SOURCE = (
     "kernels/triton/device/aaren_scan.py, SASS of Triton 3.6 for sm_90: beside products, exponentials, multiplications "
     "and conversions a thread has 390 instructions a chunk (the scan over a chunk, stores to shared memory, tests, "
-    "addresses), two thirds of them integer ones, and 130 in `states`. A chunk of 64 goes through 21 barriers (21 "
-    "cycles), 21 shuffles (24), 20 loads from shared memory (23) and 18 exponentials (17) that wait for each other, "
-    "two wgmma (72 beyond their products), and 236 instructions of the scan's chain (4.16): latencies measured on an "
-    "H200 (lightbound probe cuda). One of 16 tokens in FP32, and code beside the chunks, take what control words and "
-    "these latencies give a warp that nothing else holds up; 412 cycles between blocks. With two stages a chunk is "
-    "loaded when the one before is done"
+    "addresses), two thirds of them integer ones, and 130 in `states`. A warp asks shared memory, and other lanes, for "
+    "128 bytes 214 times a chunk of 64. TURN is a chunk of a block that is alone, by its control words (`lightbound "
+    "resources`); one of 16 tokens in FP32, and code beside the chunks, take what control words and latencies measured "
+    "on an H200 (lightbound probe cuda) give a warp that nothing else holds up; 412 cycles between blocks. With two "
+    "stages a chunk is loaded when the one before is done"
 )
-_CHAIN = round(21 * 21 + 21 * 24 + 20 * 23 + 18 * 17 + 2 * 72 + 236 * 3.16)
-# Of 16 tokens on the FP32 lanes: 1496 cycles, in 428 of which lanes and exponentials work for the chunk.
-_CHAINS = {"tensor": _CHAIN, "tensor_sync": _CHAIN, "alu": 1496 - 428}
+_REQUESTS = 214  # for 128 bytes, of a warp in a chunk of 64: 21 shuffles, 48 by ldmatrix, 111 in other loads and stores
+_TURNS = {"tensor": 3350, "tensor_sync": 3350, "alu": 1496}  # 16 tokens on the FP32 lanes
 # Before the first chunk: 585 cycles, with 4, 32 and 128 segments 1041, 1362 and 2059 and what comes from the cache.
 _START = "585 + where(SEGMENTS > 1, 450 + 8 * SEGMENTS + {}, 0)"
 _STATES_CODE = "where(CHUNK < 64, 1055, 1460)"  # 528 cycles before the chunks and 527 behind in FP32, else 636 and 824
 _WAY = 72  # bytes a cycle from L2 to an SM, of blocks that load at once (probe, bulk.32KiB.l2.all)
+_ALL = 50  # the same where all read what others read too, half of all states on average (probe, read_all.8MiB)
+_STARTED = "min(CTAS * sm, B * H * ceil_div(E, BE))"  # blocks that begin, and end, together
+_FILLED = f"N0 * BE * word_bytes * {_STARTED} / dram_rate"  # they share what memory sends for the first chunk of each
 _LATE = "where(STAGES < 3, 1, 0)"  # whether a chunk is loaded only when it is wanted
 _CHUNK = ["PM", "RM", "M", "P", "F", "T", "FT", "RU", "RW", "U", "IU", "W", "O"]
 _SCORES, _OUTPUTS, _ROW = {"lanes": ["i", "n0"]}, {"lanes": ["i", "n0", "e"]}, {"lanes": ["n0", "i"]}
+
+
+def _shared() -> dict[str, Any]:
+    """The path to shared memory, which exchanges between lanes take too."""
+    words = {"shuffle": f"{_REQUESTS} * 32 * WARPS / (N0 * BE)"}
+    return {"einsums": ["O"], "unit": "shuffle", "space": _OUTPUTS, "implied": words}
 
 
 def _walk(unit: str) -> dict[str, Any]:
@@ -43,6 +50,7 @@ def _walk(unit: str) -> dict[str, Any]:
             "WARPS": 4,
             "STAGES": 2,
             "SEGMENTS": 1,
+            **({} if unit == "alu" else {"TURN": _TURNS[unit]}),
             "REGISTERS": f"min(255, (N0 * N0 + 3 * N0 * BE) / {threads} + 40)",
             "SHARED": "word_bytes * (STAGES * N0 * BE + N0 * N0) + 1024",
             "CTAS": (
@@ -67,6 +75,7 @@ def _walk(unit: str) -> dict[str, Any]:
                 # the state is scaled in every row of its tile, a result converted
                 "implied": {"mul": 1, "cast": "where(word_bytes < 4, 1, 0)", "iadd": "311 * 32 * WARPS / (N0 * BE)"},
             },
+            *([] if unit == "alu" else [_shared()]),
             # the product that carries the state on has as many equal rows as a chunk has tokens
             {"einsums": ["O"], "unit": unit, "space": _OUTPUTS, "implied": {"mac": "N0"}},
         ],
@@ -84,9 +93,13 @@ def _walk(unit: str) -> dict[str, Any]:
                     {"do": ["W"], "nest": [{"hold": ["V"], "in": "registers"}]},
                 ],
                 "contexts": "CTAS",
-                "delay": f"{_CHAINS[unit]} + {_LATE} * {MEMORY}",
+                "chain": _TURNS[unit] if unit == "alu" else "TURN",
+                "delay": f"{_LATE} * {MEMORY}",
                 # the last segment reads the states of all others together
-                "overhead": f"412 + {_START.format(CACHE)} + {MEMORY} + {CACHE} + (SEGMENTS - 1) * 4 * BE / {_WAY}",
+                "overhead": (
+                    f"412 + {_START.format(CACHE)} + {MEMORY} + {_FILLED} + {CACHE}"
+                    f" + (SEGMENTS - 1) * 4 * BE * max(1 / {_WAY}, CTAS / 2 / {_ALL})"
+                ),
                 "resident": "CTAS",
                 "awaits": {"dram": _LATE, "l2": _LATE},
                 "at_once": True,
@@ -102,7 +115,11 @@ STATES = {
         "BE": "min(E, 64)",
         "WARPS": 4,
         "CHUNK": 64,
-        "CTAS": "min(max_blocks, max_warps // WARPS, ceil_div(B * H * ceil_div(E, BE), sm))",
+        "REGISTERS": 72,
+        "CTAS": (
+            "min(max_blocks, max_warps // WARPS, floor(registers_bytes / 4 / (32 * WARPS * REGISTERS)), "
+            "ceil_div(B * H * ceil_div(E, BE), sm))"
+        ),
     },
     "bind": [
         {"einsums": ["G", "U", "W"], "unit": "alu", "space": {"lanes": ["e", "n"]}},

@@ -41,7 +41,7 @@ def answer(kernels: Sequence[str], targets: Sequence[str], tiles: Iterable[str],
     for kernel, function in functions:
         mine = [one for one in found if (one.point.kernel, one.point.launch.function) == (kernel, function)]
         blocks += _tables(function if function == kernel else f"{kernel}: {function}", mine)
-    blocks += _agreement(found)
+    blocks += _warnings(found) + _agreement(found)
     failed = [f"{one.point.kernel} {one.point.tile.name} {one.point.target}: {one.error}" for one in found if one.error]
     if failed:
         blocks.append(Text("\n".join(failed), title="Not compiled"))
@@ -75,10 +75,11 @@ def _tables(title: str, found: Sequence[Surveyed]) -> list[Block]:
             rows.setdefault((one.point.tile.name, one.point.case.dtype, one.point.target), []).append(one)
     taken = [(*row, str(len(ones)), *_taken(ones)) for row, ones in rows.items()]
     loops = {row: [loop for one in ones if (loop := one.main_loop) is not None] for row, ones in rows.items()}
-    names = ("tile", "type", "target", "all", *MIX)
+    names = ("tile", "type", "target", "cycles", "all", *MIX)
     mixed = [
         (
             *row,
+            _span([loop.turn_cycles or 0 for loop in those]),
             _span([loop.total for loop in those]),
             *(
                 _span([sum(loop.instructions.get(kind, 0) for kind in kinds) for loop in those])
@@ -91,7 +92,7 @@ def _tables(title: str, found: Sequence[Surveyed]) -> list[Block]:
     blocks: list[Block] = [Table(COLUMNS, taken, title, frozenset(COLUMNS[3:]))] if taken else []
     if mixed:
         blocks.append(
-            Table(names, mixed, f"{title}, instructions of a warp in a turn of the main loop", frozenset(names[3:]))
+            Table(names, mixed, f"{title}, main loop: cycles of a turn, instructions of a warp", frozenset(names[3:]))
         )
     return blocks
 
@@ -118,6 +119,15 @@ def _span(values: Sequence[int]) -> str:
     return str(values[0]) if len(set(values)) == 1 else f"{min(values)}-{max(values)}"
 
 
+def _warnings(found: Sequence[Surveyed]) -> list[Block]:
+    """Tiles whose matrix products follow each other one by one."""
+    slow = dict.fromkeys(f"{one.point.kernel} {one.point.tile.name}" for one in found if one.serialized)
+    if not slow:
+        return []
+    text = "ptxas awaits each matrix product before the next one (wgmma is serialized); try other stages or tiles:"
+    return [Text("\n".join([text, *slow]))]
+
+
 def _agreement(found: Sequence[Surveyed]) -> list[Block]:
     """How often the estimate is right."""
     known = [(one, one.resources, one.estimate) for one in found]
@@ -138,5 +148,6 @@ def _record(one: Surveyed) -> dict[str, object]:
         **data,
         **{name: value for name, value in taken.items() if name not in ("loops", "instructions", "target")},
         **{f"estimated_{name}": value for name, value in guess.items()},
+        "loop_turn_cycles": loop.turn_cycles if loop is not None else "",
         **{f"loop_{kind}": loop.instructions.get(kind, 0) if loop is not None else "" for kind in KINDS},
     }

@@ -7,12 +7,14 @@ from itertools import groupby
 
 import pytest
 
-from lightbound.kernels.cuda import arithmetic, beside, bulk, load, memory, shared, straight, tensor
+from lightbound.kernels.cuda import arithmetic, beside, bulk, copies, load, memory, shared, straight, tensor
 from lightbound.kernels.cuda.assemble import assemble, disassemble, loops, surplus, tool
 from lightbound.kernels.cuda.ptx import Program, module
 
 PROGRAMS = [
-    one for room in (arithmetic, tensor, shared, beside, memory, bulk, load, straight) for one in room.programs()
+    one
+    for room in (arithmetic, tensor, shared, beside, memory, bulk, copies, load, straight)
+    for one in room.programs()
 ]
 needs_assembler = pytest.mark.skipif(
     tool("ptxas") is None or tool("cuobjdump") is None,

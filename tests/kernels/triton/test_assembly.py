@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lightbound.base.errors import LightboundError
-from lightbound.kernels.triton.assembly import amdgcn_program, counted, loops, sass_program
+from lightbound.kernels.triton.assembly import Control, amdgcn_program, counted, loops, sass_program
 from lightbound.kernels.triton.instructions import KINDS, amdgcn_kind, macs_of, sass_kind
 
 
@@ -131,6 +131,31 @@ def test_what_some_turns_jump_over_is_counted_and_told() -> None:
     )
     (loop,) = loops(program)
     assert loop.instructions["compare"] == loop.skippable == 2
+
+
+def test_the_control_word_of_an_instruction_is_read() -> None:
+    line = "        /*0010*/  MUFU.EX2 R3, R3 ;   /* 0x0000000300037308 */\n                 /* 0x{:016x} */\n"
+    words = [2 << 41 | 1 << 46 | 3 << 49, 1 << 41 | 7 << 46 | 7 << 49 | 0b100 << 52]
+    text = "\n\t\tFunction : kernel\n" + "".join(line.format(word | 0x800) for word in words)
+    first, second = sass_program(text, "kernel")
+    assert first.control == Control(stall=2, writes=1, reads=3, awaits=0)
+    assert second.control == Control(stall=1, writes=None, reads=None, awaits=0b100)
+    assert (first.mnemonic, first.operands) == ("MUFU.EX2", "R3, R3")
+
+
+def test_groups_of_products_are_those_that_are_handed_over_together() -> None:
+    text = sass(
+        """
+        loop: HGMMA.64x64x16.F32 R24, gdesc[UR8], R24
+        HGMMA.64x64x16.F32 R24, gdesc[UR8], R24, gsb0
+        HGMMA.64x64x16.F32 R56, gdesc[UR8], R56, gsb0
+        WARPGROUP.DEPBAR.LE gsb0, 0x0
+        @P0 BRA ->loop
+        EXIT
+        """
+    )
+    (loop,) = loops(sass_program(text, "kernel"), lambda own: 10.4 * len(own))
+    assert (loop.instructions["mma"], loop.groups, loop.turn_cycles) == (3, 2, 52)
 
 
 def test_a_function_that_is_not_there_is_refused() -> None:

@@ -27,6 +27,12 @@ def test_default_tiles_of_every_kernel_are_on_record_and_spill_nothing() -> None
     assert not spilling
 
 
+def test_no_default_tile_makes_warps_await_each_product_and_turns_of_hopper_are_timed() -> None:
+    every = [one for one in _on_record() if one.point.target == "sm_90"]
+    assert [f"{one.point.kernel} {one.point.tile.name}" for one in every if one.serialized] == []
+    assert all(one.main_loop.turn_cycles for one in every if one.main_loop is not None)
+
+
 def test_shared_memory_is_estimated_to_the_byte_and_blocks_at_once_for_nine_of_ten_launches() -> None:
     known = [(one, one.estimate, one.resources) for one in _on_record() if one.estimate and one.resources]
     wrong = [
