@@ -88,11 +88,7 @@ def loops(
     cycles of a turn through the instructions of an innermost one.
     """
     graph = _Graph(program)
-    bodies = {
-        header: body
-        for header, body in graph.natural_loops().items()
-        if not _waits({one.kind for block in body for one in graph.instructions(block)})
-    }
+    bodies = _working(graph)
     found = []
     for header, body in sorted(bodies.items()):
         within = [other for other in bodies if other != header and other in body]
@@ -115,6 +111,35 @@ def loops(
     return found
 
 
+def around(program: Sequence[Instruction]) -> tuple[Sequence[Instruction], Sequence[Instruction]]:
+    """What stands before the first loop, and behind the last one up to the end of the program; without loops all of it
+    and nothing.
+    """
+    graph = _Graph(program)
+    inside = [block for body in _working(graph).values() for block in body]
+    if not inside:
+        return program[: _end(program, 0)], ()
+    first, last = graph.starts[min(inside)], graph.ends[max(inside)]
+    return program[:first], program[last : _end(program, last)]
+
+
+def _end(program: Sequence[Instruction], start: int) -> int:
+    """The place behind the first instruction from which nothing goes on to the next, other than by a jump."""
+    return next(
+        (place + 1 for place in range(start, len(program)) if not (program[place].falls or program[place].jumps)),
+        len(program),
+    )
+
+
+def _working(graph: _Graph) -> dict[int, set[int]]:
+    """Loops that do more than wait, by header."""
+    return {
+        header: body
+        for header, body in graph.natural_loops().items()
+        if not _waits({one.kind for block in body for one in graph.instructions(block)})
+    }
+
+
 def _waits(kinds: set[str]) -> bool:
     return kinds <= _IDLE and bool(kinds & _WAITS)
 
@@ -128,8 +153,8 @@ class _Graph:
         heads |= {place + 1 for place, one in enumerate(program) if one.jumps or not one.falls}
         self.starts = sorted(head for head in heads if head < len(program))
         block_at = {start: block for block, start in enumerate(self.starts)}
-        ends = [*self.starts[1:], len(program)]
-        self._spans = list(zip(self.starts, ends, strict=True))
+        self.ends = [*self.starts[1:], len(program)]
+        self._spans = list(zip(self.starts, self.ends, strict=True))
         self.after: list[list[int]] = []
         for _, end in self._spans:
             last = program[end - 1]

@@ -24,11 +24,11 @@ from typing import Any
 
 from lightbound.base.errors import LightboundError
 
-from .assembly import Instruction, amdgcn_program, counted, loops, sass_program
+from .assembly import Instruction, amdgcn_program, around, counted, loops, sass_program
 from .footprint import Resources
 from .kernel import Compiled, require
 from .targets import TARGETS
-from .turns import TIMED, turn_cycles
+from .turns import TIMED, once_cycles, turn_cycles
 
 DEVICE_CODE = __name__.rpartition(".")[0] + ".device"
 
@@ -92,6 +92,7 @@ def compile_one(launch: Compiled, target: str, package: str = DEVICE_CODE) -> Re
     read = _amdgcn if TARGETS[target][0] == "hip" else _cubin
     program, measured = read(kernel, kernel.metadata.name)
     timed = partial(turn_cycles, threads=32 * launch.warps) if target == TIMED else None
+    start, end = (once_cycles(code, 32 * launch.warps) if target == TIMED else None for code in around(program))
     return Resources(
         target=target,
         triton=triton.__version__,
@@ -100,6 +101,8 @@ def compile_one(launch: Compiled, target: str, package: str = DEVICE_CODE) -> Re
         threads=kernel.metadata.num_warps * TARGETS[target][2],
         instructions=counted(program),
         loops=tuple(loops(program, timed)),
+        start_cycles=None if start is None else round(start),
+        end_cycles=None if end is None else round(end),
         **measured,
     )
 

@@ -18,7 +18,9 @@ class Resources:
     those of matrix results included). spill_bytes: what its code moves between registers and the thread's own memory,
     each instruction once. stack_bytes: of a thread. shared_bytes: of a block, without what the system reserves.
     tensor_columns: of tensor memory, 0 but on Blackwell. threads: of a block, those of warps that only load included.
-    instructions: of the whole program, by kind. loops: its loops, in the order of the code.
+    instructions: of the whole program, by kind. loops: its loops, in the order of the code. start_cycles, end_cycles:
+    what the code before the first loop and behind the last takes a block that is alone, by its control words
+    (turns.py), where they are known.
     """
 
     target: str
@@ -31,6 +33,8 @@ class Resources:
     threads: int
     instructions: Mapping[str, int]
     loops: Sequence[Loop] = ()
+    start_cycles: int | None = None
+    end_cycles: int | None = None
 
     @property
     def blocks(self) -> int:

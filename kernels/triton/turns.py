@@ -1,4 +1,5 @@
-"""How long one turn of a loop takes a block that has a multiprocessor to itself, by the control words of its SASS.
+"""How long a turn of a loop, and the code around loops, take a block that has a multiprocessor to itself, by the
+control words of its SASS.
 
 NVIDIA's assembler writes into every instruction after how many cycles the warp may issue its next one, which of six
 barriers it sets, and which it awaits (Jia et al., arXiv 1804.06826, section 2.1: a count of stalls, an index of a write
@@ -63,9 +64,20 @@ def turn_cycles(loop: Sequence[Instruction], threads: int) -> float | None:
     """
     if not loop or any(one.control is None for one in loop):
         return None
-    quarter = _Quarter([_Warp() for _ in range(max(1, threads // (32 * QUARTERS)))], threads)
+    quarter = _quarter(threads)
     ends = [quarter.turn(loop) for _ in range(TURNS)]
     return (ends[-1] - ends[TURNS // 2 - 1]) / (TURNS - TURNS // 2)
+
+
+def once_cycles(code: Sequence[Instruction], threads: int) -> float | None:
+    """Cycles of code that a block goes through once, alone; None without control words."""
+    if any(one.control is None for one in code):
+        return None
+    return _quarter(threads).turn(code)
+
+
+def _quarter(threads: int) -> _Quarter:
+    return _Quarter([_Warp() for _ in range(max(1, threads // (32 * QUARTERS)))], threads)
 
 
 @dataclass

@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 from .products import Product
-from .rows import MEMORY, delay
+from .rows import CACHE, MEMORY, delay
 
 _SOURCE = (
     "kernels/triton/device/matmul.py as Triton 3.7 compiles it for sm_80 and sm_90: buffers of shared memory are "
     "STAGES for wgmma and one less for mma.sync; a thread has its sums and about 64 registers more (72 to 222 in all). "
-    "A step costs a barrier (30 cycles) and the latency of the first operands from shared memory (33), a block 3500 "
-    "cycles at its start and end: sums of published latencies, as in fused attention, assumed"
+    "A step costs a barrier (30 cycles) and the latency of the first operands from shared memory (33), or what its "
+    "control words say of a block that is alone; a block starts and ends as they say (`lightbound resources`), and "
+    "awaits its first operands and its last stores"
 )
 _ADDED = 1024  # elements that a block of the second kernel adds up
 _BUFFERS = {"tensor": "STAGES", "tensor_sync": "(STAGES - 1)", "alu": "(STAGES - 1)"}
@@ -89,6 +90,11 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         "B_WORDS": _vector("N"),
         # copies of less than 4 bytes pass through registers, when they are wanted
         "LATE": "where(min(A_WORDS, B_WORDS) * word_bytes < 4, 1, 0)",
+        # of a block alone by its control words: a step, and the code before and behind all of them; about so many
+        # cycles where the code is not on record
+        "TURN": 0,
+        "START": "1200 + 150 * max(0, WARPS - 4)",
+        "END": "110 + BM * BN / 21",
         "STEP": 16 if unit == "alu" else 64 if unit == "tensor" else 32,
         "STAGES": 3,
         # with two stages, the next step is asked for behind the product, and awaited at once
@@ -109,8 +115,9 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         contexts=f"CTAS * {groups}",
         resident="CTAS",
         awaits={"dram": f"max({first}, LATE)", "l2": f"max({first}, LATE)"},
-        least=_same_line(blocks, product),
+        least=f"max({_same_line(blocks, product)}, where(CTAS < 2, TURN / ({groups}), 0))",
         settles=["dram"],
+        overhead=f"block_gap + START + {MEMORY} + END + {CACHE}",
         # blocks at work walk the sum in step: what one of them fetches from memory the others await; by control words,
         # copies that pass through registers take 8 cycles each beside their instructions
         delay=f"63 + (LATE + WANTED) * {MEMORY} + LATE * 8 * PIECES"

@@ -29,6 +29,7 @@ MIX = {
     "bar": ("barrier",),
 }
 """Columns of the table of instructions, and the kinds that each adds up."""
+_MIXED = ", cycles of a block alone, and instructions of a warp in a turn of the main loop"
 
 
 def answer(kernels: Sequence[str], targets: Sequence[str], tiles: Iterable[str], words: str) -> Answer:
@@ -75,11 +76,14 @@ def _tables(title: str, found: Sequence[Surveyed]) -> list[Block]:
             rows.setdefault((one.point.tile.name, one.point.case.dtype, one.point.target), []).append(one)
     taken = [(*row, str(len(ones)), *_taken(ones)) for row, ones in rows.items()]
     loops = {row: [loop for one in ones if (loop := one.main_loop) is not None] for row, ones in rows.items()}
-    names = ("tile", "type", "target", "cycles", "all", *MIX)
+    codes = {row: [one.resources for one in ones if one.resources is not None] for row, ones in rows.items()}
+    names = ("tile", "type", "target", "start", "turn", "end", "all", *MIX)
     mixed = [
         (
             *row,
+            _span([code.start_cycles or 0 for code in codes[row]]),
             _span([loop.turn_cycles or 0 for loop in those]),
+            _span([code.end_cycles or 0 for code in codes[row]]),
             _span([loop.total for loop in those]),
             *(
                 _span([sum(loop.instructions.get(kind, 0) for kind in kinds) for loop in those])
@@ -91,9 +95,7 @@ def _tables(title: str, found: Sequence[Surveyed]) -> list[Block]:
     ]
     blocks: list[Block] = [Table(COLUMNS, taken, title, frozenset(COLUMNS[3:]))] if taken else []
     if mixed:
-        blocks.append(
-            Table(names, mixed, f"{title}, main loop: cycles of a turn, instructions of a warp", frozenset(names[3:]))
-        )
+        blocks.append(Table(names, mixed, f"{title}{_MIXED}", frozenset(names[3:])))
     return blocks
 
 
