@@ -28,7 +28,7 @@ ADDED = 1024  # elements whose parts one block adds up
 ASYNC = 4  # bytes, the least that a copy to shared memory moves by itself
 
 # Rows and columns of a tile, steps of its sum, warps, stages: by the matrix instructions of a part.
-_WGMMA = ((128, 256, 64, 8, 3), (128, 128, 64, 8, 4), (64, 128, 64, 4, 4), (64, 64, 64, 4, 5))
+_WGMMA = ((128, 256, 64, 8, 3), (128, 128, 64, 8, 4), (128, 128, 64, 4, 3), (64, 128, 64, 4, 4), (64, 64, 64, 4, 5))
 _TCGEN = ((128, 256, 64, 8, 3), (128, 128, 64, 4, 4), (64, 128, 64, 4, 4))
 _MMA = ((128, 256, 32, 8, 3), (128, 128, 32, 4, 4), (64, 128, 32, 4, 4), (64, 64, 64, 4, 4))
 _MFMA = ((256, 128, 64, 8, 2), (128, 128, 32, 4, 2), (64, 64, 64, 4, 2))

@@ -24,12 +24,10 @@ from .instructions import macs_of
 TIMED = "sm_90"  # the target whose units were measured
 TURNS = 16  # followed; the mean of the second half counts
 QUARTERS = 4  # of a multiprocessor, one scheduler each; they share the path to shared memory
-QUEUE = 32  # cycles of work that shared memory and special functions accept ahead of time
+QUEUE = 32  # cycles of work that shared memory and special functions accept ahead of time, assumed
 HELD = 4  # cycles an instruction beside warp-group products, which hold three issue slots of four (beside.group2)
-MACS, MACS_SYNC = (
-    512,
-    325,
-)  # multiply-accumulates of a quarter in a cycle, in groups of warps or warp by warp (mma_sync)
+MACS = 512  # multiply-accumulates of a quarter in a cycle, by warp groups
+MACS_SYNC = 325  # the same, warp by warp (mma_sync.fp16)
 PRODUCT = 72  # from the last multiplication of a group to the warp that awaits it (latency.wgmma)
 BARRIER, THREADS = 12.6, 16  # cycles of a barrier, and one more for every so many threads (latency.barrier)
 NEAR = 282  # words from the L2 cache (chase.8MiB)

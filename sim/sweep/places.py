@@ -51,7 +51,8 @@ class Processes:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.workers, _context(), _begin, (dict(os.environ),))
         try:
-            return self._pool.submit(work, *given)
+            with _uninterrupted():  # a process may begin, and would say that nobody tells it what to do
+                return self._pool.submit(work, *given)
         except BrokenExecutor:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
@@ -140,6 +141,22 @@ def cluster(address: str) -> Iterator[Place]:
             remedy = f"Start some: dask worker {address}."
             raise LightboundError("--scheduler", address, "has no workers", remedy) from error
         yield Cluster(client, address)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C is heard when this is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def prepare() -> None:

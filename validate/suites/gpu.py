@@ -141,6 +141,7 @@ def _clock_checks(some: Sequence[Scored], split: str) -> list[Check]:
     return [
         Check(f"mean error of the clock in {len(off)} {split} cases", None, fmean(off)),
         Check(f"MAPE of {len(left)} {split} cases at their true clock", None, fmean(left)),
+        Check(f"largest error of {len(left)} {split} cases at their true clock", None, max(left)),
     ]
 
 

@@ -20,8 +20,8 @@ _SOURCE = (
 )
 _REQUESTS = 214  # for 128 bytes, of a warp in a chunk of 64: 21 shuffles, 48 by ldmatrix, 111 in other loads and stores
 _TURNS = {"tensor": 3350, "tensor_sync": 3350, "alu": 1496}  # 16 tokens on the FP32 lanes
-# Before the first chunk: 585 cycles, with 4, 32 and 128 segments 1041, 1362 and 2059 and what comes from the cache.
-_START = "585 + where(SEGMENTS > 1, 450 + 8 * SEGMENTS + {}, 0)"
+# Before the first chunk, where the code is not on record: 679 cycles, with 4, 32 and 128 segments 1341, 1616 and 2804.
+_START = "680 + where(SEGMENTS > 1, 600 + 12 * SEGMENTS, 0)"
 _STATES_CODE = "where(CHUNK < 64, 1055, 1460)"  # 528 cycles before the chunks and 527 behind in FP32, else 636 and 824
 _WAY = 72  # bytes a cycle from L2 to an SM, of blocks that load at once (probe, bulk.32KiB.l2.all)
 _ALL = 50  # the same where all read what others read too, half of all states on average (probe, read_all.8MiB)
@@ -50,6 +50,7 @@ def _walk(unit: str) -> dict[str, Any]:
             "WARPS": 4,
             "STAGES": 2,
             "SEGMENTS": 1,
+            "START": _START,
             **({} if unit == "alu" else {"TURN": _TURNS[unit]}),
             "REGISTERS": f"min(255, (N0 * N0 + 3 * N0 * BE) / {threads} + 40)",
             "SHARED": "word_bytes * (STAGES * N0 * BE + N0 * N0) + 1024",
@@ -97,7 +98,7 @@ def _walk(unit: str) -> dict[str, Any]:
                 "delay": f"{_LATE} * {MEMORY}",
                 # the last segment reads the states of all others together
                 "overhead": (
-                    f"412 + {_START.format(CACHE)} + {MEMORY} + {_FILLED} + {CACHE}"
+                    f"412 + START + {MEMORY} + {_FILLED} + {CACHE}"
                     f" + (SEGMENTS - 1) * 4 * BE * max(1 / {_WAY}, CTAS / 2 / {_ALL})"
                 ),
                 "resident": "CTAS",

@@ -29,7 +29,7 @@ MIX = {
     "bar": ("barrier",),
 }
 """Columns of the table of instructions, and the kinds that each adds up."""
-_MIXED = ", cycles of a block alone, and instructions of a warp in a turn of the main loop"
+CYCLES = ("tile", "type", "target", "start", "turn", "end", "products", "groups")
 
 
 def answer(kernels: Sequence[str], targets: Sequence[str], tiles: Iterable[str], words: str) -> Answer:
@@ -76,14 +76,10 @@ def _tables(title: str, found: Sequence[Surveyed]) -> list[Block]:
             rows.setdefault((one.point.tile.name, one.point.case.dtype, one.point.target), []).append(one)
     taken = [(*row, str(len(ones)), *_taken(ones)) for row, ones in rows.items()]
     loops = {row: [loop for one in ones if (loop := one.main_loop) is not None] for row, ones in rows.items()}
-    codes = {row: [one.resources for one in ones if one.resources is not None] for row, ones in rows.items()}
-    names = ("tile", "type", "target", "start", "turn", "end", "all", *MIX)
+    names = ("tile", "type", "target", "all", *MIX)
     mixed = [
         (
             *row,
-            _span([code.start_cycles or 0 for code in codes[row]]),
-            _span([loop.turn_cycles or 0 for loop in those]),
-            _span([code.end_cycles or 0 for code in codes[row]]),
             _span([loop.total for loop in those]),
             *(
                 _span([sum(loop.instructions.get(kind, 0) for kind in kinds) for loop in those])
@@ -95,8 +91,29 @@ def _tables(title: str, found: Sequence[Surveyed]) -> list[Block]:
     ]
     blocks: list[Block] = [Table(COLUMNS, taken, title, frozenset(COLUMNS[3:]))] if taken else []
     if mixed:
-        blocks.append(Table(names, mixed, f"{title}{_MIXED}", frozenset(names[3:])))
+        blocks.append(
+            Table(names, mixed, f"{title}, instructions of a warp in a turn of the main loop", frozenset(names[3:]))
+        )
+    timed = [(*row, *_cycles(ones)) for row, ones in rows.items() if any(_is_timed(one) for one in ones)]
+    if timed:
+        blocks.append(Table(CYCLES, timed, f"{title}, cycles of a block that is alone", frozenset(CYCLES[3:])))
     return blocks
+
+
+def _is_timed(one: Surveyed) -> bool:
+    return one.resources is not None and one.resources.start_cycles is not None
+
+
+def _cycles(ones: Sequence[Surveyed]) -> tuple[str, ...]:
+    codes = [one.resources for one in ones if one.resources is not None]
+    loops = [loop for one in ones if (loop := one.main_loop) is not None]
+    return (
+        _span([code.start_cycles or 0 for code in codes]),
+        _span([loop.turn_cycles or 0 for loop in loops]),
+        _span([code.end_cycles or 0 for code in codes]),
+        _span([loop.instructions.get("mma", 0) for loop in loops]),
+        _span([loop.groups for loop in loops]),
+    )
 
 
 def _taken(ones: Sequence[Surveyed]) -> tuple[str, ...]:
