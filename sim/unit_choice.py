@@ -131,10 +131,15 @@ class UnitChoice:
             options = [dict(zip(chosen, wanted, strict=True)) for chosen in permutations(axes, len(wanted))]
         else:
             options = [dict(zip(axes, chosen, strict=True)) for chosen in permutations(wanted, len(axes))]
-        best = min(options, key=lambda space: self._steps(space, wanted, unit))
+        best = min(options, key=lambda space: (self._steps(space, wanted, unit), self._words(space, einsum, unit)))
         return {axis: [rank] for axis, rank in best.items()}
 
     def _steps(self, space: dict[str, str], ranks: list[str], unit: Unit) -> int:
         """How often the lanes are filled for whole ranks: those that lie along no axis go one by one."""
         lanes = {rank: int(unit.shape[axis]) for axis, rank in space.items()}
         return prod(-(-int(self.cascade.size(rank)) // lanes.get(rank, 1)) for rank in ranks)
+
+    def _words(self, space: dict[str, str], einsum: Einsum, unit: Unit) -> int:
+        """Words of its operands that lanes work on at once: of layouts as fast, the one with the fewest reads least."""
+        lanes = {rank: min(int(unit.shape[axis]), int(self.cascade.size(rank))) for axis, rank in space.items()}
+        return sum(prod(lanes.get(rank, 1) for rank in access.ranks) for access in einsum.reads)

@@ -163,7 +163,7 @@ class TritonKernel:
     tolerance: the largest error against float64, relative to the largest value, by dtype. blocks: what a block of
     threads does, by function of the device code, from a launch: to estimate what it takes before it is compiled.
     varied: the sizes, or options that are a list of sizes, in which new shapes may differ from `cases`, where the new
-    case is `possible`.
+    case is `possible`. more: cases whose code is kept on record though the campaign leaves them out.
     """
 
     name: str
@@ -178,9 +178,15 @@ class TritonKernel:
     peers: Mapping[str, Callable[[Case, str, int], Callable[[], Any]]] = field(default_factory=dict)
     tolerance: Mapping[str, float] = field(default_factory=lambda: {"fp32": 1e-5, "fp16": 2e-3, "bf16": 1.6e-2})
     tiny: Sequence[Case] = ()
+    more: Sequence[Case] = ()
     varied: Sequence[str] = ()
     possible: Callable[[Case], bool] = lambda case: True
     blocks: Mapping[str, Callable[[Compiled], Block]] = field(default_factory=dict)
+
+    @property
+    def on_record(self) -> Sequence[Case]:
+        """The cases whose code is on record."""
+        return (*self.cases, *self.more)
 
 
 def _short(value: Any) -> str:

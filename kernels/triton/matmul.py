@@ -232,10 +232,18 @@ def _cases() -> list[Case]:
     return [*cases, *halves, Case("matmul", {"M": 1024, "N": 1024, "K": 1024}, "fp32")]
 
 
+def _unaligned() -> list[Case]:
+    """Rows of A or of B that start at multiples of 4, 8 or 16 bytes alone, in large tiles and in small ones."""
+    large = [(2048, 1536, 2050), (2048, 1536, 2052), (2048, 1540, 2048), (2048, 1540, 2052), (2048, 1544, 2048)]
+    small = [(1000, 704, 1000), (1000, 1000, 1002)]
+    return [Case("matmul", {"M": m, "N": n, "K": k}) for m, n, k in (*large, *small)]
+
+
 MATMUL = TritonKernel(
     name="matmul",
     title="Matrix product",
     cases=_cases(),
+    more=_unaligned(),
     varied=("M", "N", "K"),
     tile=tile,
     tiles=tiles,

@@ -175,7 +175,7 @@ def _points(
     cases: str | Sequence[Case],
     every: bool,
 ) -> list[Point]:
-    chosen = [one for one in kernel.cases if cases in one.name] if isinstance(cases, str) else cases or None
+    chosen = [one for one in kernel.on_record if cases in one.name] if isinstance(cases, str) else cases or None
     if tile:
         kernel = replace(kernel, tile=lambda case, at, default=kernel.tile: changed(default(case, at), tile))
     return points(kernel, targets or TARGETS, chosen, every)

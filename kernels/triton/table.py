@@ -50,13 +50,13 @@ class Point:
 def points(
     kernel: TritonKernel, targets: Iterable[str], cases: Sequence[Case] | None = None, others: bool = False
 ) -> list[Point]:
-    """The distinct launches of a kernel's cases (its campaign's if none are given) in their default tiles, in all of
+    """The distinct launches of a kernel's cases (those on record if none are given) in their default tiles, in all of
     its `tiles` too where `others`.
     """
     found: dict[str, Point] = {}
     for target in targets:
         number = capability(target)
-        for case in kernel.cases if cases is None else cases:
+        for case in kernel.on_record if cases is None else cases:
             default = kernel.tile(case, number)
             for tile in (default, *(kernel.tiles(case, number) if others else ())):
                 for point in points_of(kernel, case, tile, target):

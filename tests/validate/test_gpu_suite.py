@@ -76,6 +76,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
                 "tile": asdict(TILE),
                 "run_s": 0.05,
                 "work": asdict(work(case.sizes["N"])),
+                "samples_s": [seconds] * 3,
             }
             lines.append({**shared, "implementation": "lightbound", "median_s": seconds})
             lines.append({**shared, "implementation": "rival", "median_s": 2 * seconds, "tile": None})

@@ -142,8 +142,8 @@ def known_code(
     kernel: TritonKernel, case: Case, tile: Tile, capability: int, launches: int
 ) -> tuple[Mapping[str, int], ...]:
     """What the code of each launch of a case says, as it was compiled, by the params of mappings that it settles:
-    REGISTERS of a thread, and of a block alone cycles of a TURN of the main loop, of its START and of its END. Nothing
-    where none is on record.
+    REGISTERS of a thread; cycles that a block takes alone for its START, for a TURN of its main loop or one of each
+    innermost loop (TURNS), and for its END. Nothing where none is on record.
     """
     target = next((name for name in TARGETS if target_number(name) == capability), None)
     if target is None:
@@ -154,7 +154,14 @@ def known_code(
 
 def _settled(code: Resources) -> dict[str, int]:
     turn = code.main_loop.turn_cycles if code.main_loop is not None else None
-    known = {"REGISTERS": code.registers, "TURN": turn, "START": code.start_cycles, "END": code.end_cycles}
+    turns = [loop.turn_cycles or 0 for loop in code.loops if loop.innermost]
+    known = {
+        "REGISTERS": code.registers,
+        "TURN": turn,
+        "TURNS": sum(turns) or None,
+        "START": code.start_cycles,
+        "END": code.end_cycles,
+    }
     return {name: value for name, value in known.items() if value is not None}
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from lightbound.archs.library import machine as find_machine
@@ -88,10 +89,12 @@ class Scored:
 
     @property
     def error_at_clock(self) -> float | None:
-        """The error that is left when the clock is taken as it was: that of cycles, bytes and launches."""
+        """The error that is left when the clock is taken as it was: that of cycles, bytes and launches. The clock that
+        was read is a mean over all samples, so that it stands against their mean.
+        """
         if self.clock_hz is None:
             return None
-        return self.predicted.latency_at(self.clock_hz) / self.measured_s - 1
+        return self.predicted.latency_at(self.clock_hz) / fmean(self.record["samples_s"]) - 1
 
     @property
     def explanation(self) -> str:

@@ -17,8 +17,9 @@ from .rows import BLOCK_SUM, CACHE, MEMORY, VECTOR, delay
 
 _SOURCE = (
     "SASS of the kernels in kernels/triton/device/rows.py and elementwise.py for sm_90; latencies of memory and L2 are "
-    "the machine's, beside 25 cycles of a shuffle and 30 of a barrier; for rows that are walked and for elements 500 "
-    "to start a block and 900 until its last stores are out are assumed, as for the kernels of PyTorch"
+    "the machine's, beside 25 cycles of a shuffle and 30 of a barrier; walks along rows take what the control words of "
+    "their code say of a block that is alone (START, TURNS, END); where these are not known, and for elements, 500 to "
+    "start a block and 900 until its last stores are out are assumed, as for the kernels of PyTorch"
 )
 _LANES = {"lanes": ["n", "r"]}
 # Integer instructions of a word that comes alone: a test and an address at its load, and the same at its store.
@@ -101,6 +102,12 @@ def _kept(
     }
 
 
+def _step(einsums: list[str]) -> dict[str, Any]:
+    """What a step of the first walk reads, all of its Einsums find in registers."""
+    first = [name for name in einsums if name in ("RM", "PC", "P", "U")]
+    return {"do": first, "nest": [{"for": "n1"}, {"hold": ["X"], "in": "registers"}]}
+
+
 def _walked(
     variant: str, bind: list[dict[str, Any]], einsums: list[str], registers: int, *, vectors: list[str], tiled: bool,
     loads: tuple[str, str], last: int = 1,
@@ -121,6 +128,9 @@ def _walked(
             "RAGGED": f"where(N * word_bytes % {VECTOR} > 0, 1, 0)",
             "PAD": "ceil_div(N, BLOCK) * BLOCK / N",
             "STEPS": "ceil_div(N, BLOCK)",
+            "START": "0",
+            "TURNS": "0",
+            "END": "0",
             "PIECES": f"max(1, ceil_div(BLOCK * word_bytes, {VECTOR} * THREADS))",
             **_occupancy(str(registers), "R"),
         },
@@ -132,12 +142,18 @@ def _walked(
                     *([{"hold": vectors, "in": "l2"}] if vectors else []),
                     {"for": "r", "over": "sm"},
                     {"hold": ["X"], "in": "l2", "copies": "CONTEXTS"},
+                    *([_step(einsums)] if tiled else []),
                 ],
                 # no barrier holds warps together while they walk: units overlap, and one walk follows the other
                 "slots": [einsums[:-last], einsums[-last:]],
                 "overbook": True,
                 "contexts": "CONTEXTS",
-                "delay": delay(f"STEPS * {loads[0]} * {MEMORY}", f"STEPS * {loads[1]} * {CACHE}", BLOCK_SUM),
+                "chain": "START + STEPS * TURNS + END",
+                "delay": (
+                    f"where(TURNS > 0, 412 + {CACHE} + STEPS * {loads[0]} * ({MEMORY} - {CACHE}), "
+                    + delay(f"STEPS * {loads[0]} * {MEMORY}", f"STEPS * {loads[1]} * {CACHE}", BLOCK_SUM)
+                    + ")"
+                ),
                 "awaits": ["dram", "l2"],
                 "at_once": True,
             }
