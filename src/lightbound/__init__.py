@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lightbound.archs.machine import Machine as Machine
     from lightbound.base.errors import LightboundError as LightboundError
     from lightbound.drawing import draw as draw
+    from lightbound.kernels.triton.machine_code import machine_code as machine_code
     from lightbound.kernels.triton.survey import resources as resources
     from lightbound.sim.agents.setting import Setting as Setting
     from lightbound.sim.agents.study import Study as Study
@@ -81,6 +82,7 @@ _HOME = {
     "link": "sim.radio.link",
     "link_names": "archs.links",
     "machine": "archs.library",
+    "machine_code": "kernels.triton.machine_code",
     "machine_names": "archs.library",
     "masks": "workloads.masks",
     "passes": "workloads.passes",
@@ -120,6 +122,7 @@ __all__ = [
     "link",
     "link_names",
     "machine",
+    "machine_code",
     "machine_names",
     "masks",
     "passes",

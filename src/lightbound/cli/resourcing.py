@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lightbound.base.errors import LightboundError
+from lightbound.kernels.triton.assembly import Loop
 from lightbound.kernels.triton.instructions import KINDS
+from lightbound.kernels.triton.machine_code import MachineCode, machine_code
 from lightbound.kernels.triton.survey import Surveyed, differing, record, resources
 
 from .answer import Answer, Block, Table, Text
@@ -29,6 +31,7 @@ MIX = {
     "bar": ("barrier",),
 }
 """Columns of the table of instructions, and the kinds that each adds up."""
+SERIALIZED = "ptxas awaits each matrix product before the next one (wgmma is serialized)"
 CYCLES = ("tile", "type", "target", "start", "turn", "end", "products", "groups")
 
 
@@ -47,6 +50,53 @@ def answer(kernels: Sequence[str], targets: Sequence[str], tiles: Iterable[str],
     if failed:
         blocks.append(Text("\n".join(failed), title="Not compiled"))
     return Answer(blocks, [one.to_dict() for one in found], [_record(one) for one in found])
+
+
+def compiled(path: str, warps: int, function: str) -> Answer:
+    """Loops of compiled code: where they begin, how long a turn takes, and what it issues."""
+    found = machine_code(path, warps, function)
+    blocks: list[Block] = [block for one in found for block in _loops(one)]
+    slow = [f"{one.function} {loop.place}" for one in found for loop in one.loops if one.serialized(loop)]
+    if slow:
+        blocks.append(Text("\n".join([f"{SERIALIZED}:", *slow])))
+    rows = [{"function": one.function, **_loop_row(loop)} for one in found for loop in one.loops]
+    return Answer(blocks, [one.to_dict() for one in found], rows)
+
+
+def _loops(code: MachineCode) -> list[Block]:
+    """What the loops of a function take, and what they issue."""
+    title = f"{code.function} for {code.target or 'an unknown target'}, blocks of {code.threads} threads"
+    if code.start_cycles is not None:
+        title += f", {code.start_cycles} cycles at the start and {code.end_cycles} at the end"
+    if not code.loops:
+        return [Text(f"{sum(code.instructions.values())} instructions, no loop that does more than wait.", title=title)]
+    names = ("loop", "depth", "turn", "products", "groups", "instructions")
+    taken = [
+        (
+            loop.place,
+            str(loop.depth),
+            *(_span([number or 0]) for number in (loop.turn_cycles, loop.instructions.get("mma", 0), loop.groups)),
+            str(loop.total),
+        )
+        for loop in code.loops
+    ]
+    mixed = [
+        (
+            loop.place,
+            *(_span([sum(loop.instructions.get(kind, 0) for kind in kinds)]) for kinds in MIX.values()),
+        )
+        for loop in code.loops
+    ]
+    issued = f"{code.function}, instructions of a warp in a turn"
+    return [
+        Table(names, taken, title, frozenset(names[1:])),
+        Table(("loop", *MIX), mixed, issued, frozenset(MIX)),
+    ]
+
+
+def _loop_row(loop: Loop) -> dict[str, object]:
+    data = {name: value for name, value in vars(loop).items() if name != "instructions"}
+    return {**data, **{kind: loop.instructions.get(kind, 0) for kind in KINDS}}
 
 
 def recorded(kernels: Sequence[str], check: bool) -> tuple[Answer, bool]:
@@ -143,8 +193,7 @@ def _warnings(found: Sequence[Surveyed]) -> list[Block]:
     slow = dict.fromkeys(f"{one.point.kernel} {one.point.tile.name}" for one in found if one.serialized)
     if not slow:
         return []
-    text = "ptxas awaits each matrix product before the next one (wgmma is serialized); try other stages or tiles:"
-    return [Text("\n".join([text, *slow]))]
+    return [Text("\n".join([f"{SERIALIZED}; try other stages or tiles:", *slow]))]
 
 
 def _agreement(found: Sequence[Surveyed]) -> list[Block]:
