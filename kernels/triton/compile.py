@@ -17,18 +17,17 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from lightbound.base.errors import LightboundError
 
-from .assembly import Instruction, amdgcn_program, around, counted, loops, sass_program
+from .assembly import Instruction, amdgcn_program, counted, sass_program
 from .footprint import Resources
 from .kernel import Compiled, require
 from .targets import TARGETS
-from .turns import TIMED, once_cycles, turn_cycles
+from .turns import followed
 
 DEVICE_CODE = __name__.rpartition(".")[0] + ".device"
 
@@ -91,8 +90,7 @@ def compile_one(launch: Compiled, target: str, package: str = DEVICE_CODE) -> Re
     kernel: Any = triton.compile(source, target=GPUTarget(*TARGETS[target]), options=options)
     read = _amdgcn if TARGETS[target][0] == "hip" else _cubin
     program, measured = read(kernel, kernel.metadata.name)
-    timed = partial(turn_cycles, threads=32 * launch.warps) if target == TIMED else None
-    start, end = (once_cycles(code, 32 * launch.warps) if target == TIMED else None for code in around(program))
+    found, start, end = followed(program, target, 32 * launch.warps)
     return Resources(
         target=target,
         triton=triton.__version__,
@@ -100,9 +98,9 @@ def compile_one(launch: Compiled, target: str, package: str = DEVICE_CODE) -> Re
         tensor_columns=getattr(kernel.metadata, "tmem_size", None) or 0,
         threads=kernel.metadata.num_warps * TARGETS[target][2],
         instructions=counted(program),
-        loops=tuple(loops(program, timed)),
-        start_cycles=None if start is None else round(start),
-        end_cycles=None if end is None else round(end),
+        loops=tuple(found),
+        start_cycles=start,
+        end_cycles=end,
         **measured,
     )
 

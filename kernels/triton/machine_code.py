@@ -6,16 +6,15 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightbound.base.errors import LightboundError
 
 from ..cuda.assemble import TIMEOUT_S, tool
-from .assembly import Loop, around, counted, loops, sass_program
+from .assembly import Loop, counted, sass_program
 from .kernel import MissingPackage
-from .turns import TIMED, once_cycles, turn_cycles
+from .turns import followed
 
 WARP = 32
 FEW = 2  # products of a turn that may each be a group of its own: those of attention with few columns
@@ -84,14 +83,5 @@ def _read(text: str, function: str, threads: int) -> MachineCode:
     section = text[text.index(f"Function : {function}\n") :]
     flags = re.search(r"EF_CUDA_SM(\d+)", section)
     target = f"sm_{flags[1]}" if flags else ""
-    timed = target == TIMED
-    start, end = (once_cycles(code, threads) if timed else None for code in around(program))
-    return MachineCode(
-        function,
-        target,
-        threads,
-        counted(program),
-        tuple(loops(program, partial(turn_cycles, threads=threads) if timed else None)),
-        None if start is None else round(start),
-        None if end is None else round(end),
-    )
+    found, start, end = followed(program, target, threads)
+    return MachineCode(function, target, threads, counted(program), tuple(found), start, end)

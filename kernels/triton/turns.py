@@ -17,8 +17,9 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from .assembly import Instruction
+from .assembly import Instruction, Loop, around, loops
 from .instructions import macs_of
 
 TIMED = "sm_90"  # the target whose units were measured
@@ -54,6 +55,17 @@ _UNITS: dict[str, tuple[str, float, float]] = {
 _OTHER = ("", 1, 4.15)
 _MULTIPLIERS = ("IMAD", "IDP", "XMAD")  # integers that the FP32 lanes multiply, at half of their rate
 _READ = 2  # from the time that a unit takes an instruction on until the registers it read may be written
+
+
+def followed(program: Sequence[Instruction], target: str, threads: int) -> tuple[list[Loop], int | None, int | None]:
+    """The loops of a program with the cycles of their turns, and the cycles of the code before the first and behind the
+    last one, for blocks of so many threads; None in their place on targets whose units were not measured.
+    """
+    if target != TIMED:
+        return loops(program), None, None
+    start, end = (once_cycles(code, threads) for code in around(program))
+    timed = loops(program, partial(turn_cycles, threads=threads))
+    return timed, None if start is None else round(start), None if end is None else round(end)
 
 
 def turn_cycles(loop: Sequence[Instruction], threads: int) -> float | None:

@@ -19,7 +19,9 @@ _SOURCE = (
     "stages a chunk is loaded when the one before is done"
 )
 _REQUESTS = 214  # for 128 bytes, of a warp in a chunk of 64: 21 shuffles, 48 by ldmatrix, 111 in other loads and stores
-_TURNS = {"tensor": 3350, "tensor_sync": 3350, "alu": 1496}  # 16 tokens on the FP32 lanes
+# Where the code is not on record. On the FP32 lanes, a chunk of 16 tokens, always: its loads are of words that lanes
+# share, which control words do not tell (1921 as if each lane had its own).
+_TURNS = {"tensor": 3350, "tensor_sync": 3350, "alu": 1496}
 # Before the first chunk, where the code is not on record: 679 cycles, with 4, 32 and 128 segments 1341, 1616 and 2804.
 _START = "680 + where(SEGMENTS > 1, 600 + 12 * SEGMENTS, 0)"
 _STATES_CODE = "where(CHUNK < 64, 1055, 1460)"  # 528 cycles before the chunks and 527 behind in FP32, else 636 and 824

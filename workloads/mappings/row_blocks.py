@@ -102,10 +102,8 @@ def _kept(
     }
 
 
-def _step(einsums: list[str]) -> dict[str, Any]:
-    """What a step of the first walk reads, all of its Einsums find in registers."""
-    first = [name for name in einsums if name in ("RM", "PC", "P", "U")]
-    return {"do": first, "nest": [{"for": "n1"}, {"hold": ["X"], "in": "registers"}]}
+# What a step of softmax's first walk reads, all of its Einsums find in registers.
+_STEP = {"do": ["RM", "PC", "P", "U"], "nest": [{"for": "n1"}, {"hold": ["X"], "in": "registers"}]}
 
 
 def _walked(
@@ -142,7 +140,7 @@ def _walked(
                     *([{"hold": vectors, "in": "l2"}] if vectors else []),
                     {"for": "r", "over": "sm"},
                     {"hold": ["X"], "in": "l2", "copies": "CONTEXTS"},
-                    *([_step(einsums)] if tiled else []),
+                    *([_STEP] if tiled else []),
                 ],
                 # no barrier holds warps together while they walk: units overlap, and one walk follows the other
                 "slots": [einsums[:-last], einsums[-last:]],

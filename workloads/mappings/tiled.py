@@ -63,6 +63,20 @@ def _same_line(blocks: str, product: Product) -> str:
     return f"min({blocks}, CTAS * sm) / {parts} * BM / min(BM, M) / CTAS"
 
 
+def _added() -> dict[str, Any]:
+    """The kernel that adds up the parts of sums."""
+    return {
+        "einsums": ["Z"],
+        "nest": [
+            {"for": "m", "tile": f"min(M, max(1, {_ADDED} // N))", "over": "sm"},
+            {"for": "n", "tile": f"min(N, {_ADDED})", "over": "sm"},
+        ],
+        "contexts": f"min(max_blocks, max_warps // 4, max(1, ceil_div(M * N, {_ADDED} * sm)))",
+        "delay": delay(MEMORY),
+        "awaits": ["dram", "l2"],
+    }
+
+
 def _tiled(unit: str, parts: bool) -> dict[str, Any]:
     product = Product("P", batch=("k1",), summed="k0") if parts else Product()
     tile = {"BM": 128, "BN": "where(M * N >= 16384 * sm, 256, 128)" if unit != "alu" else 64}
@@ -134,16 +148,6 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
         "space": {"lanes": ["m", "n"]},
         "implied": {"mac": "STARVED"},
     }
-    added = {
-        "einsums": ["Z"],
-        "nest": [
-            {"for": "m", "tile": f"min(M, max(1, {_ADDED} // N))", "over": "sm"},
-            {"for": "n", "tile": f"min(N, {_ADDED})", "over": "sm"},
-        ],
-        "contexts": f"min(max_blocks, max_warps // 4, max(1, ceil_div(M * N, {_ADDED} * sm)))",
-        "delay": delay(MEMORY),
-        "awaits": ["dram", "l2"],
-    }
     return {
         "source": _SOURCE,
         "variant": "parts" if parts else "plain",
@@ -156,7 +160,7 @@ def _tiled(unit: str, parts: bool) -> dict[str, Any]:
             *([starved] if unit == "alu" else []),
             *([{"einsums": ["Z"], "unit": "alu", "space": {"lanes": ["n", "m"]}}] if parts else []),
         ],
-        "groups": [group, added] if parts else [group],
+        "groups": [group, _added()] if parts else [group],
     }
 
 
