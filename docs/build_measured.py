@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -40,6 +42,11 @@ but the held-out errors had been seen by then: **what the held-out cases score n
 further shapes, held out and timed at commit 5236fe7, were such a result when they came: a mean error of 7.1 %, 68.7 %
 at most, a bias of -2.1 %, none below its bound. The last 20 changes came after that. `lightbound measure --fresh N`
 makes the next blind test.
+"""
+
+STARTS_GHZ = (1.55, 1.65, 1.75)  # clocks that a heavy case may leave
+STARTS = """A GPU that a heavy load has slowed down stays so for a while, and predictions know only the case itself. By
+the clock at which the device came to a case (that of the case before, or that after a rest, where records tell of one):
 """
 
 ERRORS = """Errors against the time that a case takes; the bands are 5 % and 15 %:
@@ -169,24 +176,33 @@ def _changes(changes: Sequence[dict[str, Any]]) -> str:
 
 
 def _clocks(scored: Iterable[Scored]) -> str:
-    """How the predicted clock compares with the true one, and what errors are left at the true one."""
-    rows = []
+    """How the predicted clock compares with the true one, and what errors are left at the true one: by what bounds a
+    case, and by the clock at which the device came to it.
+    """
     known = [one for one in scored if one.clock_hz is not None]
-    for regime in sorted({one.predicted.regime for one in known}):
-        some = [one for one in known if one.predicted.regime == regime]
-        clocks = [(one.clock_hz or 0.0) / 1e9 for one in some]
-        rows.append(
-            (
-                regime,
-                str(len(some)),
-                f"{min(clocks):.2f} to {max(clocks):.2f} GHz",
-                f"{fmean(one.clock_error or 0.0 for one in some):+.1%}",
-                f"{fmean(abs(one.error) for one in some):.1%}",
-                f"{fmean(abs(one.error_at_clock or 0.0) for one in some):.1%}",
-            )
-        )
-    columns = ("bound by", "n", "true clock", "predicted clock, bias", "mean error", "mean error at the true clock")
-    return _table(columns, rows)
+    by_bound = [
+        (regime, *_clock_columns([one for one in known if one.predicted.regime == regime]))
+        for regime in sorted({one.predicted.regime for one in known})
+    ]
+    by_start = []
+    for low, high in pairwise((0.0, *STARTS_GHZ, inf)):
+        some = [one for one in known if one.start_clock_hz is not None and low <= one.start_clock_hz / 1e9 < high]
+        told = f"below {high} GHz" if low == 0 else f"from {low} GHz" if high == inf else f"{low} to {high} GHz"
+        if some:
+            by_start.append((told, *_clock_columns(some)))
+    columns = ("n", "true clock", "predicted clock, bias", "mean error", "mean error at the true clock")
+    return "\n".join((_table(("bound by", *columns), by_bound), STARTS, _table(("came to at", *columns), by_start)))
+
+
+def _clock_columns(some: Sequence[Scored]) -> tuple[str, ...]:
+    clocks = [(one.clock_hz or 0.0) / 1e9 for one in some]
+    return (
+        str(len(some)),
+        f"{min(clocks):.2f} to {max(clocks):.2f} GHz",
+        f"{fmean(one.clock_error or 0.0 for one in some):+.1%}",
+        f"{fmean(abs(one.error) for one in some):.1%}",
+        f"{fmean(abs(one.error_at_clock or 0.0) for one in some):.1%}",
+    )
 
 
 def _drawing() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,13 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             shared = {"record": "timing", "kernel": "told", "case": asdict(case), "name": case.name}
             shared |= {
                 "held_out": case.held_out,
-                "tile": asdict(TILE),
                 "run_s": 0.05,
                 "work": asdict(work(case.sizes["N"])),
                 "samples_s": [seconds] * 3,
             }
-            lines.append({**shared, "implementation": "lightbound", "median_s": seconds})
-            lines.append({**shared, "implementation": "rival", "median_s": 2 * seconds, "tile": None})
+            for name, takes, tile in (("lightbound", seconds, asdict(TILE)), ("rival", 2 * seconds, None)):
+                key = f"timing | told | {case.name} | {name}"
+                lines.append({**shared, "key": key, "implementation": name, "median_s": takes, "tile": tile})
         path = tmp_path / "h200.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return path
@@ -160,6 +161,23 @@ def test_rows_say_what_models_are_mended_by(recorded: Any) -> None:
         at_clock = cycles / 1.5e9 + row["launch_s"]
         assert row["relative_error_at_clock"] == pytest.approx(at_clock / row["measured_s"] - 1)
         assert row["relative_clock_error"] == pytest.approx(row["predicted_clock_hz"] / 1.5e9 - 1)
+
+
+def test_rows_say_at_which_clock_the_device_came_to_a_case(recorded: Any) -> None:
+    path = recorded()
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for number, record in enumerate(records):
+        if record["record"] == "timing":
+            record["clock_hz"] = 1.5e9 + number
+    records[-1]["rested_clock_hz"] = 1.98e9
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    before: dict[str, float] = {}
+    timings = [record for record in records if record["record"] == "timing"]
+    for last, record in pairwise(timings):
+        before[record["key"]] = record.get("rested_clock_hz", last["clock_hz"])
+    ours = [record["key"] for record in timings if record["implementation"] == "lightbound"]
+    found = [row["start_clock_hz"] for row in gpu.score_file(path).rows]
+    assert found == [before.get(key) for key in ours] and found[0] is None
 
 
 def test_a_kernel_that_skips_tiles_says_what_a_visit_takes() -> None:

@@ -27,12 +27,15 @@ SMALL_S = 20e-6  # a case whose bound is below is small: launches and the ends o
 
 @dataclass(frozen=True)
 class Scored:
-    """A case measured and predicted. Times in seconds; `peers` are the medians of others at the same case."""
+    """A case measured and predicted. Times in seconds; `peers` are the medians of others at the same case;
+    `start_clock_hz` is the clock at which the device came to the case: after a rest, or that of the case before.
+    """
 
     record: Record = field(repr=False)
     machine: str
     predicted: GpuPrediction
     peers: Mapping[str, float]
+    start_clock_hz: float | None = None
 
     @property
     def kernel(self) -> str:
@@ -155,7 +158,7 @@ def read_measured(paths: Iterable[Path], machine: Machine | None = None) -> Meas
         runs = [record for record in own if record["record"] == "run"]
         on = machine if machine is not None else machine_of(_device(path, runs), path)
         launch_s = next((float(record["median_s"]) for record in own if record["record"] == "launch"), None)
-        scored += _score(timings, on, launch_s, left_out)
+        scored += _score(timings, on, launch_s, _start_clocks(own), left_out)
     kinds = {kind: tuple(one for one in records if one["record"] == kind) for kind in ("run", "failure", "check")}
     return Measured(tuple(scored), dict(left_out), kinds["run"], kinds["failure"], kinds["check"])
 
@@ -180,8 +183,26 @@ def _device(path: Path, runs: Sequence[Record]) -> str:
     return str(runs[0]["fingerprint"]["device"])
 
 
+def _start_clocks(records: Iterable[Record]) -> dict[str, float]:
+    """By the key of a timing, the clock at which the device came to it, where a run's records tell."""
+    found: dict[str, float] = {}
+    last_hz: float | None = None
+    for record in records:
+        if record["record"] == "run":
+            last_hz = None
+        start_hz = record.get("rested_clock_hz", last_hz)
+        if record["record"] == "timing" and start_hz is not None:
+            found[record["key"]] = start_hz
+        last_hz = record.get("clock_hz", last_hz)
+    return found
+
+
 def _score(
-    timings: Iterable[Record], machine: Machine, launch_s: float | None, left_out: Counter[str]
+    timings: Iterable[Record],
+    machine: Machine,
+    launch_s: float | None,
+    start_clocks: Mapping[str, float],
+    left_out: Counter[str],
 ) -> Iterable[Scored]:
     peers: dict[tuple[str, str], dict[str, float]] = {}
     ours: list[Record] = []
@@ -197,7 +218,8 @@ def _score(
         except LightboundError as error:
             left_out[f"{record['kernel']}: {error.field} {error.problem}"] += 1
             continue
-        yield Scored(record, machine.name, predicted, peers.get((record["kernel"], record["name"]), {}))
+        beside = peers.get((record["kernel"], record["name"]), {})
+        yield Scored(record, machine.name, predicted, beside, start_clocks.get(record["key"]))
 
 
 def predict_record(record: Mapping[str, Any], machine: Machine, launch_s: float | None) -> GpuPrediction:

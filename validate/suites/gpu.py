@@ -88,6 +88,7 @@ def _as_score(one: Scored) -> Score:
         "explanation": one.explanation,
         "kernels": ", ".join(f"{kernel.mapping} {seconds(kernel.kernel_s)}" for kernel in predicted.kernels),
         "measured_clock_hz": one.clock_hz,
+        "start_clock_hz": one.start_clock_hz,
         "predicted_clock_hz": predicted.clock_hz,
         "relative_clock_error": one.clock_error,
         "relative_error_at_clock": one.error_at_clock,

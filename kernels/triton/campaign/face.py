@@ -17,6 +17,7 @@ from .controls import controls
 from .fingerprint import fingerprint
 from .fresh import seen_cases, with_fresh_cases
 from .records import RecordFile
+from .rest import Rest, light_clock
 from .run import Asked, Bench, Outcome, run
 from .telemetry import Telemetry
 from .timing import READINGS, CudaTimer, HostTimer
@@ -49,7 +50,7 @@ def campaign(
     if asked.fresh is not None:
         chosen = _fresh(chosen, asked)
     telemetry = Telemetry(device)
-    timer = HostTimer() if device == "cpu" else CudaTimer(telemetry, sm_clock(device, READINGS))
+    timer = HostTimer() if device == "cpu" else _timer(device, telemetry)
     bench = Bench(device, timer, telemetry, controls(device, timer))
     file = RecordFile(out)
     outcome = run(file, chosen, bench, fingerprint(device, commit, telemetry), asked, say)
@@ -66,6 +67,11 @@ def _fresh(chosen: Sequence[TritonKernel], asked: Asked) -> list[TritonKernel]:
         problem = "goes with neither --split nor --tune: all of its shapes are held out"
         raise LightboundError("--fresh", asked.fresh, problem, "Leave these out.")
     return with_fresh_cases(chosen, asked.fresh or 0, seen_cases())
+
+
+def _timer(device: str, telemetry: Telemetry) -> CudaTimer:
+    clock = sm_clock(device, READINGS)
+    return CudaTimer(telemetry, clock, None if clock is None else Rest(light_clock(clock, device)))
 
 
 def check_device(device: str) -> None:

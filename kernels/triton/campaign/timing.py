@@ -2,8 +2,9 @@
 
 A sample is one replay of a graph. The graph holds so many calls that starting it does not count, and each call has
 inputs of its own; together they exceed the L2 cache twice, so that every call finds its inputs in memory. The device
-works on for some milliseconds before the first sample, so that its clock is that of a long run. Its multiprocessors'
-clocks are read before the warm-up, before the first sample and after the last, outside what is timed.
+rests before it (`rest`), and then works on for some milliseconds before the first sample, so that its clock is that of
+a long run of this case alone. Its multiprocessors' clocks are read before the warm-up, before the first sample and
+after the last, outside what is timed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from math import ceil
 from typing import Any, Protocol
 
 from .clock import Reading, clock_between
+from .rest import Rest
 from .telemetry import Telemetry
 
 READINGS = 3  # of the clock: before the warm-up, before the first sample, after the last one
@@ -25,11 +27,14 @@ Run = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Goal:
-    """How long to measure. Seconds: of a sample, at least; of all samples together; of the warm-up before them."""
+    """How long to measure. Seconds: of a sample, at least; of all samples together; of the warm-up before them; of the
+    rest before that, at most.
+    """
 
     sample_s: float = 1.5e-3
     total_s: float = 45e-3
     warm_s: float = 12e-3
+    rest_s: float = 0.3
     fewest: int = 3
     most: int = 40
     calls: int = 1024  # in one graph, at most
@@ -42,8 +47,8 @@ class Goal:
 @dataclass(frozen=True)
 class Timing:
     """Seconds of one call, sample by sample. A sample is `calls` calls; `graph` says whether they were one CUDA graph;
-    `run_s` is how long the device did this and nothing else, warm-up included, and `idle_s` how long it did nothing
-    before. telemetry: clocks and power meanwhile.
+    `run_s` is how long the device did this and nothing else, warm-up included, and `idle_s` how long it did no work
+    before, looks at its clock aside. telemetry: clocks and power meanwhile.
     """
 
     samples_s: tuple[float, ...]
@@ -105,10 +110,10 @@ class HostTimer:
 class CudaTimer:
     """Calls that only put work into the current stream."""
 
-    def __init__(self, telemetry: Telemetry, clock: Clock | None = None) -> None:
+    def __init__(self, telemetry: Telemetry, clock: Clock | None = None, rest: Rest | None = None) -> None:
         import torch
 
-        self._telemetry, self._clock, self._stream = telemetry, clock, torch.cuda.Stream()
+        self._telemetry, self._clock, self._rest, self._stream = telemetry, clock, rest, torch.cuda.Stream()
 
     def place(self) -> AbstractContextManager[Any]:
         """A stream of its own, which graphs can be captured from."""
@@ -120,28 +125,29 @@ class CudaTimer:
         """As the module says; calls that cannot be captured run one by one (`graph` is then False)."""
         import torch
 
-        stream, rest = self._stream, torch.cuda.Event(enable_timing=True)
+        stream, worked = self._stream, torch.cuda.Event(enable_timing=True)
         with self.place():
             for run in runs:  # code is loaded, workspaces are made
                 run()
             stream.synchronize()
-            roughly = _seconds(lambda: [run() for run in runs], rest) / len(runs)
+            roughly = _seconds(lambda: [run() for run in runs], worked) / len(runs)
             try:
-                replays, calls, each = _graphs(stream, runs, roughly, goal, rest)
+                replays, calls, each = _graphs(stream, runs, roughly, goal, worked)
                 graph = True
             except RuntimeError as error:
                 if "out of memory" in str(error):
                     raise
                 stream.synchronize()
                 replays, calls, each, graph = list(runs), 1, roughly, False
-            return self._measure(replays, calls, each * calls, graph, goal, rest)
+            return self._measure(replays, calls, each * calls, graph, goal, worked)
 
     def _measure(
-        self, replays: Sequence[Run], calls: int, sample_s: float, graph: bool, goal: Goal, rest: Any
+        self, replays: Sequence[Run], calls: int, sample_s: float, graph: bool, goal: Goal, worked: Any
     ) -> Timing:
-        """Queue warm-up and samples without a pause, then ask for clocks until the last one is done."""
+        """Rest; queue warm-up and samples without a pause, then ask for clocks until the last one is done."""
         import torch
 
+        rested = self._rest.until_fast(goal.rest_s) if self._rest is not None else {}
         warm, samples = ceil(goal.warm_s / max(sample_s, 1e-9)), goal.samples(sample_s)
         events = [torch.cuda.Event(enable_timing=True) for _ in range(samples + 2)]
         self._read(0)
@@ -160,8 +166,8 @@ class CudaTimer:
             time.sleep(1e-3)
         seconds = [one.elapsed_time(after) / 1e3 for one, after in pairwise(events[1:])]
         run_s = events[0].elapsed_time(events[-1]) / 1e3
-        idle_s = rest.elapsed_time(events[0]) / 1e3
-        telemetry = {**self._clocks(), **self._telemetry.take()}
+        idle_s = worked.elapsed_time(events[0]) / 1e3
+        telemetry = {**self._clocks(), **rested, **self._telemetry.take()}
         return Timing(tuple(one / calls for one in seconds), calls, graph, run_s, idle_s, telemetry)
 
     def _read(self, number: int) -> None:
@@ -179,15 +185,15 @@ class CudaTimer:
         return found if warm is None else {**found, "warm_clock_hz": round(warm[0])}
 
 
-def _graphs(stream: Any, runs: Sequence[Run], roughly: float, goal: Goal, rest: Any) -> tuple[list[Run], int, float]:
+def _graphs(stream: Any, runs: Sequence[Run], roughly: float, goal: Goal, worked: Any) -> tuple[list[Run], int, float]:
     """Graphs to replay in turn, the calls in each, and seconds of a call: one graph a call where that is long enough,
-    else one of as many rounds over all inputs as a sample needs. `rest` is recorded after the last work.
+    else one of as many rounds over all inputs as a sample needs. `worked` is recorded after the last work.
     """
     if roughly >= goal.sample_s:
         return [_captured(stream, [run]) for run in runs], 1, roughly
     graph = _captured(stream, runs)
     graph()
-    each = _seconds(graph, rest) / len(runs)
+    each = _seconds(graph, worked) / len(runs)
     rounds = min(ceil(goal.sample_s / (each * len(runs))), max(goal.calls // len(runs), 1))
     if rounds > 1:
         graph = _captured(stream, [run for _ in range(rounds) for run in runs])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lightbound.kernels.triton.campaign.clock import Reading, as_reading, clock_between
+from lightbound.kernels.triton.campaign.rest import Rest, light_clock
 from lightbound.kernels.triton.campaign.telemetry import Telemetry
 from lightbound.kernels.triton.campaign.timing import READINGS, CudaTimer, Goal, HostTimer
 
@@ -152,6 +153,82 @@ def test_the_clock_is_read_outside_of_what_is_timed(captures: bool, gpu: Callabl
     assert timing.telemetry["warm_clock_hz"] == pytest.approx(1.5e9, rel=1e-4)
     assert timing.telemetry["clock_spread"] == pytest.approx(0.01, rel=0.01)
     assert timing.idle_s >= 0
+
+
+class Warm:
+    """A device that a heavy load has left at 1.4 GHz; it gains 50 MHz in each 10 ms of rest, up to 1.98 GHz."""
+
+    def __init__(self, gains: float = 50e6) -> None:
+        self.hz, self.gains, self.now, self.looks = 1.4e9, gains, 0.0, 0
+
+    def look(self) -> float:
+        self.looks += 1
+        self.now += 0.3e-3
+        return self.hz
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.hz = min(self.hz + self.gains * seconds / 10e-3, 1.98e9)
+
+    def rest(self) -> Rest:
+        return Rest(self.look, lambda: self.now, self.sleep)
+
+
+def test_a_rest_ends_once_the_clock_is_back() -> None:
+    device = Warm()
+    rest = device.rest()
+    device.hz = 1.98e9
+    assert rest.until_fast(0.3) == {"rest_s": pytest.approx(0.3e-3), "rested_clock_hz": 1980000000}
+    device.hz = 1.4e9
+    found = rest.until_fast(0.3)
+    assert found["rested_clock_hz"] >= 0.98 * 1.98e9 and 0.1 < found["rest_s"] < 0.14
+    assert found["rest_s"] == pytest.approx(device.now - 0.3e-3, abs=1e-6)
+
+
+def test_a_rest_ends_after_its_time_where_the_clock_does_not_come_back() -> None:
+    device = Warm(gains=0)
+    rest = device.rest()
+    device.hz = 1.98e9
+    rest.until_fast(0.3)
+    device.hz = 1.4e9
+    found = rest.until_fast(0.3)
+    assert found["rested_clock_hz"] == 1400000000 and 0.29 < found["rest_s"] <= 0.3
+    assert rest.until_fast(0)["rest_s"] < 1e-3
+
+
+def test_nothing_is_awaited_where_no_clock_can_be_read() -> None:
+    def pause(seconds: float) -> None:
+        raise AssertionError
+
+    assert Rest(lambda: None, lambda: 0.0, pause).until_fast(0.3) == {}
+
+
+def test_a_look_at_the_clock_is_something_light_between_two_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    gpu = FalseGpu()
+    clock: Any = FalseClock(gpu)
+    waited = SimpleNamespace(synchronize=lambda: setattr(gpu, "now", gpu.now + 1))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: waited)
+    assert light_clock(clock, "cpu")() is None  # no work took time on this device: the readings are too close
+    read, clock.read = clock.read, lambda number: (setattr(gpu, "now", gpu.now + 0.3e-3 * number), read(number))
+    assert light_clock(clock, "cpu")() == pytest.approx(1.5e9, rel=1e-4) and list(clock.at) == [0, 1]
+
+
+def test_the_device_rests_between_its_last_work_and_the_warm_up(gpu: Callable[..., FalseGpu]) -> None:
+    device, warm = gpu(), Warm()
+
+    def sleep(seconds: float) -> None:
+        warm.sleep(seconds)
+        device.now += seconds
+
+    rest = Rest(warm.look, lambda: device.now, sleep)
+    warm.hz = 1.98e9
+    rest.until_fast(0)
+    warm.hz = 1.7e9
+    timing = CudaTimer(Telemetry("cpu"), FalseClock(device), rest).time([device.call(1e-3)] * 2, GOAL)
+    assert timing.telemetry["rest_s"] == pytest.approx(timing.idle_s, abs=1e-3) and timing.idle_s > 0.04
+    assert timing.telemetry["rested_clock_hz"] >= 0.98 * 1.98e9
+    assert timing.run_s < 0.12 and all(one == pytest.approx(1e-3, rel=0.02) for one in timing.samples_s)
 
 
 def test_a_clock_is_the_median_of_what_multiprocessors_counted() -> None:
