@@ -25,8 +25,9 @@ from .mapping import For
 from .nests import Nests
 from .plan import GroupPlan, Plan
 from .reuse import Sizes
-from .schedule import EinsumTime, Schedule, make_schedule
+from .schedule import Schedule, make_schedule
 from .sizing import environment
+from .slots import EinsumTime
 from .traffic import READ, WRITE, Traffic, group_traffic
 from .work_time import work_times
 

@@ -14,7 +14,7 @@ from .loading import loaded_from, with_loading
 from .nests import Nests
 from .plan import GroupPlan, Plan
 from .reuse import Nest, tiles
-from .schedule import EinsumTime
+from .slots import EinsumTime
 
 
 def work_times(plan: Plan, group: GroupPlan, nests: Nests, word_bytes: int) -> dict[str, EinsumTime]:
