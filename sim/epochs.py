@@ -106,12 +106,9 @@ def epochs_of(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests) -
     shared = nests.below(group.shared)
     loops: list[Loop] = []
     dealt: list[Loop] = []
-    instances = 1
     for depth, loop in enumerate(group.shared):
         trips = int(ceil_div(shared.extent(loop.rank, depth), shared.extent(loop.rank, depth + 1)))
         (loops if loop.over is None else dealt).append(Loop(depth, loop.rank, trips))
-        if loop.over is not None:
-            instances = int(plan.machine.copies(loop.over))
     contexts = int(evaluate(group.group.contexts, nests.environment))
     tied = {rank for site in group.sites.values() for rank in site.einsum.reduced}
     tied |= {rank for flow in group.flows for rank in flow.running}
@@ -123,4 +120,6 @@ def epochs_of(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests) -
             split = contexts
             break
     schedule = result.schedule
-    return Epochs(tuple(loops), int(schedule.tasks), int(schedule.busiest), instances, contexts, split, tuple(dealt))
+    return Epochs(
+        tuple(loops), int(schedule.tasks), int(schedule.busiest), int(schedule.instances), contexts, split, tuple(dealt)
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping as Dictionary
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from lightbound.archs.machine import Unit
@@ -32,15 +32,19 @@ class Held:
     reads: tuple[Access, ...]
     written: tuple[Access, ...]
     wait: int | float | str | None = None  # cycles of a refill by the unit's own threads
-    instances: Number = 1  # workers that iterations are dealt over: they share it, or each has a copy if `apart`
-    apart: bool = False
+    scope: str | None = None  # the axis of whose instances each has a copy; None: all share one
+
+    @property
+    def apart(self) -> bool:
+        """Whether there are several copies."""
+        return self.scope is not None
 
 
 @dataclass(frozen=True, eq=False)
 class Site:
     """Where an Einsum runs: its loops from outermost to innermost, its unit, and what is held on the way to it.
 
-    The first `shared` of its loops are those of the group. `instances` is how many copies of its unit there are.
+    The first `shared` of its loops are those of the group. `axes` are those of the machine's instances, outer to inner.
     `unit` and `space` are those of its first operations, whose operands are what the unit reads; `pieces` are all.
     """
 
@@ -53,7 +57,7 @@ class Site:
     holds: Dictionary[str, tuple[Held, ...]]
     passes: PassVector
     slot: int
-    instances: Number = 1
+    axes: Dictionary[str, Number] = field(default_factory=dict)
     binds: tuple[object, ...] = ()  # what tells it from other sites of one search besides its loops and what is held
 
     @cached_property
@@ -66,6 +70,11 @@ class Site:
         """Depths of the loops in whose every iteration its work is done again, although it lacks their ranks."""
         own = self.einsum.ranks
         return tuple(depth for depth, loop in enumerate(self.loops) if loop.again and loop.rank not in own)
+
+    @cached_property
+    def over(self) -> frozenset[str]:
+        """The axes that its loops are dealt over."""
+        return frozenset(loop.over for loop in self.loops if loop.over is not None)
 
     @cached_property
     def ranks(self) -> frozenset[str]:

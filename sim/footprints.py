@@ -40,7 +40,8 @@ def _held_words(held: Held, site: Site, live: frozenset[str], nests: Nests) -> N
         room = words_held(held.written, held.reads, nests.below(held.loops), len(held.loops), live)
         return times(times(room, evaluate(held.copies, nests.environment)), _tiles_at_once(site, held, nests))
 
-    place: tuple[Hashable, ...] = (nests.place(held.loops),) if held.apart else (id(held.loops), id(site.loops))
+    alone = held.apart and site.over <= {held.scope}  # a copy serves one instance
+    place: tuple[Hashable, ...] = (nests.place(held.loops),) if alone else (id(held.loops), id(site.loops))
     return nests.once(("held", held.tensor, held.users, held.copies, live, held.level, place), words)
 
 
@@ -62,13 +63,11 @@ def words_held(
 
 
 def _tiles_at_once(site: Site, held: Held, nests: Nests) -> Number:
-    """How many tiles of a tensor a shared level holds at once, for instances that work on different iterations."""
+    """How many tiles of a tensor a copy of a level holds at once, for instances that work on different iterations."""
     accesses = (*site.einsum.reads, site.einsum.output)
     own = {rank for access in accesses if access.tensor == held.tensor for rank in access.ranks}
     result: Number = 1
-    if held.apart:
-        return result
-    for position, (_, at_once) in nests.side_by_side(held.instances, site, site.ranks).items():
+    for position, dealt in nests.side_by_side(site, held.scope, site.ranks).items():
         if position < len(held.loops) and held.loops[position].rank in own:
-            result = times(result, at_once)
+            result = times(result, dealt.together)
     return result

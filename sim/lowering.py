@@ -26,6 +26,7 @@ from functools import partial
 from typing import Literal, get_args
 
 from lightbound.archs.machine import Level, Machine
+from lightbound.base.errors import LightboundError
 from lightbound.base.formula import evaluate
 
 from .analytical import GroupResult
@@ -82,6 +83,7 @@ def lower(
     reuse: what instances fetch is looked for in the level that they share, and fetched again if it is gone; otherwise
     they fetch what the closed forms say. tested: the group where it does more, in iterations that workers mark.
     """
+    _check_scopes(plan.machine, group, result)
     epochs = epochs_of(plan, group, result, nests)
     path = path_of(plan.machine, group, epochs.instances)
     this = _Lowering(plan, group, result, epochs, fill == "amortised", reuse and fill != "amortised", tested, path)
@@ -122,6 +124,24 @@ def lower(
         else (Worker(program.name, trips),) * epochs.tasks
     )
     return System(resources, (program,), workers, epochs.instances, slots)
+
+
+def _check_scopes(machine: Machine, group: GroupPlan, result: GroupResult) -> None:
+    """Instances of this engine share what the machine has once, and nothing else with some of the others."""
+    order = list(machine.instances)
+    over = {axis for site in group.sites.values() for axis in site.over}
+    levels = {machine.levels[number].name: scope for number, scope in group.scopes.items()}
+    units = {site.unit.name: site.unit.scope for site in group.sites.values()}
+    moved = {machine.levels[number].name for number, _, _ in result.words}
+    for name, scope in {**{name: levels[name] for name in levels if name in moved}, **units}.items():
+        if scope is not None and any(order.index(axis) > order.index(scope) for axis in over):
+            inner = ", ".join(axis for axis in order if axis in over)
+            raise LightboundError(
+                f"mapping: over {inner}",
+                name,
+                f"belongs to a {scope}, whose instances inside it share it: this engine does not follow that",
+                "Ask for engine='analytical', which does.",
+            )
 
 
 def _keyed(this: _Lowering, move: Transfer) -> bool:

@@ -59,7 +59,8 @@ def dealt_resident(times: Times, copies: int, instances: int, speeds: Sequence[f
         end, _, number = events[0]
         here = left[number]
         done = (end - since[number]) * speeds[len(here) - 1] if here else 0.0
-        here = [time - done for time in here if time - done > 1e-12 * time + 1e-9 * done]
+        least = 1e-9 * done + 1e-12 * end  # what is left of a task that ends now, since times are rounded
+        here = [time - done for time in here if time - done > least]
         more = list(islice(waiting, 1)) if len(here) < len(speeds) else []
         here += more
         left[number], since[number] = here, end

@@ -5,14 +5,15 @@ A search evaluates many plans that differ in few things: what their sites and ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
 from lightbound.base.errors import LightboundError
-from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum
+from lightbound.base.formula import Number, ceil_div, evaluate, maximum, minimum
 
+from .dealing import Dealt, side_by_side, spread
 from .flow import Site
 from .mapping import For, Quantity
 from .reuse import Nest, Sizes, Step
@@ -24,14 +25,12 @@ _UNKNOWN: Any = object()
 class Nests:
     """The nests of a group at one environment, made once each: tile sizes as numbers."""
 
-    def __init__(self, sizes: Sizes, environment: Mapping[str, Number], whole: Nests | None = None) -> None:
+    def __init__(self, sizes: Sizes, environment: Mapping[str, Number]) -> None:
         self.sizes = sizes
         self.environment = environment
-        self._whole = whole
         self._shared: dict[int, tuple[tuple[For, ...], Nest]] = {}  # by the identity of the loops, kept alive here
         self._places: dict[int, Hashable] = {}
         self._tiles: dict[Quantity, Number] = {}
-        self._task: Nests | None = None
         self._found: dict[Hashable, Any] = {}
 
     def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
@@ -44,8 +43,8 @@ class Nests:
     def below(self, loops: tuple[For, ...]) -> Nest:
         known = self._shared.get(id(loops))
         if known is None:
-            steps = tuple(Step(loop.rank, self._tile(loop), loop.if_split or self._is_done(loop)) for loop in loops)
-            known = self._shared[id(loops)] = loops, Nest(steps, self._sizes(loops))
+            steps = tuple(Step(loop.rank, self._tile(loop), loop.if_split) for loop in loops)
+            known = self._shared[id(loops)] = loops, Nest(steps, self.sizes)
         return known[1]
 
     def place(self, loops: tuple[For, ...]) -> Hashable:
@@ -56,22 +55,6 @@ class Nests:
             ranks = {loop.rank for loop in loops}
             self._places[id(loops)] = frozenset(map(id, loops)) if len(ranks) == len(loops) else id(loops)
         return self._places[id(loops)]
-
-    def one_task(self) -> Nests:
-        """The nests of one iteration of the loops that are dealt over instances, at their full length."""
-        if self._task is None:
-            self._task = Nests(self.sizes, self.environment, self)
-        return self._task
-
-    def _is_done(self, loop: For) -> bool:
-        return self._whole is not None and loop.over is not None
-
-    def _sizes(self, loops: tuple[For, ...]) -> Sizes:
-        if self._whole is None:
-            return self.sizes
-        nest = self._whole.below(loops)
-        tasks = {loop.rank: nest.extent(loop.rank, at + 1) for at, loop in enumerate(loops) if self._is_done(loop)}
-        return {**self.sizes, **tasks}
 
     def _tile(self, loop: For) -> Number:
         if loop.tile not in self._tiles:
@@ -103,26 +86,22 @@ class Nests:
         inner.sort(key=lambda step: step.rank in reduced)  # innermost, so that sums stay in the unit
         return Nest(tuple(inner), outer.sizes, outer)
 
-    def side_by_side(self, instances: Number, site: Site, ranks: frozenset[str]) -> dict[int, tuple[Number, Number]]:
-        """For loops over these ranks that are dealt over instances, by position: their trips, and how many run at once.
-
-        Iterations are dealt in loop order, so that the innermost loops fill the instances first.
+    def side_by_side(self, site: Site, scope: str | None, ranks: frozenset[str]) -> dict[int, Dealt]:
+        """For loops over these ranks that are dealt over instances, by position, what runs at once, and at how many
+        instances of a scope.
         """
-        if isinstance(instances, int) and instances == 1:
+        if not site.over:
             return {}
-        if is_array(instances):
-            return self._dealt(instances, site, ranks)
-        return self.once(("dealt", id(site.loops), instances, ranks), lambda: self._dealt(instances, site, ranks))
+        return self.once(
+            ("dealt", id(site.loops), scope, ranks),
+            lambda: side_by_side(self.dealt(site, ranks), spread(site.axes, site.over, scope)),
+        )
 
-    def _dealt(self, instances: Number, site: Site, ranks: frozenset[str]) -> dict[int, tuple[Number, Number]]:
-        found: dict[int, tuple[Number, Number]] = {}
+    def dealt(self, site: Site, ranks: Collection[str]) -> list[tuple[int, str, Number]]:
+        """The loops over these ranks that are dealt over instances: position, axis, trips."""
         nest = self.below(site.loops)
-        free = instances
-        for position in reversed(range(len(site.loops))):
-            loop = site.loops[position]
-            if loop.over is not None and loop.rank in ranks:
-                trips = ceil_div(nest.extent(loop.rank, position), nest.extent(loop.rank, position + 1))
-                at_once = minimum(trips, free)
-                found[position] = trips, at_once
-                free = ceil_div(free, at_once)
-        return found
+        return [
+            (at, loop.over, ceil_div(nest.extent(loop.rank, at), nest.extent(loop.rank, at + 1)))
+            for at, loop in enumerate(site.loops)
+            if loop.over is not None and loop.rank in ranks
+        ]

@@ -33,8 +33,13 @@ class GroupPlan:
     holds: tuple[Held, ...]
     stages: tuple[tuple[int, Stage], ...]
     draining: tuple[tuple[int, Unit], ...]  # (slot, unit) that must drain before a later slot
-    private: frozenset[int]  # levels of which every instance has its own
+    scopes: Dictionary[int, str]  # levels of which every instance of an axis has its own
     widths: Dictionary[str, Quantity] = field(default_factory=dict)  # bytes of a word of tensors of another type
+
+    @property
+    def private(self) -> frozenset[int]:
+        """Levels of which there are several."""
+        return frozenset(self.scopes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,12 +195,8 @@ class _Walk:
                 )
             if not (node.alias and made):
                 self.known.buffers += 1
-            scope = self.machine.levels[level].scope
-            dealt = next((loop.over for loop in loops if loop.over is not None), None) if scope is None else scope
-            instances = self.machine.copies(dealt)
-            apart = scope is not None
             place = tensor, level, loops, node.copies, self.known.buffers
-            made.append(Held(*place, users, reads, written, node.wait, instances, apart))
+            made.append(Held(*place, users, reads, written, node.wait, self.machine.levels[level].scope))
         return made
 
     def accesses(self, tensor: str, einsums: frozenset[str]) -> Accesses:
@@ -258,7 +259,7 @@ class Frame:
             tuple(walk.holds),
             tuple(walk.stages),
             self._draining(sites),
-            frozenset(number for number, level in enumerate(self.machine.levels) if level.scope is not None),
+            {number: level.scope for number, level in enumerate(self.machine.levels) if level.scope is not None},
             widths,
         )
 
@@ -275,9 +276,9 @@ class Frame:
             for held in holds:
                 if einsum.name in held.users:
                     chain[held.tensor] = (*chain.get(held.tensor, ()), held)
-            copies = self.machine.copies(unit.scope)
             passes_, slot = self.vectors[einsum.name], self.slot_of[einsum.name]
-            site = Site(einsum, unit, space, pieces, shared, loops, chain, passes_, slot, copies, key)
+            axes = self.machine.instances
+            site = Site(einsum, unit, space, pieces, shared, loops, chain, passes_, slot, axes, key)
             self._sites[key] = binds, site
         return self._sites[key][1]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, where
 
+from .dealing import rounds, spread
 from .nests import Nests
 from .pace import Course, Pace, pace_of_contexts
 from .plan import GroupPlan
@@ -173,10 +175,13 @@ def _passing(course: Course) -> dict[str, Number]:
 def _tasks(machine: Machine, plan: GroupPlan, nests: Nests) -> tuple[Number, Number, Number]:
     """Iterations that are dealt over instances, in all and for the busiest one, and how many instances there are."""
     shared = nests.below(plan.shared)
-    tasks: Number = 1
-    instances: Number = 1
-    for depth, loop in enumerate(plan.shared):
-        if loop.over is not None:
-            tasks = tasks * ceil_div(shared.extent(loop.rank, depth), shared.extent(loop.rank, depth + 1))
-            instances = machine.copies(loop.over)
-    return tasks, ceil_div(tasks, instances), instances
+    loops = [
+        (at, loop.over, ceil_div(shared.extent(loop.rank, at), shared.extent(loop.rank, at + 1)))
+        for at, loop in enumerate(plan.shared)
+        if loop.over is not None
+    ]
+    over = {axis for _, axis, _ in loops}
+    innermost = next((axis for axis in reversed(tuple(machine.instances)) if axis in over), None)
+    among = spread(machine.instances, over, innermost)
+    instances = prod(apart for _, apart in among.values())
+    return prod(trips for _, _, trips in loops), rounds(loops, among), instances

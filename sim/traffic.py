@@ -12,9 +12,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import numpy as np
+
 from lightbound.base.formula import Number, ceil_div, divide, evaluate, maximum, minimum, times, where
 from lightbound.workloads.expression import Access, Affine
 
+from .busiest import busiest_share
 from .flow import Flow, Held, Site, Walk
 from .nests import Nests
 from .plan import GroupPlan
@@ -30,13 +33,15 @@ class Traffic:
     """Words by (level, read or write, tensor): of all instances, and of the busiest one, at a port of its own.
 
     A word of a tensor with a width of its own counts as so many of the workload's words. fills: of the words written to
-    a level, by level and tensor, those that come from outside into a hold. levels: those that are asked for, or all.
+    a level, by level and tensor, those that come from outside into a hold. spared: words of sums which other instances
+    have begun, that only the first of them need not read back. levels: those that are asked for, or all.
     """
 
     words: dict[Action, Number]
     busiest: dict[Action, Number]
     widths: Mapping[str, Number] = field(default_factory=dict)
     fills: dict[tuple[int, str], Number] = field(default_factory=dict)
+    spared: dict[Action, Number] = field(default_factory=dict)
     levels: frozenset[int] | None = None
 
     def wants(self, *levels: int) -> bool:
@@ -58,6 +63,11 @@ class Traffic:
         if self.wants(level):
             _more(self.words, (level, action, tensor), times(words, self.widths.get(tensor, 1)))
 
+    def spare(self, level: int, action: str, tensor: str, words: Number) -> None:
+        """Words that pass a level for all instances but the first."""
+        if self.wants(level):
+            _more(self.spared, (level, action, tensor), times(words, self.widths.get(tensor, 1)))
+
 
 def _more(table: dict[Key, Number], key: Key, words: Number) -> None:
     known = table.get(key)
@@ -71,12 +81,25 @@ def group_traffic(
     that is not there when it is wanted. `whole`: those of all instances, where they are known.
     """
     traffic = whole_traffic(plan, nests, spilled) if whole is None else whole
-    if any(loop.over is not None for site in plan.sites.values() for loop in site.loops):
-        rounds = maximum(*(_rounds(site, nests) for site in plan.sites.values()))
-        task = _all_flows(plan, nests.one_task(), spilled, plan.private).words
-        busiest = {key: minimum(words, rounds * task.get(key, 0)) for key, words in traffic.of(plan.private)}
-        return replace(traffic, busiest=traffic.words | busiest)
-    return traffic
+    if not any(site.over for site in plan.sites.values()):
+        return traffic
+    flows = {flow.tensor: flow for flow in plan.flows}
+    busiest = {}
+    for key, words in traffic.of(plan.private):
+        level, _, tensor = key
+        share = _busiest_share(flows[tensor], plan.scopes[level], nests)
+        busiest[key] = minimum(words, share * (words + traffic.spared.get(key, 0)))
+    return replace(traffic, busiest=traffic.words | busiest)
+
+
+def _busiest_share(flow: Flow, scope: str, nests: Nests) -> Number:
+    """The part of a tensor's words that passes the busiest instance: that of the Einsums which read or write it."""
+
+    def share() -> Number:
+        sites = [site for site, _ in flow.readers] + ([flow.writer] if flow.writer is not None else [])
+        return maximum(*(busiest_share(site, scope, site.einsum.ranks, nests) for site in sites))
+
+    return nests.once(("busiest", flow, scope), share)
 
 
 def whole_traffic(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) -> Traffic:
@@ -111,16 +134,6 @@ def relative_widths(plan: GroupPlan, nests: Nests) -> dict[str, Number]:
     return {tensor: evaluate(width, names) / names["word_bytes"] for tensor, width in plan.widths.items()}
 
 
-def _rounds(site: Site, nests: Nests) -> Number:
-    """How many tasks the busiest instance does one after the other."""
-    nest = nests.below(site.loops)
-    tasks: Number = 1
-    for at, loop in enumerate(site.loops):
-        if loop.over is not None and loop.rank in site.ranks:
-            tasks = tasks * ceil_div(nest.extent(loop.rank, at), nest.extent(loop.rank, at + 1))
-    return ceil_div(tasks, site.instances)
-
-
 def _taken(walk: Walk, nests: Nests) -> Number:
     """Words that Einsums of one walk take of a tensor: what several of them read alike is read once."""
     first, *others = (
@@ -134,8 +147,8 @@ def _at_unit(site: Site, access: Access, nests: Nests, also: tuple[Access, ...] 
 
     def words() -> Number:
         nest = nests.inside(site)
-        dealt = nests.side_by_side(site.instances, site, site.ranks)
-        apart = {at: once for at, (_, once) in dealt.items()}
+        dealt = nests.side_by_side(site, site.unit.scope, site.ranks)
+        apart = {at: one.apart for at, one in dealt.items()}
         return nest.moved(access, len(nest.steps), site.ranks, also, apart=apart)
 
     return nests.once(("at unit", site.key or site, access, also), words)
@@ -151,9 +164,13 @@ def _at_hold(
     """
 
     def words() -> Number:
-        dealt = nests.side_by_side(held.instances, site, ranks)
-        rounds = {} if held.apart else {at: divide(ceil_div(trips, once), trips) for at, (trips, once) in dealt.items()}
-        apart = {at: once for at, (_, once) in dealt.items()} if held.apart else {}
+        dealt = nests.side_by_side(site, held.scope, ranks)
+        apart = {at: one.apart for at, one in dealt.items()} if held.apart else {}
+        rounds = {
+            at: minimum(1, divide(ceil_div(one.trips, one.at_once) * one.apart, one.trips))
+            for at, one in dealt.items()
+            if not held.apart or np.any(np.asarray(one.together) > 1)
+        }
         depth = len(held.loops)
         moved = nests.below(held.loops).moved(access, depth, ranks, also, rounds, apart)
         for at, once in apart.items():
@@ -241,6 +258,8 @@ def _read_at_home(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traff
             return
         writes = _at_unit(flow.writer, flow.writer.einsum.output, nests)
         reads = sum(_taken(walk, nests) for walk in walks) + (writes - _once(flow, nests))
+        if _sums_apart(flow.writer):
+            traffic.spare(home, READ, flow.tensor, _once(flow, nests))
     traffic.add(home, WRITE, flow.tensor, writes)
     traffic.add(home, READ, flow.tensor, reads)
     missing = spilled.get(home, 0)
@@ -290,6 +309,7 @@ def _write_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traf
         traffic.add(0, WRITE, flow.tensor, moved)
         return
     once = _once(flow, nests)
+    begun = once if _sums_apart(writer) else 0
     level = 0
     for held in chain:
         if traffic.wants(level, held.level):
@@ -302,11 +322,19 @@ def _write_outside(flow: Flow, nests: Nests, spilled: Mapping[int, Number], traf
             traffic.add(held.level, READ, flow.tensor, outer)
             traffic.add(level, READ, flow.tensor, back)
             traffic.add(held.level, WRITE, flow.tensor, back)
+            traffic.spare(level, READ, flow.tensor, begun)
+            traffic.spare(held.level, WRITE, flow.tensor, begun)
         level = held.level
     if traffic.wants(level):
         at_unit = _at_unit(writer, access, nests)
         traffic.add(level, WRITE, flow.tensor, at_unit)
         traffic.add(level, READ, flow.tensor, maximum(0, at_unit - once))
+        traffic.spare(level, READ, flow.tensor, begun)
+
+
+def _sums_apart(site: Site) -> bool:
+    """Whether instances add up parts of one sum: what one has begun the next one reads back."""
+    return any(loop.over is not None and loop.rank in site.einsum.reduced for loop in site.loops)
 
 
 def readers_at_once(plan: GroupPlan, nests: Nests, tensor: str) -> Number:
@@ -317,8 +345,8 @@ def readers_at_once(plan: GroupPlan, nests: Nests, tensor: str) -> Number:
     for flow in plan.flows:
         for site, access in flow.readers if flow.tensor == tensor else ():
             alike: Number = 1
-            for position, (_, at_once) in nests.side_by_side(site.instances, site, site.ranks).items():
+            for position, dealt in nests.side_by_side(site, site.unit.scope, site.ranks).items():
                 if site.loops[position].rank not in access.ranks:
-                    alike = times(alike, at_once)
+                    alike = times(alike, dealt.apart)
             most = maximum(most, alike)
     return most

@@ -6,14 +6,15 @@ from collections.abc import Hashable
 from functools import partial
 
 from lightbound.base.errors import LightboundError
-from lightbound.base.formula import Number, ceil_div, evaluate, minimum
+from lightbound.base.formula import Number, ceil_div, evaluate
 
 from .binding import Piece
+from .busiest import busiest_share, repeats
 from .flow import Site
+from .lanes import along, fillings, in_turn, tiles_of
 from .loading import loaded_from, with_loading
 from .nests import Nests
 from .plan import GroupPlan, Plan
-from .reuse import Nest, tiles
 from .slots import EinsumTime
 
 
@@ -45,7 +46,7 @@ def _einsum_time(
     for piece in site.pieces:
         cost = _cost(plan, site, piece) * evaluate(piece.times, nests.environment)
         points, steps = _points_and_steps(site, piece, nests)
-        share = _busiest_share(plan, site, piece.ranks, nests, piece)
+        share = busiest_share(site, piece.unit.scope, piece.ranks, nests, piece)
         name = piece.unit.name
         cycles[name] = cycles.get(name, 0) + steps * cost * share
         for port in piece.unit.needs:
@@ -60,7 +61,7 @@ def _einsum_time(
                 _add(needs, port, other, ceil_div(points * share, lanes) * extra)
     loads: dict[str, dict[str, Number]] = {}
     if site.loads:
-        name, share = site.unit.name, _busiest_share(plan, site, site.einsum.ranks, nests)
+        name, share = site.unit.name, busiest_share(site, site.unit.scope, site.einsum.ranks, nests)
         work = cycles.get(name, 0)
         cycles[name] = with_loading(plan.machine, site, nests, epochs, work, share, word_bytes, arrived)
         loads[name] = {loaded_from(plan.machine, site): cycles[name] - work}
@@ -91,84 +92,17 @@ def _cost(plan: Plan, site: Site, piece: Piece) -> Number:
 def _points_and_steps(site: Site, piece: Piece, nests: Nests) -> tuple[Number, Number]:
     """Points of the work, and cycles at one cycle a point: lanes share the ranks that lie along them."""
     outer = nests.below(site.loops)
-    inside = _in_turn(site)
+    inside = in_turn(site)
     points: Number = 1
     steps: Number = 1
     for rank in piece.ranks:
         points = points * nests.sizes[rank]
-        steps = steps * _fillings(piece, rank, nests.sizes[rank], _tiles_of(outer, rank, 0, inside))
+        steps = steps * fillings(piece, rank, nests.sizes[rank], tiles_of(outer, rank, 0, inside))
     for axis in piece.space:
-        here = _along(piece, axis)
+        here = along(piece, axis)
         if len(here) > 1:
             extent: Number = 1
             for rank in here:
                 extent = extent * outer.extent(rank, inside)
             steps = steps * ceil_div(extent, piece.unit.shape[axis])
-    return points, steps * _repeats(site, nests)
-
-
-def _repeats(site: Site, nests: Nests, dealt: bool = False) -> Number:
-    """How often an Einsum does its work over, in loops of others that say so; of these only those that are `dealt`."""
-    outer = nests.below(site.loops)
-    times: Number = 1
-    for depth in site.again:
-        loop = site.loops[depth]
-        if loop.over is not None or not dealt:
-            times = times * ceil_div(outer.extent(loop.rank, depth), outer.extent(loop.rank, depth + 1))
-    return times
-
-
-def _fillings(piece: Piece, rank: str, size: Number, nested: list[Number]) -> Number:
-    """How often lanes are filled along a rank of this size under nested tiles, ragged tiles counted exactly.
-
-    In time every coordinate is a step. Of ranks that lie side by side on one axis, every tile is.
-    """
-    axis = next((axis for axis, ranks in piece.space.items() if rank in ranks), None)
-    if axis is None:
-        return size
-    if len(_along(piece, axis)) == 1:
-        return tiles(size, [*nested, piece.unit.shape[axis]])
-    return tiles(size, nested) if nested else 1
-
-
-def _along(piece: Piece, axis: str) -> list[str]:
-    return [rank for rank in piece.space[axis] if rank in piece.ranks]
-
-
-def _in_turn(site: Site) -> int:
-    """Depth of the loops whose iterations fill lanes one after the other. Where a unit's own threads load, those of its
-    branch over ranks in lanes are its warps, side by side.
-    """
-    return site.shared if site.loads else len(site.loops)
-
-
-def _tiles_of(nest: Nest, rank: str, depth: int, until: int) -> list[Number]:
-    return [step.tile for step in nest.steps[depth:until] if step.rank == rank]
-
-
-def _busiest_share(plan: Plan, site: Site, ranks: tuple[str, ...], nests: Nests, piece: Piece | None = None) -> Number:
-    """The part of the work that the busiest instance does, when iterations are dealt over instances of the unit.
-
-    Its tasks have full length: a ragged one is shorter, but then others are not. Work is measured in points, that of a
-    `piece` in fillings of its lanes.
-    """
-    if site.unit.scope is None:
-        return 1
-    outer = nests.below(site.loops)
-    tasks: Number = 1
-    whole: Number = 1  # the work in tasks of full length
-    for rank in ranks:
-        dealt = [depth for depth, loop in enumerate(site.loops) if loop.over is not None and loop.rank == rank]
-        if not dealt:
-            continue
-        for depth in dealt:
-            tasks = tasks * ceil_div(outer.extent(rank, depth), outer.extent(rank, depth + 1))
-        inside = dealt[-1] + 1
-        size, length = nests.sizes[rank], outer.extent(rank, inside)
-        if piece is not None:
-            size = _fillings(piece, rank, size, _tiles_of(outer, rank, 0, _in_turn(site)))
-            length = _fillings(piece, rank, length, _tiles_of(outer, rank, inside, _in_turn(site)))
-        whole = whole * (size / length)
-    dealt_again = _repeats(site, nests, dealt=True)
-    tasks, whole = tasks * dealt_again, whole * dealt_again
-    return minimum(1, ceil_div(tasks, plan.machine.copies(site.unit.scope)) / whole)
+    return points, steps * repeats(site, nests)

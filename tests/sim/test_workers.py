@@ -79,7 +79,7 @@ def test_every_instance_fetches_what_its_own_tasks_need(
 
 @given(SIZES, TILES, st.sampled_from([("m", "n"), ("n", "m")]), INSTANCES)
 @settings(deadline=None, max_examples=120)
-def test_the_busiest_instance_does_its_tasks_at_full_length(
+def test_the_busiest_instance_does_its_tasks_at_full_length_but_for_a_last_one_alone(
     sizes: dict[str, int], tiles: tuple[int, int], order: tuple[str, str], instances: int
 ) -> None:
     found = run(sizes, tiles, order, instances)
@@ -89,7 +89,9 @@ def test_the_busiest_instance_does_its_tasks_at_full_length(
     cycles = found.groups[0].schedule.cycles
     assert max(each) <= cycles * (1 + 1e-9)
     rounds = -(-len(work) // instances)
-    assert cycles == pytest.approx(min(rounds, len(work)) * max(work))
+    assert cycles <= rounds * max(work) * (1 + 1e-9)
+    if len(work) % instances != 1 % instances or rounds == 1:
+        assert cycles == pytest.approx(rounds * max(work))
 
 
 @given(SIZES, TILES, st.integers(2, 9))
@@ -97,12 +99,15 @@ def test_the_busiest_instance_does_its_tasks_at_full_length(
 def test_the_port_of_an_instance_is_busy_with_its_own_tasks(
     sizes: dict[str, int], tiles: tuple[int, int], instances: int
 ) -> None:
-    """As long as one instance is with one task, times the tasks of the busiest one."""
+    """With its part of all words, which is that of its tasks; no longer than if each task found nothing there."""
     sizes = {**sizes, "M": 4 * tiles[0], "N": 3 * tiles[1]}
     many = run(sizes, tiles, ("m", "n"), instances)
     one = run({**sizes, "M": tiles[0], "N": tiles[1]}, tiles, ("m", "n"), 1)
     rounds = -(-12 // instances)
-    assert many.busy_s["shared"] == pytest.approx(rounds * one.busy_s["shared"])
+    all_words = sum(count for (level, _, _), count in many.groups[0].words.items() if level == 2)
+    one_words = sum(count for (level, _, _), count in one.groups[0].words.items() if level == 2)
+    share = many.busy_s["shared"] / one.busy_s["shared"] * one_words
+    assert share == pytest.approx(all_words * rounds / 12) and share <= rounds * one_words * (1 + 1e-9)
 
 
 @given(SIZES, TILES, st.integers(1, 8))

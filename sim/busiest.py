@@ -1,0 +1,72 @@
+"""What part of an Einsum's work the busiest instance does, where iterations are dealt over instances."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from lightbound.base.formula import Number, ceil_div, minimum, where
+
+from .binding import Piece
+from .dealing import rounds, spread, tasks_by_axis
+from .flow import Site
+from .lanes import fillings, in_turn, tiles_of
+from .nests import Nests
+
+
+def repeats(site: Site, nests: Nests) -> Number:
+    """How often an Einsum does its work over, in loops of others that say so."""
+    outer = nests.below(site.loops)
+    times: Number = 1
+    for depth in site.again:
+        loop = site.loops[depth]
+        times = times * ceil_div(outer.extent(loop.rank, depth), outer.extent(loop.rank, depth + 1))
+    return times
+
+
+def busiest_share(
+    site: Site, scope: str | None, ranks: Collection[str], nests: Nests, piece: Piece | None = None
+) -> Number:
+    """The part of the work over these ranks that the busiest instance of a scope does: its tasks over all of them.
+
+    Loops that are not dealt go through the same instances again, in or around those that are. A last task that is
+    ragged counts by its length where the last round has no other. Work is measured in points, that of a `piece` in
+    fillings of its lanes.
+    """
+    if scope is None or not site.over:
+        return 1
+    outer = nests.below(site.loops)
+    whole: Number = 1  # tasks of full length that all of the work comes to
+    again: Number = 1  # how often loops that are not dealt come back to those that are
+    last: Number = 1  # the length of the last task, in full ones
+    for rank in ranks:
+        dealt = [depth for depth, loop in enumerate(site.loops) if loop.over is not None and loop.rank == rank]
+        if not dealt:
+            continue
+        inside = dealt[-1] + 1
+        around = [depth for depth, loop in enumerate(site.loops[:inside]) if loop.over is None and loop.rank == rank]
+        for depth in around:
+            again = again * ceil_div(outer.extent(rank, depth), outer.extent(rank, depth + 1))
+        size, length = nests.sizes[rank], outer.extent(rank, inside)
+        left = size - (ceil_div(size, length) - 1) * length if len(dealt) == 1 else length
+        if piece is not None:
+            within, nested = in_turn(site), tiles_of(outer, rank, 0, in_turn(site))
+            inner = tiles_of(outer, rank, inside, within)
+            size, length, left = (
+                fillings(piece, rank, size, nested), fillings(piece, rank, length, inner),
+                fillings(piece, rank, left, inner),
+            )  # fmt: skip
+        whole = whole * (size / length)
+        last = last * (left / length)
+    over = {*ranks, *(site.loops[depth].rank for depth in site.again)}
+    loops = nests.dealt(site, over)
+    for depth, _, trips in loops:
+        whole = whole * (trips if depth in site.again else 1)
+    instances = spread(site.axes, site.over, scope)
+    mine = rounds(loops, instances)
+    tasks = tasks_by_axis(loops)
+    if len(tasks) == 1 and isinstance(again, int) and again == 1:
+        ((axis, count),) = tasks.items()
+        copies = instances[axis][1]
+        alone = (copies > 1) & (mine > 1) & (count % copies == 1)  # nobody has more than one task less but for it
+        mine = where(alone, mine - 1 + last, mine)
+    return minimum(1, mine * again / whole)
