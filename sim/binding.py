@@ -38,6 +38,9 @@ def bindings(
             check_known(f"{here}.space", axis, machine.units[bind.unit].shape)
             for rank in ranks:
                 check_known(f"{here}.space.{axis}", rank, cascade.ranks)
+        ranks = [rank for along in bind.space.values() for rank in along]
+        if twice := next((rank for rank in ranks if ranks.count(rank) > 1), None):
+            raise LightboundError(f"{here}.space", twice, "lies along lanes twice", "Name each rank once.")
         for name in bind.einsums:
             check_known(f"{here}.einsums", name, names)
             _check_carried(here, cascade, bind, name)

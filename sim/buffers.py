@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,8 @@ from .tries import Objective, Tried, explore
 
 CAPACITIES = 256  # of a frontier, before those that gain nothing are dropped
 ROUNDING = 1e-9
+GROWN = (2, 4, 8)  # times a size
+SAME_POWER = 0.25  # between two doublings: tiles are whole words
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class BufferSizing:
 
     `smallest_bytes` is the least capacity with which anything runs; `smallest_compulsory_bytes` the least one that
     reaches compulsory traffic, none where no mapping tried does. `grows_with` says by which power of each rank's size
-    the latter grows where that rank alone goes from twice to four times its size: 0 is independent, 1 linear.
+    the latter grows where that rank alone goes from twice to eight times its size: 0 is independent, 1 linear. A rank
+    is left out where two doublings say different powers: another level holds all of something before, say.
     """
 
     workload: Workload
@@ -112,12 +117,20 @@ def size_buffers(
     frontier = _frontier(work, hardware, level, fine=True)
     grows: dict[str, float] = {}
     for symbol in _whole_ranks(work) if growth else ():
-        twice, four_times = (
-            _reaches(work.with_sizes(**{symbol: factor * work.sizes[symbol]}), hardware, level) for factor in (2, 4)
-        )
-        if twice is not None and four_times is not None:
-            grows[symbol] = round(float(np.log2(four_times / twice)), 3) + 0.0
+        larger = (work.with_sizes(**{symbol: factor * work.sizes[symbol]}) for factor in GROWN)
+        power = _power([_reaches(one, hardware, level) for one in larger])
+        if power is not None:
+            grows[symbol] = power
     return _sizing(work, hardware, level, None, frontier, grows)
+
+
+def _power(needs: list[float | None]) -> float | None:
+    """The power by which needs grow where sizes double, if each doubling says the same."""
+    known = [need for need in needs if need is not None]
+    if len(known) < len(needs) or (any(known) and not all(known)):
+        return None
+    powers = [float(np.log2(more / less)) if less else 0.0 for less, more in pairwise(known)]
+    return round(fmean(powers), 3) + 0.0 if max(powers) - min(powers) <= SAME_POWER else None
 
 
 def with_capacity(machine: Machine, level: str, capacity_bytes: Any) -> Machine:
@@ -179,7 +192,7 @@ def _frontier_of(cascade: Cascade, machine: Machine, level: str, word_bytes: int
     if not every.size:
         return []
     if every.size > CAPACITIES:
-        spaced = np.geomspace(max(every[0], 1.0), every[-1], CAPACITIES)
+        spaced = np.ceil(np.geomspace(max(every[0], 1.0), every[-1], CAPACITIES))
         corners = [_corners(needs, traffic) for needs, traffic, _ in pieces.values()]
         every = np.unique(np.concatenate([spaced, *corners]))
     capacities = np.maximum(every, every[0])

@@ -177,10 +177,12 @@ def _energy(p: Prediction) -> str:
 def explain_sizing(sizing: BufferSizing) -> str:
     """The paragraphs behind `BufferSizing.explain`."""
     first, last = sizing.points[0], sizing.points[-1]
+    need = f"at least {size(first.capacity_bytes)} of {sizing.level} are needed"
+    if first.capacity_bytes == 0:
+        need = f"it runs with nothing held in {sizing.level}"
     lines = [
-        f"{sizing.workload.name} on {sizing.machine.name}: at least {size(first.capacity_bytes)} of {sizing.level} "
-        f"are needed; the traffic is then {times(first.traffic_bytes / sizing.compulsory_bytes)} the compulsory "
-        f"{size(sizing.compulsory_bytes)}.",
+        f"{sizing.workload.name} on {sizing.machine.name}: {need}; the traffic is then "
+        f"{times(first.traffic_bytes / sizing.compulsory_bytes)} the compulsory {size(sizing.compulsory_bytes)}.",
     ]
     if sizing.smallest_compulsory_bytes is None:
         lines.append(
@@ -201,4 +203,19 @@ def explain_sizing(sizing: BufferSizing) -> str:
         if still:
             alone = "" if grows else ", doubled one at a time"
             lines.append(f"The capacity for compulsory traffic is independent of {', '.join(still)}{alone}.")
+    lines += _kernel_beside(sizing)
     return "\n".join(lines)
+
+
+def _kernel_beside(sizing: BufferSizing) -> list[str]:
+    """That a GPU runs kernels, which are no mappings of a search."""
+    from .kernel_choice import fastest_kernel
+
+    kernel = fastest_kernel(sizing.workload, sizing.machine) if sizing.mapping is None else None
+    if kernel is None:
+        return []
+    variant = kernel.variant or sizing.workload.variant
+    return [
+        f"These are mappings of a search over variant {sizing.workload.variant!r}, whose units overlap perfectly. "
+        f"`simulate` takes the kernel {kernel.name!r} instead (variant {variant!r}), which can be sized by its name."
+    ]

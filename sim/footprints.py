@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import numpy as np
+
+from lightbound.base.errors import LightboundError
 from lightbound.base.formula import Number, evaluate, maximum, minimum, times
+from lightbound.base.points import refuse
 from lightbound.workloads.expression import Access
 
 from .flow import Held, Site
@@ -38,11 +42,19 @@ def _held_words(held: Held, site: Site, live: frozenset[str], nests: Nests) -> N
 
     def words() -> Number:
         room = words_held(held.written, held.reads, nests.below(held.loops), len(held.loops), live)
-        return times(times(room, evaluate(held.copies, nests.environment)), _tiles_at_once(site, held, nests))
+        return times(times(room, _copies(held, nests)), _tiles_at_once(site, held, nests))
 
     alone = held.apart and site.over <= {held.scope}  # a copy serves one instance
     place: tuple[Hashable, ...] = (nests.place(held.loops),) if alone else (id(held.loops), id(site.loops))
     return nests.once(("held", held.tensor, held.users, held.copies, live, held.level, place), words)
+
+
+def _copies(held: Held, nests: Nests) -> Number:
+    copies = evaluate(held.copies, nests.environment)
+    wrong = (np.asarray(copies) < 1) | (np.asarray(copies) % 1 != 0)
+    remedy = "Write 1 for a tile that is used as it lies there, 2 to fill the next one meanwhile."
+    refuse(wrong, lambda at: LightboundError(f"copies of {held.tensor}", at(copies), "is no number of tiles", remedy))
+    return copies
 
 
 def words_held(

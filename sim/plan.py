@@ -153,7 +153,9 @@ class _Walk:
                         check_known(f"{self.where}.nest: over", node.over, self.machine.instances)
                     loops = self.known.below(loops, node)
                 case Hold():
-                    holds = (*holds, *self.hold(node, loops, frozenset(waiting)))
+                    made = self.hold(node, loops, frozenset(waiting))
+                    self._check_inward(holds, made)
+                    holds = (*holds, *made)
                 case Stage():
                     self.stages.append((self.level(node.level), node))
                 case Do():
@@ -171,6 +173,19 @@ class _Walk:
         for name in waiting:
             self.leaf[name] = (loops, holds, len(loops) if shared is None else shared)
         return loops
+
+    def _check_inward(self, around: tuple[Held, ...], made: list[Held]) -> None:
+        """What is held in a level comes from one further out."""
+        for held in made:
+            inner = next((one for one in around if one.tensor == held.tensor and one.level > held.level), None)
+            if inner is not None:
+                outer, name = self.machine.levels[held.level].name, self.machine.levels[inner.level].name
+                raise LightboundError(
+                    f"{self.where}.nest: hold",
+                    held.tensor,
+                    f"is held in {outer} below a hold in {name}, which lies further in",
+                    f"Write the hold in {outer} first, or leave one out.",
+                )
 
     def hold(self, node: Hold, loops: tuple[For, ...], einsums: frozenset[str]) -> list[Held]:
         key = id(node), id(loops), einsums

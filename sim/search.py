@@ -21,7 +21,7 @@ from typing import Any, get_args
 
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
-from lightbound.base.formula import evaluate, is_array
+from lightbound.base.formula import ceil_div, evaluate, is_array
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.passes import pass_of
 from lightbound.workloads.registry import Workload
@@ -38,11 +38,17 @@ Run = tuple[int, int]  # of steps, from one to before another
 Piece = tuple[dict[str, Any], list[dict[str, Any]], dict[str, int]]  # a group, its binds, and the tiles in it
 
 
-def default_mapping(work: Workload, machine: Machine, objective: Objective = "latency") -> Mapping:
+def default_mapping(
+    workload: Workload | Cascade | str, machine: Machine | str, objective: Objective = "latency"
+) -> Mapping:
     """The best mapping found for the objective. Raises LightboundError where no tile of any candidate fits.
 
-    On a GPU the fastest is a kernel that somebody wrote, where there is one (`kernel_choice`).
+    workload: a Workload, a sized Cascade, or a name. machine: a Machine or a name. On a GPU the fastest is a kernel
+    that somebody wrote, where there is one (`kernel_choice`).
     """
+    from .simulate import as_machine, as_workload
+
+    work, machine = as_workload(workload), as_machine(machine)
     kernel = fastest_kernel(work, machine) if objective == "latency" else None
     return kernel if kernel is not None else best_mapping(work, machine, machine, objective)
 
@@ -87,12 +93,14 @@ def sized(cascade: Cascade, free_tiles: tuple[int, ...] = FREE_TILES) -> Iterato
         return
     for tile in free_tiles:
         chosen: dict[str, int] = {}
+        together: dict[str, int] = {}  # tiles of one rank lie in each other
         padded: dict[str, int] = {}
         for symbol in free:
             whole = symbol.rstrip("0123456789")
-            size = int(cascade.sizes[whole])
-            chosen[symbol] = min(tile, size)
-            padded[whole] = -(-size // chosen[symbol]) * chosen[symbol]
+            size, inside = int(cascade.sizes[whole]), together.get(whole, 1)
+            chosen[symbol] = min(tile, ceil_div(size, inside))
+            together[whole] = inside * chosen[symbol]
+            padded[whole] = ceil_div(size, together[whole]) * together[whole]
         yield cascade.with_sizes(**padded, **chosen), chosen
 
 

@@ -69,7 +69,7 @@ def _milestones(sizing: BufferSizing) -> list[BufferPoint]:
     points = sizing.points
     if len(points) <= ROWS:
         return list(points)
-    kept = {int(log2(point.capacity_bytes)): point for point in points}
+    kept = {int(log2(max(point.capacity_bytes, 1))): point for point in points}
     first = next((p for p in points if p.capacity_bytes == sizing.smallest_compulsory_bytes), points[0])
     return sorted({points[0], first, *kept.values()}, key=lambda point: point.capacity_bytes)
 
