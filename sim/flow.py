@@ -97,6 +97,12 @@ class Site:
         """Whether its unit's own threads bring operands."""
         return any(held.wait is not None for chain in self.holds.values() for held in chain)
 
+    def lanes_of(self, access: Access) -> dict[str, tuple[int, ...]]:
+        """Which of a tensor's own indices lie along which lanes."""
+        place = {rank: number for number, index in enumerate(access.indices) for rank in index.ranks}
+        along = {axis: tuple(place[rank] for rank in ranks if rank in place) for axis, ranks in self.space.items()}
+        return {axis: places for axis, places in along.items() if places}
+
     def together_with(self, other: Site) -> bool:
         """Whether the two are done in one walk on one unit, so that a value passes between them for free."""
         return self.unit.name == other.unit.name and self.passes == other.passes
@@ -125,9 +131,20 @@ class Flow:
 
     @cached_property
     def walks_apart(self) -> tuple[Walk, ...]:
-        """Those of readers that do not get it from its writer for free."""
+        """Those of readers that do not get it from its writer for free: on another unit, in another pass, along other
+        lanes.
+        """
         writer = self.writer
-        return _walks(self.tensor, ((s, a) for s, a in self.readers if writer is None or not s.together_with(writer)))
+        return _walks(
+            self.tensor,
+            (
+                (site, access)
+                for site, access in self.readers
+                if writer is None
+                or not site.together_with(writer)
+                or site.lanes_of(access) != writer.lanes_of(writer.einsum.output)
+            ),
+        )
 
     @cached_property
     def below(self) -> Dictionary[int, tuple[tuple[Site, Access], ...]]:

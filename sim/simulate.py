@@ -30,6 +30,7 @@ from .reuse import sizes_of
 
 MappingLike = Mapping | str | Dictionary[str, Any] | None
 ENGINES = ("analytical", "event")
+UNMASKED = "every query attends every key: no kernel of this machine that skips tiles of the mask is known"
 
 
 def simulate(
@@ -164,7 +165,7 @@ def predict(work: Workload, machine: Machine, mapping: Mapping) -> Prediction:
         "pipeline fill is amortised",
         f"every word takes {work.word_bytes} bytes",
         *padded,
-        *(("every query attends every key; `bound` counts the mask",) if work.mask is not None else ()),
+        *((UNMASKED,) if work.mask is not None else ()),
         *_left_out(machine, bool(parts), unpriced),
     ]
     return Prediction(

@@ -2,8 +2,8 @@
 
 A tensor comes down a chain of holds, from the outermost level to the unit. What goes into a hold is read from the
 level above and written to the hold's own; what the unit takes is read from the innermost one. An intermediate between
-Einsums of one unit in one pass costs nothing; otherwise it is written once at its home and read once by each
-(unit, pass) that needs it.
+Einsums of one unit in one pass, along the same lanes, costs nothing; otherwise it is written once at its home and read
+once by each (unit, pass) that needs it.
 """
 
 from __future__ import annotations

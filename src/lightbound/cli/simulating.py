@@ -10,7 +10,7 @@ from lightbound.archs.machine import Machine
 from lightbound.sim.explain import joules, seconds, size
 from lightbound.sim.mapping import Mapping
 from lightbound.sim.prediction import Prediction
-from lightbound.sim.simulate import simulate
+from lightbound.sim.simulate import UNMASKED, simulate
 from lightbound.sim.what_if import WhatIf, kept, what_if
 from lightbound.workloads.registry import Workload
 
@@ -57,7 +57,7 @@ def answer(
     if gains is not None:
         data["what_if"] = gains.to_dict()
     blocks = [
-        _summary(prediction, work),
+        _summary(prediction, work, asked),
         _resources(prediction),
         _accounts(prediction),
         _changes(gains) if gains is not None else None,
@@ -76,14 +76,21 @@ def answer(
     return Answer(shown, data, [record], pictures, lambda: inputs(asked, machine))
 
 
-def _summary(p: Prediction, work: Workload) -> Block:
+def _summary(p: Prediction, work: Workload, asked: Workload) -> Block:
+    """What was predicted; `work` is what was `asked` for in the variant that the mapping is written for."""
     sizes = " ".join(f"{symbol}={value}" for symbol, value in p.sizes.items())
     chosen = ", ".join(f"{name}={_number(value)}" for name, value in p.params.items())
     outermost = next(iter(p.traffic_bytes))
     total = p.traffic_bytes[outermost]
-    rows = [
-        ("workload", p.workload + (f", preset {work.preset}" if work.preset else "")),
-        ("sizes", sizes),
+    rows = [("workload", p.workload + (f", preset {work.preset}" if work.preset else ""))]
+    if len(work.method.cascades) > 1:
+        stands = f", for which {p.mapping} is written: the result is that of {asked.variant}"
+        rows.append(("variant", work.variant + (stands if work.variant != asked.variant else "")))
+    rows.append(("sizes", sizes))
+    if asked.mask is not None:
+        name = type(asked.mask).__name__
+        rows.append(("mask", f"{name}, not counted: {UNMASKED}" if UNMASKED in p.assumptions else name))
+    rows += [
         ("machine", p.machine),
         ("mapping", p.mapping + (f" ({chosen})" if chosen else "")),
         ("latency", seconds(p.latency_s)),
