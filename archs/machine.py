@@ -220,7 +220,7 @@ class SustainedLoad:
     """The load under which a machine holds its sustained clock: `unit` busy for the share `utilization` of all cycles.
 
     At another share u the clock is that one times (utilization / u) ** (1 / exponent), since power rises with both, and
-    never above the machine's clock. Before a run has lasted `after_s` the same holds of `first_clock_hz`, where that is
+    never above the machine's clock. Until a run has lasted `after_s` the same holds of `first_clock_hz`, where that is
     stated; otherwise nothing limits it there.
     """
 

@@ -2,9 +2,9 @@
 
 Some units work at a lower clock than the machine's highest (`Unit.sustained_clock_hz`), which then holds for all of
 it. And a chip that is busy draws power with its clock and with the share of cycles in which its hungriest unit works.
-Where a machine states under which load it holds its sustained clock (`archs.machine.SustainedLoad`), the clock of long
-runs follows that share, and that of short ones where their first clock is stated too; where it does not, nothing else
-limits the clock.
+Where a machine states under which load it holds its sustained clock (`archs.machine.SustainedLoad`), the clock follows
+that share once a run has lasted for some time, and before where a first clock is stated too; where it does not, nothing
+else limits the clock.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ def clock_hz(machine: Machine, busy: Mapping[str, Number], cycles: Number) -> Nu
     if load.before is not None:
         return load.before * first + (1 - load.before) * later
     before = first * load.after_s
-    if load.first_clock_hz is None:
-        return where(cycles > before, later, first)
     beyond = maximum(0, cycles - before)
     return cycles / maximum((cycles - beyond) / first + beyond / later, 1e-30)
 
