@@ -335,7 +335,7 @@ class Machine:
         """Names for the formulas of mappings: params, instance axes, `clock`, of every level and unit
         ``<level>_bytes``, ``<level>_latency`` (in cycles; 0 where none is stated) and ``<level>_rate`` (bytes a cycle
         of one copy, sustained; infinite where none is stated), ``<unit>_lanes`` and ``<unit>_<axis>``, and
-        `max_blocks` and `max_warps` of an SM where its occupancy states them.
+        `max_blocks` and `max_warps` of an SM, and the `warp_lanes` of a warp, where its occupancy states them.
 
         A unit or level whose name begins with a digit gets a word before it (``unit_2d_lanes``,
         ``level_3_bytes``), since a formula could not hold it otherwise.
@@ -353,7 +353,11 @@ class Machine:
             names.update({f"{stem}_{axis}": count for axis, count in unit.shape.items() if axis != "lanes"})
         if self.occupancy is not None:
             most = self.occupancy.ctas if self.occupancy.ctas is not None else self.occupancy.warps
-            bounds = {"max_blocks": most, "max_warps": self.occupancy.warps}
+            bounds = {
+                "max_blocks": most,
+                "max_warps": self.occupancy.warps,
+                "warp_lanes": self.occupancy.warp_lanes,
+            }
             names.update({name: bound for name, bound in bounds.items() if bound is not None})
         return names
 

@@ -55,7 +55,7 @@ def _occupancy(threads: str, registers: str, shared: str, most: int, beside: int
         "CTAS": (
             f"where(REGISTERS > {most + 1}, 0, floor(min(registers_bytes / 4 / (THREADS * min({most}, REGISTERS) + "
             f"{beside}), "
-            "shared_bytes / SHARED, max_blocks, max_warps * 32 / THREADS)))"
+            "shared_bytes / SHARED, max_blocks, max_warps * warp_lanes / THREADS)))"
         ),
     }
 
@@ -124,7 +124,7 @@ FLASH = {
 
 # Two blocks of threads share an SM and contend for it; a block's warps load their own operands from shared memory for
 # every step of 16 along the sum (ldmatrix), and march together.
-_SYNC_DELAY = f"2 * {barrier('32 * WARPS')} + 2 * mma_sync_latency + {SOFTMAX}"
+_SYNC_DELAY = f"2 * {barrier('warp_lanes * WARPS')} + 2 * mma_sync_latency + {SOFTMAX}"
 FLASH_SYNC = {
     "source": (
         "FlashAttention-2, arXiv 2307.08691, and Dao-AILab/flash-attention, csrc/flash_attn, forward launch templates: "
@@ -136,7 +136,12 @@ FLASH_SYNC = {
     "params": {
         "BR": 128,
         "WARPS": 4,
-        **_occupancy("32 * WARPS", "BR * (F + M0) / (32 * WARPS) + 64", "word_bytes * (BR * E + M0 * (E + F))", 255),
+        **_occupancy(
+            "warp_lanes * WARPS",
+            "BR * (F + M0) / (warp_lanes * WARPS) + 64",
+            "word_bytes * (BR * E + M0 * (E + F))",
+            255,
+        ),
         "CONTEXTS": "CTAS",
         "DENORMALS": 0,
     },
@@ -170,7 +175,7 @@ FLASH_SYNC = {
             ],
             "contexts": "CONTEXTS",
             "delay": _SYNC_DELAY,
-            "overhead": f"{filled('BR * E + M0 * E')} + {written('32 * WARPS')}",
+            "overhead": f"{filled('BR * E + M0 * E')} + {written('warp_lanes * WARPS')}",
             "resident": "CONTEXTS",
         }
     ],
@@ -306,7 +311,7 @@ def _templates(wide: bool) -> dict[str, Any]:
                 "awaits": ["l2"],
                 "delay": (
                     f"{_SYNC_DELAY} + l2_latency + (6 + ceil_div(M0, 32)) * shared_latency + sfu_latency + "
-                    f"(4 + ceil_div(E, 32) + ceil_div(M0, 32)) * {barrier('32 * WARPS')}"
+                    f"(4 + ceil_div(E, 32) + ceil_div(M0, 32)) * {barrier('warp_lanes * WARPS')}"
                 ),
             }
         ],
