@@ -69,7 +69,12 @@ def resolve(file: MachineFile, where: str) -> Machine:
 
 def _level(r: _Resolver, name: str, block: LevelBlock) -> Level:
     r.known(f"levels.{name}.scope", block.scope, r.file.instances, "an instance axis")
-    return Level(name, block.title, block.scope, block.cache, **r.block(f"levels.{name}", block, r.env))
+    level = Level(name, block.title, block.scope, block.cache, **r.block(f"levels.{name}", block, r.env))
+    priced = level.read_energy_j is not None or level.write_energy_j is not None
+    if priced and level.row_bytes is None:
+        remedy = "Say how many bytes one access moves: row: 8 B."
+        raise LightboundError(f"{r.where}: levels.{name}.row", None, "is missing: energies are those of a row", remedy)
+    return level
 
 
 def _unit(r: _Resolver, name: str, block: UnitBlock) -> Unit:

@@ -14,20 +14,26 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from types import MappingProxyType
 
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, minimum, times, where
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.expression import Access, Affine, Coefficient
 
+MOST_POINTS = 1 << 56  # with a few operations and bytes each they still fit 64 bits
 _NONE: Mapping[int, Number] = MappingProxyType({})
 Sizes = Mapping[str, Number]
 """Sizes by rank (``m0``) and by symbol (``M0``): indices name ranks, their coefficients name symbols."""
 
 
 def sizes_of(cascade: Cascade) -> dict[str, Number]:
-    """Those of a cascade, all of them."""
-    return {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
+    """Those of a cascade, all of them; as floats where points are more than an integer in an array can count."""
+    sizes: dict[str, Number] = {**cascade.sizes, **{rank: cascade.size(rank) for rank in cascade.ranks}}
+    if any(is_array(size) for size in sizes.values()):
+        return sizes
+    points = prod(sizes[rank] for rank in cascade.ranks)
+    return {name: float(size) for name, size in sizes.items()} if points >= MOST_POINTS else sizes
 
 
 @dataclass(frozen=True, slots=True)

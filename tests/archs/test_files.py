@@ -51,6 +51,12 @@ def test_a_small_file_is_a_machine(tmp_path: Path) -> None:
     assert {source.text for source in found.sources.values()} == {"A lecture"}
 
 
+def test_an_energy_needs_the_bytes_of_what_it_is_the_energy_of(tmp_path: Path) -> None:
+    priced = SMALL.replace("dram: {bandwidth: 8 GB/s}", "dram: {bandwidth: 8 GB/s, read_energy: 80 pJ}")
+    error = refusal(written(tmp_path, priced))
+    assert "levels.dram.row" in error.field and "row: 8 B" in error.remedy
+
+
 def test_a_path_may_be_text_or_a_path_and_takes_overrides(tmp_path: Path) -> None:
     path = written(tmp_path, SMALL)
     assert machine(str(path), n=8).unit("array").lanes == 128
@@ -127,7 +133,7 @@ def test_a_change_of_the_extended_file_is_seen(tmp_path: Path) -> None:
 
 
 def test_energies_may_be_tabulated_by_capacity(tmp_path: Path) -> None:
-    table = "capacity: 64 KiB, read_energy: {by_capacity: {64 KiB: 1 pJ, 128 KiB: 4 pJ}, times: n/4}"
+    table = "capacity: 64 KiB, row: 8 B, read_energy: {by_capacity: {64 KiB: 1 pJ, 128 KiB: 4 pJ}, times: n/4}"
     path = written(tmp_path, SMALL.replace("capacity: 64 KiB", table))
 
     def energy(capacity: str, n: int = 4) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from math import sqrt
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,18 @@ from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.registry import workload
 
 from .cascades import cascades
+
+TWO_LEVELS = """
+name: two
+source: "by hand"
+clock: 1 GHz
+levels:
+  dram: {bandwidth: 8 GB/s}
+  far: {capacity: 64 KiB, bandwidth: 32 GB/s}
+  near: {capacity: 4 KiB, bandwidth: 64 GB/s}
+units:
+  array: {shape: {rows: 8, cols: 8}, cost: {mac: 1}}
+"""
 
 WORD = 2
 PRODUCT = Cascade.parse("Z[m,n] = sum(A[m,k] * B[k,n], k)")
@@ -178,3 +191,19 @@ def test_a_sizing_is_plain_data() -> None:
     assert data["smallest_bytes"] == sizing.points[0].capacity_bytes
     assert data["points"][-1] == vars(sizing.points[-1])
     assert all(sizing.best_mapping(1 << 16, objective).groups for objective in objectives)
+
+
+@pytest.mark.parametrize("name", ["h100_sxm", "mi300x", "tpu_v4i", "cpu_example", "fusemax"])
+def test_any_machine_can_be_sized_and_a_gpu_says_which_kernel_it_would_run(name: str) -> None:
+    found = size_buffers(workload("attention", B=1, H=2, M=256, P=256), name)
+    assert all(point.capacity_bytes % 1 == 0 for point in found.points)
+    assert ("instead" in found.explain()) == (machine(name).occupancy is not None)
+
+
+def test_a_growth_that_two_doublings_do_not_agree_on_is_none(tmp_path: Path) -> None:
+    """With all of a product in a level outside, little is needed here; once that is full, all at once."""
+    path = tmp_path / "two.yaml"
+    path.write_text(TWO_LEVELS)
+    product = Cascade.parse("Z[m,n] = sum(A[m,k] * B[k,n], k)", {"M": 200, "N": 120, "K": 90})
+    found = size_buffers(product, str(path), "near")
+    assert "K" not in found.grows_with and "K" not in found.explain().partition("grows with")[2]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightbound.sim.makespan import dealt, in_sections, shortest
+from lightbound.sim.makespan import dealt, dealt_resident, in_sections, shortest
 
 TASKS = st.lists(st.integers(1, 30), min_size=1, max_size=6)
 
@@ -56,3 +56,11 @@ def test_copies_are_tasks_like_any_other(tasks: list[int], copies: int, workers:
     times = np.array(tasks, np.float64)
     assert dealt(times, copies, workers) == dealt(np.tile(times, copies), 1, workers)
     assert shortest(times, copies, workers) == pytest.approx(shortest(np.tile(times, copies), 1, workers))
+
+
+@pytest.mark.parametrize("heads", [1, 32])
+def test_a_task_that_ends_within_rounding_of_another_one_ends(heads: int) -> None:
+    """Times of 10^8 cycles and more are whole only to some 10^-8 of a cycle: less than that is no task."""
+    times = np.linspace(1.0, 512.0, 512) * (1e5 / 3)
+    end = dealt_resident(times[::-1], heads, 132, [0.6, 0.5])
+    assert end >= times.sum() * heads / 132 / 2 / 0.6 and np.isfinite(end)

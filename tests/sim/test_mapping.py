@@ -88,6 +88,7 @@ ERRORS: dict[str, tuple[Callable[[Document], None], str, str, str]] = {
     # what is wrong: change, what the field must say, the value shown, what the remedy must say
     "loop over no rank": (put("groups.0.nest.0.for", "q"), "groups.0.nest: for", "q", "k, m, n"),
     "lanes of no rank": (put("bind.0.space.rows", "q"), "bind.0.space.rows", "q", "k, m, n"),
+    "lanes of one rank twice": (put("bind.0.space", {"rows": "m", "cols": "m"}), "bind.0.space", "m", "once"),
     "no such axis": (put("bind.0.space", {"colums": "n"}), "bind.0.space", "colums", "'cols'"),
     "no such unit": (put("bind.0.unit", "3d"), "bind.0.unit", "3d", "1d, 2d"),
     "no such level": (put("groups.0.nest.1.in", "buffer"), "groups.0.nest: in", "buffer", "dram, global_buffer"),
@@ -114,6 +115,8 @@ ERRORS: dict[str, tuple[Callable[[Document], None], str, str, str]] = {
     "half a tile": (put("groups.0.nest.0.tile", 1.5), "tile of m", "1.5", ""),
     "a hold that nobody uses": (put("groups.0.nest.1.hold", ["A", "C"]), "nest: hold", "C", "A, B, R, Y, Z"),
     "a hold where its user is not": (put("groups.0.nest.3.nest.0.hold", ["A"]), "nest: hold", "A", "R, Y, Z"),
+    "no copies of a tile": (put("groups.0.nest.1.copies", 0), "copies of A", "0", "2 to fill"),
+    "a copy and a half": (put("groups.0.nest.1.copies", 1.5), "copies of A", "1.5", "2 to fill"),
     "a spill of no intermediate": (put("groups.0.spill", ["A"]), "spill", "A", "R, Y, Z"),
     "a fit of no level": (put("params.T.fit", "cache"), "levels", "cache", "global_buffer"),
     "a formula of unknown names": (put("groups.0.nest.0.tile", "PE_DIM"), "formula", "PE_DIM", "'pe_dim'"),
@@ -136,6 +139,17 @@ def test_a_mistake_is_one_message_with_field_value_and_remedy(mistake: str) -> N
     assert remedy in error.remedy
     assert error.remedy.strip() and error.problem.strip()
     assert str(error).startswith(error.field) and "\n" not in str(error)
+
+
+def test_what_is_held_further_out_is_not_held_inside_of_what_is_nearer() -> None:
+    product = Cascade.parse("Z[m,n] = sum(A[m,k] * B[k,n], k)", {"M": 64, "N": 64, "K": 64})
+    nest = [{"hold": "A", "in": "shared"}, {"for": "m", "tile": 8}, {"hold": "A", "in": "l2"}]
+    mapping = {
+        "bind": [{"einsums": "Z", "unit": "tensor", "space": {"lanes": ["m", "n"]}}],
+        "groups": [{"einsums": "Z", "nest": nest}],
+    }
+    with pytest.raises(LightboundError, match="Write the hold in l2 first"):
+        simulate(product, "h100_sxm", mapping)
 
 
 def test_an_operation_that_a_unit_lacks_names_the_units_that_have_it() -> None:

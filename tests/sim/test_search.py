@@ -132,3 +132,21 @@ def test_a_segment_depends_on_sizes_and_on_who_reads_it() -> None:
     assert segment_of(cascade, names) != segment_of(longer, names)
     alone = lb.Cascade.parse("\n".join(BIRNN.strip().splitlines()[:3]), {"T": 64, "U": 32, "V": 32, "E": 48})
     assert segment_of(alone, names) != segment_of(cascade, names)  # nobody reads HF there: it is an output
+
+
+def test_names_are_enough_for_a_default_mapping() -> None:
+    work, machine = lb.workload("attention", B=1, H=2, M=256, P=256), lb.machine("fusemax")
+    assert lb.default_mapping(work, "fusemax") == lb.default_mapping(work, machine)
+
+
+@pytest.mark.parametrize("machine", ["mi300x", "t4", "tpu_v4i"])
+def test_tiles_in_each_other_that_nobody_chose_divide_their_rank(machine: str) -> None:
+    work = lb.workload("attention_decode", B=8, H=8, G=4, M=8192)
+    assert lb.simulate(work, machine).latency_s > 0
+
+
+def test_counts_beyond_64_bits_are_floats() -> None:
+    product = lb.Cascade.parse("Z[m,n] = sum(A[m,k] * B[k,n], k)", {"M": 2**40, "N": 8, "K": 2**40})
+    for machine in ("fusemax", "h100_sxm", "cpu_example"):
+        found = lb.simulate(product, machine)
+        assert found.latency_s >= 2.0**83 / lb.machine(machine).peak_per_s("mac")
