@@ -118,13 +118,13 @@ def size_buffers(
     grows: dict[str, float] = {}
     for symbol in _whole_ranks(work) if growth else ():
         larger = (work.with_sizes(**{symbol: factor * work.sizes[symbol]}) for factor in GROWN)
-        power = _power([_reaches(one, hardware, level) for one in larger])
+        power = growing_by([_reaches(one, hardware, level) for one in larger])
         if power is not None:
             grows[symbol] = power
     return _sizing(work, hardware, level, None, frontier, grows)
 
 
-def _power(needs: list[float | None]) -> float | None:
+def growing_by(needs: list[float | None]) -> float | None:
     """The power by which needs grow where sizes double, if each doubling says the same."""
     known = [need for need in needs if need is not None]
     if len(known) < len(needs) or (any(known) and not all(known)):

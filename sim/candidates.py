@@ -22,6 +22,7 @@ from lightbound.workloads.passes import passes
 
 from .unit_choice import Binds, UnitChoice
 
+BLOCK = "BLOCK"  # the length of outer tiles along each rank of a result
 MOST_PERMUTED = 3  # ranks whose orders are all tried; beyond, each one is tried innermost
 
 
@@ -45,11 +46,14 @@ class Candidate:
     outer: int | None  # below how many loops operands are kept between the outermost level and the near one
     spilled: frozenset[str]
     places: Places
+    blocked: bool = False  # in tiles of tiles, of which the outer ones are kept in a level between
 
     @property
     def group(self) -> dict[str, Any]:
-        """The group as plain data, with parameters ``T_<rank>`` for tiles: one for all that differ in binds alone."""
-        return self.shape.group(self.order, self.outer, self.spilled, self.places)
+        """The group as plain data, with parameters ``T_<rank>`` for tiles and `BLOCK` for those around them: one for
+        all that differ in binds alone.
+        """
+        return self.shape.group(self.order, self.outer, self.spilled, self.places, self.blocked)
 
 
 def tile_name(rank: str) -> str:
@@ -97,6 +101,9 @@ class Shape:
                 for depth in self.outer_depths(order, places):
                     for spilled in self.spills():
                         yield Candidate(self, bind, order, depth, spilled, places)
+            if places.between and self.sums:
+                for order in permutations(self.sums[0]):
+                    yield Candidate(self, bind, (*self.sums[1], *order), None, frozenset(), places, True)
 
     def _ranks(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(rank for einsum in self.einsums for rank in einsum.ranks))
@@ -197,6 +204,17 @@ class Shape:
             yield frozenset(self.kept)
 
     @cached_property
+    def sums(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Of a single sum the ranks of its result that are walked one after the other, and those that it sums over;
+        None where the segment is something else, or the result has too many ranks.
+        """
+        einsum = self.einsums[0]
+        if len(self.einsums) > 1 or self.carried or einsum.scanned or einsum.placed or not einsum.reduced:
+            return None
+        own = tuple(rank for rank in self.shared if rank in einsum.output.ranks)
+        return (own, tuple(rank for rank in self.shared if rank not in own)) if 0 < len(own) <= MOST_PERMUTED else None
+
+    @cached_property
     def dealt(self) -> frozenset[str]:
         """The ranks that loops deal over instances."""
         return frozenset(rank for rank in (*self.batch, *self.shared) if self.scope is not None and self.parallel(rank))
@@ -219,13 +237,30 @@ class Shape:
     # ---- one group --------------------------------------------------------------------------------------------
 
     def group(
-        self, order: tuple[str, ...], outer: int | None, spilled: frozenset[str], places: Places
+        self, order: tuple[str, ...], outer: int | None, spilled: frozenset[str], places: Places, blocked: bool = False
     ) -> dict[str, Any]:
         """A group as plain data; those of one shape share the nodes that are alike in their nests."""
-        key = order, outer, spilled, places
+        key = order, outer, spilled, places, blocked
         if key not in self._groups:
-            self._groups[key] = self._group(*key)
+            self._groups[key] = self._in_blocks(order, places) if blocked else self._group(*key[:-1])
         return self._groups[key]
+
+    def _in_blocks(self, order: tuple[str, ...], places: Places) -> dict[str, Any]:
+        """A single sum in blocks of its result, each of them kept between while steps of the sum go by."""
+        assert self.sums is not None
+        (einsum,), (own, summed) = self.einsums, self.sums
+        between = self.machine.levels[places.between[-1]].name
+        steps = (*self.batch, *summed)
+        nest = [self._loop(rank) for rank in self.batch]
+        nest += [{"for": rank, "tile": BLOCK, "if_split": True} for rank in order if rank in own]
+        nest.append(self._hold((einsum.name,), places.between[-1]))
+        nest += [self._loop(rank) for rank in summed]
+        for tensor in self.external:
+            copies = self._copies(einsum, tensor, steps)
+            nest.append({"hold": [tensor], "in": between, "copies": copies})
+        nest += [self._loop(rank) for rank in order if rank in own]
+        nest.append(self._branch(einsum, frozenset(), places))
+        return {"einsums": list(self.segment), "nest": nest}
 
     def _group(
         self, order: tuple[str, ...], outer: int | None, spilled: frozenset[str], places: Places

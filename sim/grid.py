@@ -7,12 +7,13 @@ import numpy as np
 from lightbound.base.formula import Number
 from lightbound.workloads.cascade import Cascade
 
-from .candidates import Shape, tile_name
+from .candidates import BLOCK, Shape, tile_name
 
 # Octaves between the tile sizes that are tried, for each rank from the outermost loop, where 1, 2, 3... are tiled.
 COARSE = ((1 / 4,), (1 / 2, 1 / 2), (1, 1, 1), (2, 2, 2, 2), (3,), (4,), (6,), (12,))
 FINE = ((1 / 16,), (1 / 12, 1 / 12), (1 / 12, 1 / 12, 2), (1, 1, 1, 2), (2,))  # for sizing buffers, one Einsum
 FINE_FUSED = ((1 / 8,), (1 / 4, 1 / 4), (1 / 2, 1 / 2, 2), (1, 1, 2, 2), (2,))  # and several in one group
+BLOCKS = 1 / 2  # between outer tiles
 ALONE = 3.0  # for ranks that one of several Einsums walks alone: few sizes are enough
 MOST_ALONE = 3  # of those, whose tiles are tried in every combination; more of them are as long as each other
 
@@ -20,10 +21,13 @@ MOST_ALONE = 3  # of those, whose tiles are tried in every combination; more of 
 class Grid:
     """Tile sizes in every combination, `tiles` by the names they have in a group of the shape: float arrays along an
     axis each, so that what depends on one rank alone is computed once for each of its tiles, not for each combination.
-    How dense they are depends on how many ranks are tiled; fine ones on the order of the loops too.
+    How dense they are depends on how many ranks are tiled; fine ones on the order of the loops too. If `blocked`, the
+    outer tiles have an axis of their own, the last.
     """
 
-    def __init__(self, cascade: Cascade, shape: Shape, order: tuple[str, ...], fine: bool) -> None:
+    def __init__(
+        self, cascade: Cascade, shape: Shape, order: tuple[str, ...], fine: bool, blocked: bool = False
+    ) -> None:
         self._shape = shape
         ranks = shape.tiled(order)
         main = [rank for rank in ranks if rank not in shape.private]
@@ -44,6 +48,10 @@ class Grid:
                     own = np.ceil(size / np.ceil(size / own))
                     own = np.unique(own) if len(sizes) == 1 else own
                 self.tiles[tile_name(rank)] = own.reshape(along)
+        if blocked and shape.sums is not None:
+            longest = max(int(cascade.size(rank)) for rank in shape.sums[0])
+            self.tiles = {name: values[..., None] for name, values in self.tiles.items()}
+            self.tiles[BLOCK] = _tiles(longest, BLOCKS)
         self._points = np.broadcast_shapes(*(values.shape for values in self.tiles.values()))
 
     def points(self, value: Number, order: tuple[str, ...]) -> np.ndarray:

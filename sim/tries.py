@@ -203,7 +203,7 @@ def fitting(need_bytes: Dictionary[str, Number], machine: Machine) -> np.ndarray
 
 def _beside(candidate: Candidate) -> tuple[Any, ...]:
     """What candidates have in common that differ in where operands are kept alone."""
-    return tuple(map(id, candidate.bind)), candidate.order, candidate.spilled, candidate.places
+    return tuple(map(id, candidate.bind)), candidate.order, candidate.spilled, candidate.places, candidate.blocked
 
 
 class _Shared:
@@ -216,16 +216,19 @@ class _Shared:
         self.group_of = {einsum.name: 0 if einsum.name in of.segment.names else 1 for einsum in cascade.einsums}
         self.loops = Loops()
         self.frames: dict[int, Frame] = {}  # by group, which candidates that differ in binds alone share
-        self.nests: dict[tuple[str, ...], tuple[Grid, Nests]] = {}  # by the order of loops, where it counts
+        self.nests: dict[
+            tuple[tuple[str, ...], bool], tuple[Grid, Nests]
+        ] = {}  # by the order of loops, where it counts
         self.checked: dict[int, Node] = {}
         self.mapping = Mapping(name="search", bind=(), groups=())
 
     def trial(self, candidate: Candidate, bind: Bound, floor: tuple[float, float]) -> Trial:
         cascade, machine, word_bytes = self.of.segment.cascade, self.of.machine, self.of.word_bytes
         order, group = candidate.order, candidate.group
-        key = order if self.of.fine else ()  # coarse tiles are as far apart in whatever order loops are
+        # coarse tiles are as far apart in whatever order loops are
+        key = order if self.of.fine else (), candidate.blocked
         if key not in self.nests:
-            grid = Grid(cascade, candidate.shape, order, self.of.fine)
+            grid = Grid(cascade, candidate.shape, order, self.of.fine and not candidate.blocked, candidate.blocked)
             names = {**machine.quantities, **self.sizes, "word_bytes": word_bytes, **grid.tiles}
             self.nests[key] = grid, Nests(self.sizes, names)
         grid, nests = self.nests[key]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from math import sqrt
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from lightbound.archs.library import machine
 from lightbound.base.errors import LightboundError
-from lightbound.sim.buffers import BufferPoint, BufferSizing, size_buffers, with_capacity
+from lightbound.sim.buffers import BufferPoint, BufferSizing, growing_by, size_buffers, with_capacity
 from lightbound.sim.search import Objective
 from lightbound.sim.simulate import predict, simulate, workload_of
 from lightbound.workloads.cascade import Cascade
@@ -21,17 +20,6 @@ from lightbound.workloads.registry import workload
 
 from .cascades import cascades
 
-TWO_LEVELS = """
-name: two
-source: "by hand"
-clock: 1 GHz
-levels:
-  dram: {bandwidth: 8 GB/s}
-  far: {capacity: 64 KiB, bandwidth: 32 GB/s}
-  near: {capacity: 4 KiB, bandwidth: 64 GB/s}
-units:
-  array: {shape: {rows: 8, cols: 8}, cost: {mac: 1}}
-"""
 
 WORD = 2
 PRODUCT = Cascade.parse("Z[m,n] = sum(A[m,k] * B[k,n], k)")
@@ -200,10 +188,10 @@ def test_any_machine_can_be_sized_and_a_gpu_says_which_kernel_it_would_run(name:
     assert ("instead" in found.explain()) == (machine(name).occupancy is not None)
 
 
-def test_a_growth_that_two_doublings_do_not_agree_on_is_none(tmp_path: Path) -> None:
-    """With all of a product in a level outside, little is needed here; once that is full, all at once."""
-    path = tmp_path / "two.yaml"
-    path.write_text(TWO_LEVELS)
-    product = Cascade.parse("Z[m,n] = sum(A[m,k] * B[k,n], k)", {"M": 200, "N": 120, "K": 90})
-    found = size_buffers(product, str(path), "near")
-    assert "K" not in found.grows_with and "K" not in found.explain().partition("grows with")[2]
+@pytest.mark.parametrize(
+    ("needs", "power"),
+    [([8, 16, 32], 1.0), ([8, 8, 8], 0.0), ([0, 0, 0], 0.0), ([10, 10, 40960], None), ([0, 8, 16], None),
+     ([8, None, 32], None), ([8, 33, 128], 2.0)],
+)  # fmt: skip
+def test_a_growth_that_two_doublings_do_not_agree_on_is_none(needs: list[float | None], power: float | None) -> None:
+    assert growing_by(needs) == (None if power is None else pytest.approx(power, abs=1e-3))

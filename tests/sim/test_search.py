@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,18 @@ from lightbound.sim.seek import EVALUATED
 from lightbound.sim.segment import segment_of
 from lightbound.sim.simulate import as_workload, predict
 from lightbound.sim.tries import Tried, tries
+
+TWO_LEVELS = """
+name: two
+source: "by hand"
+clock: 1 GHz
+levels:
+  dram: {bandwidth: 2 GB/s}
+  far: {capacity: 256 KiB, bandwidth: 32 GB/s}
+  near: {capacity: 4 KiB, bandwidth: 64 GB/s}
+units:
+  array: {shape: {rows: 8, cols: 8}, cost: {mac: 1}}
+"""
 
 WORKLOADS = [("attention", "bert_base"), ("aaren", "stream"), ("gman", "pems_paper"), ("eca_net", None)]
 MACHINES = ["fusemax", "tpu_v4i", "h200", "cpu_example"]
@@ -132,6 +145,18 @@ def test_a_segment_depends_on_sizes_and_on_who_reads_it() -> None:
     assert segment_of(cascade, names) != segment_of(longer, names)
     alone = lb.Cascade.parse("\n".join(BIRNN.strip().splitlines()[:3]), {"T": 64, "U": 32, "V": 32, "E": 48})
     assert segment_of(alone, names) != segment_of(cascade, names)  # nobody reads HF there: it is an output
+
+
+def test_a_product_is_cut_into_blocks_for_the_buffer_outside_and_tiles_for_the_one_inside(tmp_path: Path) -> None:
+    """Blocks of T x T results move 2 * 2048^3 / T words of operands; 4 KiB alone would allow T = 32."""
+    path = tmp_path / "two.yaml"
+    path.write_text(TWO_LEVELS)
+    size = 2048
+    product = lb.Cascade.parse("Z[m,n] = sum(A[m,k] * B[k,n], k)", {"M": size, "N": size, "K": size})
+    found = lb.simulate(product, str(path))
+    block = 256  # with its operands it takes 160 KiB
+    assert found.traffic_bytes["dram"] <= 2 * (2 * size**3 / block + size**2)
+    assert found.latency_s == pytest.approx(size**3 / 64 * 1e-9, rel=0.01)
 
 
 def test_names_are_enough_for_a_default_mapping() -> None:
