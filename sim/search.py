@@ -14,6 +14,7 @@ faster. Ties go to less traffic, and of equal traffic to less time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping as Dictionary
 from functools import lru_cache
 from itertools import pairwise
 from math import inf
@@ -222,24 +223,28 @@ def _cheapest(count: int, values: dict[Run, tuple[float, float]]) -> tuple[float
 
 def _assemble(cascade: Cascade, chosen: list[Piece], free: dict[str, int]) -> Mapping:
     """The chosen pieces as one mapping: every tile a number, and no loop that makes a single trip."""
+    left = {rank: int(cascade.size(rank)) for rank in cascade.ranks}
     groups = [
-        {**group, "nest": _with_tiles(cascade, group["nest"], {**cascade.sizes, **tiles})} for group, _, tiles in chosen
+        {**group, "nest": _with_tiles(group["nest"], {**cascade.sizes, **tiles}, left)} for group, _, tiles in chosen
     ]
     bind = [one for _, binds, _ in chosen for one in binds]
     return Mapping.from_data({"name": "default", "sizes": dict(free), "bind": bind, "groups": groups})
 
 
-def _with_tiles(cascade: Cascade, nest: list[dict[str, Any]], names: dict[str, Any]) -> list[dict[str, Any]]:
-    made = []
+def _with_tiles(nest: list[dict[str, Any]], names: dict[str, Any], left: Dictionary[str, int]) -> list[dict[str, Any]]:
+    """A nest with numbers for tiles, below loops that leave so much of each rank."""
+    made: list[dict[str, Any]] = []
+    left = dict(left)
     for node in nest:
         if "do" in node:
-            made.append({**node, "nest": _with_tiles(cascade, node["nest"], names)})
+            made.append({**node, "nest": _with_tiles(node["nest"], names, left)})
         elif "hold" in node:
             made.append({**node, "copies": int(evaluate(node.get("copies", 1), names))})
         else:
             tile = int(evaluate(node["tile"], names))
-            if tile < cascade.size(node["for"]):
+            if tile < left[node["for"]]:
                 made.append({**{key: value for key, value in node.items() if key != "if_split"}, "tile": tile})
+                left[node["for"]] = tile
     return made
 
 

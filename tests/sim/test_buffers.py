@@ -20,7 +20,6 @@ from lightbound.workloads.registry import workload
 
 from .cascades import cascades
 
-
 WORD = 2
 PRODUCT = Cascade.parse("Z[m,n] = sum(A[m,k] * B[k,n], k)")
 
