@@ -8,7 +8,9 @@ of Hopper and later serves (TMA is 1), or through pointers.
 import triton
 import triton.language as tl
 
-LEAST = tl.constexpr(-1e30)  # below any score, but finite: of a row that sees nothing, no infinities are subtracted
+# Finite: of a row that sees nothing, no infinities are subtracted. And below every score that can be told from others:
+# of scaled ones past 2^28, FP32 keeps no fraction, and what rounding leaves of the largest overflows when exponentiated.
+LEAST = tl.constexpr(-1e30)
 
 
 @triton.jit
