@@ -8,8 +8,8 @@ of Hopper and later serves (TMA is 1), or through pointers.
 import triton
 import triton.language as tl
 
-# Finite: of a row that sees nothing, no infinities are subtracted. And below every score that can be told from others:
-# of scaled ones past 2^28, FP32 keeps no fraction, and what rounding leaves of the largest overflows when exponentiated.
+# Finite, so that of a row that sees nothing no infinities are subtracted, and below every score that FP32 can weigh: of
+# scaled ones past 2^28 it keeps no fractions, and what rounding leaves of the largest is too large an exponent.
 LEAST = tl.constexpr(-1e30)
 
 
