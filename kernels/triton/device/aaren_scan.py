@@ -33,7 +33,8 @@ def _product(weight, values, EXACT: tl.constexpr):
 @triton.jit
 def _scores(x, tokens, end):
     """Scores of tokens before `end` as exponents of two, none below LEAST, which also stands for tokens beyond."""
-    return tl.maximum(tl.load(x + tokens, tokens < end, -float("inf")).to(tl.float32) * LOG2E, LEAST)
+    score = tl.load(x + tokens, tokens < end, -float("inf")).to(tl.float32) * LOG2E
+    return tl.maximum(score, LEAST, tl.PropagateNan.ALL)  # what is no number stays none
 
 
 @triton.jit

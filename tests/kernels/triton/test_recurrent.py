@@ -103,6 +103,16 @@ def test_padding_in_front_of_a_sequence_does_not_reach_the_tokens_behind_it(padd
     assert float((found[:padding] - means[:padding]).abs().max()) < 1e-5
 
 
+@pytest.mark.parametrize("segment", [16, 64])
+def test_a_score_that_is_no_number_spoils_all_prefixes_that_hold_it(segment: int) -> None:
+    import torch
+
+    x, v = torch.randn(64, device=device()), torch.randn(64, 16, device=device())
+    x[50] = float("nan")
+    spoilt = _prefixes(x, v, segment).isnan()
+    assert bool(spoilt[50:].all()) and not bool(spoilt[:50].any())
+
+
 @pytest.mark.parametrize("segment", [32, 224])
 @pytest.mark.parametrize("slope", [0.0, 1e-6, 0.5])
 def test_states_beyond_the_range_of_fp16_are_read_as_exactly_as_others(slope: float, segment: int) -> None:
