@@ -12,6 +12,7 @@ from typing import Any
 
 from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work, device_code
+from .rules import fit_second_axis, options, ranks
 from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, processors, randoms, signature, torch_type
 
 MOST_SEGMENTS = 128
@@ -185,5 +186,6 @@ AAREN_SCAN = TritonKernel(
         *(_case(1, 2, tokens, wide, "fp32") for tokens, wide in ((50, 24), (1, 8), (600, 16))),
         *(_case(b, h, tokens, 40, "fp16") for b, h, tokens in ((1, 2, 700), (2, 1, 64), (25, 4, 33))),
     ],
+    rules=(ranks("B", "H", "N", "E"), fit_second_axis("B", "H"), options()),
 )
 KERNELS = (AAREN_SCAN,)

@@ -18,6 +18,7 @@ from .attention_peers import peer
 from .attention_reference import forward
 from .attention_shapes import Shape, forward_work, precision, shape_of, tile_of
 from .kernel import Call, Case, Compiled, Tile, TritonKernel, require
+from .rules import at_least, divides, one_of, options, powers_of_two, ranks, together
 
 NAME = "attention"
 HOPPER_PROCESSORS = 132  # of an H100 or H200 on a board of its own
@@ -196,5 +197,12 @@ KERNELS = (
         tiles=tiles,
         peers={name: partial(peer, name) for name in ("flash", "cudnn", "efficient")},
         tiny=FORWARD_TINY,
+        rules=(
+            ranks("B", "H", "KV", "P", "M", "E"),
+            divides("KV", "H"),
+            powers_of_two("E", least=16),
+            options(mask=one_of("causal", "window"), before=at_least(0), lse=one_of(0, 1)),
+            together("before", "mask", "window"),
+        ),
     ),
 )

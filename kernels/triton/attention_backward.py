@@ -23,6 +23,7 @@ from .attention_peers import backward_peer
 from .attention_reference import backward
 from .attention_shapes import Shape, backward_work, precision, shape_of
 from .kernel import Call, Case, Compiled, Tile, TritonKernel, require
+from .rules import divides, one_of, options, powers_of_two, ranks
 
 NAME = "attention_backward"
 ROWS = 64  # rows of a block of the first kernel
@@ -220,5 +221,11 @@ KERNELS = (
         tiles=tiles,
         peers={name: partial(backward_peer, name) for name in ("flash", "cudnn", "efficient")},
         tiny=BACKWARD_TINY,
+        rules=(
+            ranks("B", "H", "KV", "P", "M", "E"),
+            divides("KV", "H"),
+            powers_of_two("E", least=16),
+            options(mask=one_of("causal")),
+        ),
     ),
 )

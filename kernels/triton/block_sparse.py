@@ -17,6 +17,7 @@ from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor, with_op
 from .float64 import attention
 from .fused_mapping import Loop, fused
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
+from .rules import at_least, fit_second_axis, multiple, one_of, options, power_of_two, powers_of_two, ranks, share
 
 if TYPE_CHECKING:
     import torch
@@ -263,5 +264,20 @@ BLOCK_SPARSE = TritonKernel(
     blocks={"block_sparse_forward": chosen_block},
     launches=launches,
     tiny=TINY,
+    rules=(
+        ranks("B", "H", "N", "E"),
+        powers_of_two("E", least=16),
+        fit_second_axis("B", "H"),
+        options(
+            "block density",
+            block=power_of_two(16),
+            density=share(),
+            causal=one_of(0, 1),
+            segment=at_least(0),
+            per_head=one_of(0, 1),
+            empty=one_of(-1, 0, 1, 2),
+        ),
+        multiple("segment", "block"),
+    ),
 )
 KERNELS = (BLOCK_SPARSE,)

@@ -15,6 +15,7 @@ from .case_inputs import PRECISION, WORD_BYTES, pointers, random_tensor, with_op
 from .decode_mapping import split
 from .float64 import attention
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
+from .rules import at_least, fit_second_axis, one_of, options, powers_of_two, ranks
 
 # Multiprocessors (compute units of gfx942) of the parts that are sold most: how many parts a cache is walked in.
 PROCESSORS = {80: 108, 90: 132, 100: 148, 942: 304}
@@ -208,5 +209,11 @@ DECODE = TritonKernel(
     blocks={"decode_part": part, "decode_merge": merge},
     launches=launches,
     tiny=TINY,
+    rules=(
+        ranks("B", "H", "G", "M", "E"),
+        powers_of_two("E", least=16),
+        fit_second_axis("B", "H"),
+        options(new=at_least(1), ragged=one_of(0, 1)),
+    ),
 )
 KERNELS = (DECODE,)

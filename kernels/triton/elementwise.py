@@ -7,6 +7,7 @@ from typing import Any
 
 from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work, device_code
+from .rules import one_of, options, ranks
 from .shapes import WORD_BYTES, ceil_div, divisible, processors, randoms, signature, torch_type
 
 OPS = {"gelu": 0, "add": 1, "silu_mul": 2}  # the function's number in the code for the device
@@ -125,5 +126,6 @@ ELEMENTWISE = TritonKernel(
         for r, n in ((3, 70), (1, 1), (33, 100))
         for dtype in ("fp32", "fp16", "bf16")
     ],
+    rules=(ranks("R", "N"), options("op", op=one_of(*OPS))),
 )
 KERNELS = (ELEMENTWISE,)

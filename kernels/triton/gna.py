@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import product
-from operator import le
 from typing import TYPE_CHECKING, Any
 
 from .attention import described, source_types
@@ -21,6 +20,7 @@ from .fused_mapping import Loop, fused
 from .gna_cases import CAMPAIGN, TINY
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .neighborhood import Neighborhood, Triple, in_three, tile_order
+from .rules import alike, ascending, at_least, axes, fit_second_axis, one_of, options, powers_of_two, ranks
 
 if TYPE_CHECKING:
     import torch
@@ -223,7 +223,6 @@ GNA = TritonKernel(
     title="Generalized neighbourhood attention, forward, 1 to 3 axes, tokens in the order of tiles",
     cases=CAMPAIGN,
     varied=("grid",),
-    possible=lambda case: all(map(le, case.options["window"], case.options["grid"])),
     tile=tile,
     tiles=tiles,
     prepare=prepare,
@@ -232,5 +231,19 @@ GNA = TritonKernel(
     blocks={"gna_forward": boxes},
     launches=launches,
     tiny=TINY,
+    rules=(
+        ranks("B", "H", "E"),
+        powers_of_two("E", least=16),
+        fit_second_axis("B", "H"),
+        options(
+            "grid window",
+            grid=axes(at_least(1)),
+            window=axes(at_least(1)),
+            stride=axes(at_least(1)),
+            causal=axes(one_of(0, 1)),
+        ),
+        alike("grid", "window", "stride", "causal"),
+        ascending("stride", "window", "grid"),
+    ),
 )
 KERNELS = (GNA,)

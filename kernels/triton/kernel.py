@@ -10,13 +10,15 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from lightbound.base.errors import LightboundError
+from lightbound.base.errors import LightboundError, choose_from
 
 from .block import Block
+from .shapes import WORD_BYTES
 
 _BYTES = {"8": 1, "16": 2, "32": 4, "64": 8}
 
@@ -163,7 +165,8 @@ class TritonKernel:
     tolerance: the largest error against float64, relative to the largest value, by dtype. blocks: what a block of
     threads does, by function of the device code, from a launch: to estimate what it takes before it is compiled.
     varied: the sizes, or options that are a list of sizes, in which new shapes may differ from `cases`, where the new
-    case is `possible`. more: cases whose code is kept on record though the campaign leaves them out.
+    case is `possible`. more: cases whose code is kept on record though the campaign leaves them out. rules: what a case
+    has to be (rules.py); whatever the kernel does with a case begins with `check_case`.
     """
 
     name: str
@@ -182,6 +185,34 @@ class TritonKernel:
     varied: Sequence[str] = ()
     possible: Callable[[Case], bool] = lambda case: True
     blocks: Mapping[str, Callable[[Compiled], Block]] = field(default_factory=dict)
+    rules: Sequence[Callable[[Case], None]] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("tile", "tiles", "prepare", "work", "compiled", "launches"):
+            object.__setattr__(self, name, self._checked(getattr(self, name)))
+
+    def check_case(self, case: Case) -> None:
+        """Raise LightboundError, which names the field, its value and a remedy, where the kernel takes no such case."""
+        if case.dtype not in WORD_BYTES:
+            raise LightboundError("dtype", case.dtype, "is no type of kernels", choose_from(WORD_BYTES, case.dtype))
+        for rule in self.rules:
+            rule(case)
+
+    def takes(self, case: Case) -> bool:
+        """Whether `check_case` passes."""
+        try:
+            self.check_case(case)
+        except LightboundError:
+            return False
+        return True
+
+    def _checked(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def checked(case: Case, *others: Any) -> Any:
+            self.check_case(case)
+            return function(case, *others)
+
+        return checked
 
     @property
     def on_record(self) -> Sequence[Case]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work, device_code
+from .rules import fit_second_axis, options, ranks
 from .shapes import WORD_BYTES, ceil_div, divisible, integers, power_of_two, processors, randoms, signature
 
 MOST_SEGMENTS = 32
@@ -223,5 +224,6 @@ LINEAR_ATTENTION = TritonKernel(
         *(_case(1, 2, tokens, deep, wide, "fp32") for tokens, deep, wide in ((50, 16, 24), (1, 20, 8))),
         *(_case(b, h, tokens, 32, 40, "fp16") for b, h, tokens in ((1, 2, 150), (1, 1, 600), (17, 4, 33))),
     ],
+    rules=(ranks("B", "H", "N", "D", "E"), fit_second_axis("B", "H"), options()),
 )
 KERNELS = (LINEAR_ATTENTION,)

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work, device_code
+from .rules import options, ranks
 from .shapes import (
     WORD_BYTES,
     alignment,
@@ -258,5 +259,6 @@ MATMUL = TritonKernel(
         for m, n, k in ((64, 64, 64), (37, 50, 70), (130, 72, 33), (1, 40, 1100), (16, 16, 2048))
         for dtype in ("fp32", "fp16")
     ],
+    rules=(ranks("M", "N", "K"), options()),
 )
 KERNELS = (MATMUL,)

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import row_blocks
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work, device_code
+from .rules import options, ranks
 from .shapes import (
     WORD_BYTES,
     alignment,
@@ -193,6 +194,7 @@ def _kernel(name: str, title: str) -> TritonKernel:
             for r, n in ((5, 33), (2, 1), (3, 1000), (1, 17000))
             for dtype in ("fp32", "fp16", "bf16")
         ],
+        rules=(ranks("R", "N"), options()),
     )
 
 

@@ -14,6 +14,7 @@ from .block_sparse import sorted_places
 from .case_inputs import WORD_BYTES, pointers, random_tensor, with_options
 from .copy_mapping import copied
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
+from .rules import fit_second_axis, options, power_of_two, powers_of_two, ranks
 
 
 def tile(case: Case, capability: int) -> Tile:
@@ -128,5 +129,11 @@ SEGMENT_SORT = TritonKernel(
     launches=launches,
     tolerance={"fp32": 0.0, "fp16": 0.0, "bf16": 0.0},
     tiny=TINY,
+    rules=(
+        ranks("B", "H", "N", "E"),
+        powers_of_two("E"),
+        fit_second_axis("B", "H"),
+        options("segment", segment=power_of_two()),
+    ),
 )
 KERNELS = (SEGMENT_SORT,)

@@ -14,6 +14,7 @@ from .case_inputs import WORD_BYTES, pointers, random_tensor, with_options
 from .copy_mapping import copied
 from .kernel import Call, Case, Compiled, Launch, Tile, TritonKernel, Work
 from .neighborhood import Triple, in_three, tile_order
+from .rules import alike, at_least, axes, fit_second_axis, one_of, options, power_of_two, powers_of_two, ranks
 
 INTEGERS = 0.3  # instructions on places for each word, of which a thread moves eight at once
 
@@ -127,5 +128,12 @@ TOKEN_ORDER = TritonKernel(
     launches=launches,
     tolerance={"fp32": 0.0, "fp16": 0.0, "bf16": 0.0},
     tiny=TINY,
+    rules=(
+        ranks("B", "H", "E"),
+        powers_of_two("E"),
+        fit_second_axis("B", "H"),
+        options("grid tile", grid=axes(at_least(1)), tile=axes(power_of_two()), back=one_of(0, 1)),
+        alike("grid", "tile"),
+    ),
 )
 KERNELS = (TOKEN_ORDER,)

@@ -27,7 +27,15 @@ def test_loops_of_compiled_code_are_told_with_their_cycles(run: Run, tmp_path: P
     (found,) = json.loads(run("resources", "--code", str(path), "--format", "json").out)
     assert found["function"] == "sums" and found["loops"][0]["turn_cycles"] == 8
     rows = run("resources", "--code", str(path), "--format", "csv").out.splitlines()
-    assert len(rows) == 2 and rows[0].startswith("function,place,depth")
+    assert len(rows) == 2 and rows[0].startswith("function,place,depth") and rows[1].endswith(",128,assumed")
+
+
+def test_warps_that_nobody_states_are_said_to_be_assumed(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "sums.sass"
+    path.write_text(LISTING, encoding="utf-8")
+    silent, given = run("resources", "--code", str(path)), run("resources", "--code", str(path), "--warps", "4")
+    assert "blocks of an assumed 128 threads" in silent.out and "4 are assumed (--warps)" in silent.out
+    assert "blocks of 128 threads" in given.out and "assumed" not in given.out
 
 
 def test_code_that_cannot_be_read_is_told_in_a_line(run: Run) -> None:

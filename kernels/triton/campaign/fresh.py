@@ -83,7 +83,7 @@ class _Limits:
 
     def allow(self, case: Case) -> bool:
         """Whether the kernel takes a case, and its work is within that of the others."""
-        if not self.kernel.possible(case):
+        if not (self.kernel.takes(case) and self.kernel.possible(case)):
             return False
         work = self.kernel.work(case)
         return self.macs[0] <= work.macs <= self.macs[1] and self.bytes[0] <= work.bytes <= self.bytes[1]

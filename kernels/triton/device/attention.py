@@ -8,7 +8,9 @@ of Hopper and later serves (TMA is 1), or through pointers.
 import triton
 import triton.language as tl
 
-LEAST = tl.constexpr(-1e30)  # below any score, but finite: of a row that sees nothing, no infinities are subtracted
+# Finite, so that of a row that sees nothing no infinities are subtracted, and below every score that FP32 can weigh: of
+# scaled ones past 2^28 it keeps no fractions, and what rounding leaves of the largest is too large an exponent.
+LEAST = tl.constexpr(-1e30)
 
 
 @triton.jit

@@ -36,6 +36,25 @@ def _within(q, k, v, rate, C: tl.constexpr, EXACT: tl.constexpr):
 
 
 @triton.jit
+def _fit(rate, T):
+    """What brings a state into the range of FP16, which ends at 65504, though it be the sum of n tokens.
+
+    n is 1 / (1 - lam), at most T. Products of keys and values of one sign add up to n of them, of any sign to about the
+    root of n: by n^-3/4 both are as far from the ends of the range.
+    """
+    many = tl.minimum(1.0 / (1.0 - tl.exp2(rate)), T * 1.0)
+    return tl.exp2(tl.log2(many) * -0.75)
+
+
+@triton.jit
+def _words(state, fit, KIND: tl.constexpr):
+    """The state in the type that queries have; of FP16 `fit` times the state."""
+    if KIND == tl.float16:  # noqa: SIM300 (KIND is the one that varies)
+        state = state * fit
+    return state.to(KIND)
+
+
+@triton.jit
 def walk(
     q, k, v, slope, s, o, H, T, D, E, SEGMENT, SEGMENTS,
     C: tl.constexpr, BD: tl.constexpr, BE: tl.constexpr, BEFORE: tl.constexpr, EXACT: tl.constexpr,
@@ -52,6 +71,8 @@ def walk(
     into = tl.exp2((place + 1).to(tl.float32) * rate)
     out_of = tl.exp2((C - 1 - place).to(tl.float32) * rate)
     over = tl.exp2(rate * C)
+    fit = _fit(rate, T)
+    from_state = into / fit if q.dtype.element_ty == tl.float16 else into
     keys_at = head.to(tl.int64) * T * D
     values_at = head.to(tl.int64) * T * E
     state = tl.zeros((BD, BE), tl.float32)
@@ -68,7 +89,7 @@ def walk(
         keys = _load(k, keys_at, D, tokens, wide, T, D)
         values = _load(v, values_at, E, tokens, columns, T, E)
         made = _within(queries, keys, values, rate, C, EXACT)
-        made += _dot(queries, state.to(q.dtype.element_ty), EXACT) * into[:, None]
+        made += _dot(queries, _words(state, fit, q.dtype.element_ty), EXACT) * from_state[:, None]
         inside = (tokens < T)[:, None] & (columns < E)[None, :]
         where = o + values_at + tokens.to(tl.int64)[:, None] * E + columns[None, :]
         tl.store(where, made.to(o.dtype.element_ty), inside)

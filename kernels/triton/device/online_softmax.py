@@ -15,11 +15,13 @@ def take(
     before a power of two is taken. The maximum is that of scores before they are scaled.
     """
     larger = tl.maximum(maximum, tl.max(scores, 1))
-    shift = larger * scale_log2
+    taken = larger
     if MASKED:  # a row may have seen nothing yet
-        shift = tl.where(larger == float("-inf"), 0.0, shift)
-    weights = tl.exp2(scores * scale_log2 - shift[:, None])
-    shrink = tl.exp2(maximum * scale_log2 - shift)
+        taken = tl.where(larger == float("-inf"), 0.0, larger)
+    weights = tl.exp2(scores * scale_log2 - (taken * scale_log2)[:, None])
+    # Not the difference of two products: one of them is rounded and the other, inside a fused multiply-add, is not, so
+    # that under a large maximum that stays every tile would multiply the sums by a little more or less than one.
+    shrink = tl.exp2((maximum - taken) * scale_log2)
     denominator = denominator * shrink + tl.sum(weights, 1)
     total = tl.dot(weights.to(values.dtype), values, total * shrink[:, None], input_precision=PRECISION)
     return total, denominator, larger

@@ -8,11 +8,16 @@ import triton
 import triton.language as tl
 
 LOG2E: tl.constexpr = tl.constexpr(1.4426950408889634)  # exponentials are powers of two on the device
+LEAST: tl.constexpr = tl.constexpr(-3.4028234663852886e38)  # finite, and no number of FP32 is below it
 
 
 @triton.jit
 def softmax(x, y, R, N, ROWS: tl.constexpr, BLOCK: tl.constexpr, ALIGN: tl.constexpr):
-    """Y[R,N]: ROWS rows a block, each whole in its registers (BLOCK columns, a power of two)."""
+    """Y[R,N]: ROWS rows a block, each whole in its registers (BLOCK columns, a power of two).
+
+    Numbers are scaled after the largest is taken from them, so that none overflows. A row of minus infinity alone
+    gives NaN, as in PyTorch.
+    """
     N = N // ALIGN * ALIGN
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, BLOCK)
@@ -21,18 +26,22 @@ def softmax(x, y, R, N, ROWS: tl.constexpr, BLOCK: tl.constexpr, ALIGN: tl.const
     values = tl.load(x + at, inside, -float("inf")).to(tl.float32)
     largest = tl.max(values, 1)
     largest = tl.where(rows < R, largest, 0.0)
-    numerator = tl.exp2(values * LOG2E - largest[:, None] * LOG2E)
+    numerator = tl.exp2((values - largest[:, None]) * LOG2E)
     result = numerator * (1.0 / tl.sum(numerator, 1))[:, None]
     tl.store(y + at, result.to(y.dtype.element_ty), inside)
 
 
 @triton.jit
 def softmax_twice(x, y, N, BLOCK: tl.constexpr, ALIGN: tl.constexpr):
-    """Y[R,N], a row a block: every lane keeps a running maximum and sum of its columns, then the row is read again."""
+    """Y[R,N], a row a block: every lane keeps a running maximum and sum of its columns, then the row is read again.
+
+    A lane that has seen nothing but minus infinity keeps LEAST and a sum of zero. A row of it alone gives NaN, as in
+    PyTorch: zeros over a sum of zero.
+    """
     N = N // ALIGN * ALIGN
     row = tl.program_id(0).to(tl.int64) * N
     columns = tl.arange(0, BLOCK)
-    largest = tl.full((BLOCK,), -1e30, tl.float32)
+    largest = tl.full((BLOCK,), LEAST, tl.float32)
     total = tl.zeros((BLOCK,), tl.float32)
     for at in range(0, N, BLOCK):
         values = tl.load(x + row + at + columns, columns < N - at, -float("inf")).to(tl.float32)
@@ -43,7 +52,7 @@ def softmax_twice(x, y, N, BLOCK: tl.constexpr, ALIGN: tl.constexpr):
     scale = 1.0 / tl.sum(total * tl.exp2((largest - most) * LOG2E), 0)
     for at in range(0, N, BLOCK):
         values = tl.load(x + row + at + columns, columns < N - at, 0.0).to(tl.float32)
-        result = tl.exp2(values * LOG2E - most * LOG2E) * scale
+        result = tl.exp2((values - most) * LOG2E) * scale
         tl.store(y + row + at + columns, result.to(y.dtype.element_ty), columns < N - at)
 
 

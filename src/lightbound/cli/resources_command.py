@@ -45,7 +45,10 @@ def resources(
             show_default=False,
         ),
     ] = "",
-    warps: Annotated[int, typer.Option("--warps", min=1, max=32, help="With --code: of a block.")] = 4,
+    warps: Annotated[
+        int | None,
+        typer.Option("--warps", min=1, max=32, help="With --code: of a block; by default what a cubin states, or 4."),
+    ] = None,
     write: Annotated[bool, typer.Option("--write", help="Compile the default tiles, and put them on record.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Compile them, and compare with what is on record.")] = False,
     form: Format = "table",

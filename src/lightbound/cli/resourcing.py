@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from lightbound.base.errors import LightboundError
 from lightbound.kernels.triton.assembly import Loop
 from lightbound.kernels.triton.instructions import KINDS
-from lightbound.kernels.triton.machine_code import MachineCode, machine_code
+from lightbound.kernels.triton.machine_code import ASSUMED_WARPS, MachineCode, machine_code
 from lightbound.kernels.triton.survey import Surveyed, differing, record, resources
 
 from .answer import Answer, Block, Table, Text
@@ -52,20 +52,28 @@ def answer(kernels: Sequence[str], targets: Sequence[str], tiles: Iterable[str],
     return Answer(blocks, [one.to_dict() for one in found], [_record(one) for one in found])
 
 
-def compiled(path: str, warps: int, function: str) -> Answer:
+def compiled(path: str, warps: int | None, function: str) -> Answer:
     """Loops of compiled code: where they begin, how long a turn takes, and what it issues."""
     found = machine_code(path, warps, function)
     blocks: list[Block] = [block for one in found for block in _loops(one)]
     slow = [f"{one.function} {loop.place}" for one in found for loop in one.loops if one.serialized(loop)]
     if slow:
         blocks.append(Text("\n".join([f"{SERIALIZED}:", *slow])))
-    rows = [{"function": one.function, **_loop_row(loop)} for one in found for loop in one.loops]
+    if any(one.threads_from == "assumed" for one in found):
+        blocks.append(Text(f"The code does not say how many warps a block has: {ASSUMED_WARPS} are assumed (--warps)."))
+    rows = [
+        {"function": one.function, **_loop_row(loop), "threads": one.threads, "threads_from": one.threads_from}
+        for one in found
+        for loop in one.loops
+    ]
     return Answer(blocks, [one.to_dict() for one in found], rows)
 
 
 def _loops(code: MachineCode) -> list[Block]:
     """What the loops of a function take, and what they issue."""
-    title = f"{code.function} for {code.target or 'an unknown target'}, blocks of {code.threads} threads"
+    threads = {"bound": f"at most {code.threads}", "assumed": f"an assumed {code.threads}"}
+    number = threads.get(code.threads_from, str(code.threads))
+    title = f"{code.function} for {code.target or 'an unknown target'}, blocks of {number} threads"
     if code.start_cycles is not None:
         title += f", {code.start_cycles} cycles at the start and {code.end_cycles} at the end"
     if not code.loops:

@@ -14,6 +14,9 @@ from lightbound.kernels.cuda.ptx import module
 from lightbound.kernels.triton import machine_code
 from lightbound.kernels.triton.kernel import MissingPackage
 
+NEEDS_TOOLS = pytest.mark.skipif(
+    tool("ptxas") is None or tool("cuobjdump") is None, reason="needs pip install 'lightbound[triton]'"
+)
 STALL = 1 << 41 | 7 << 46 | 7 << 49  # one cycle, no barrier set or awaited
 
 
@@ -50,15 +53,72 @@ def test_loops_of_a_listing_are_read_with_their_cycles_where_units_were_measured
     assert lb.machine_code(path, warps=8, function="tog")[0].threads == 256
 
 
-@pytest.mark.skipif(tool("ptxas") is None or tool("cuobjdump") is None, reason="needs pip install 'lightbound[triton]'")
+@NEEDS_TOOLS
 def test_a_cubin_is_read_as_its_listing_is(tmp_path: Path) -> None:
     program = tensor.group("fp16", 64, 1)
     path = tmp_path / "code.cubin"
     path.write_bytes(assemble(module([program], 90), 90))
-    (code,) = lb.machine_code(path, warps=program.threads // 32)
+    (code,) = lb.machine_code(path)
+    assert code.threads == program.threads
     loop = max(code.loops, key=lambda one: one.macs)
     assert loop.instructions["mma"] == 8 and loop.groups == 1 and not code.serialized(loop)
     assert loop.turn_cycles is not None and loop.turn_cycles >= 8 * 32  # what the tensor cores need
+
+
+@NEEDS_TOOLS
+def test_threads_are_those_that_a_cubin_states_unless_others_are_given(tmp_path: Path) -> None:
+    text, path = module([tensor.group("fp16", 64, 2)], 90), tmp_path / "code.cubin"
+    bound = ".maxntid 256, 1, 1"
+    assert bound in text
+    for stated, threads, told in (
+        (bound, 256, "bound"),
+        (".reqntid 64, 4, 1", 256, "code"),
+        (".reqntid 128\n.minnctapersm 2", 128, "code"),
+        ("", 128, "assumed"),
+    ):
+        path.write_bytes(assemble(text.replace(bound, stated), 90))
+        (code,) = lb.machine_code(path)
+        assert (code.threads, code.threads_from) == (threads, told)
+        (code,) = lb.machine_code(path, warps=2)
+        assert (code.threads, code.threads_from) == (64, "given")
+
+
+def test_threads_are_told_function_by_function() -> None:
+    dumped = """
+.nv.info.small
+	<0x1>
+	Attribute:	EIATTR_MAX_THREADS
+	Format:	EIFMT_SVAL
+	Value:	0x400 0x1 0x1
+.nv.info.silent
+	Attribute:	EIATTR_CRS_STACK_SIZE
+	Format:	EIFMT_SVAL
+	Value:	0x0
+.nv.info.large
+	Attribute:	EIATTR_REQNTID
+	Format:	EIFMT_SVAL
+	Value:	0x80 0x2 0x1
+	Attribute:	EIATTR_MAX_THREADS
+	Format:	EIFMT_SVAL
+	Value:	0x100 0x1 0x1
+"""
+    assert machine_code.stated_threads(dumped) == {"small": (1024, "bound"), "large": (256, "code")}
+
+
+@NEEDS_TOOLS
+@pytest.mark.parametrize("kept", [4, 500, 5000])
+def test_what_cuobjdump_says_of_a_part_of_a_cubin_is_passed_on(kept: int, tmp_path: Path) -> None:
+    path = tmp_path / "code.cubin"
+    path.write_bytes(assemble(module([tensor.group("fp16", 64, 1)], 90), 90)[:kept] + b"\0")
+    with pytest.raises(LightboundError, match=r"cuobjdump \((File|Invalid) .*Give a whole cubin"):
+        lb.machine_code(path)
+
+
+def test_ptx_is_sent_to_its_assembler(tmp_path: Path) -> None:
+    path = tmp_path / "code.ptx"
+    path.write_text(module([tensor.group("fp16", 64, 1)], 90))
+    with pytest.raises(LightboundError, match=r"is PTX.*ptxas --gpu-name"):
+        lb.machine_code(path)
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

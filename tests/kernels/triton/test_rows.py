@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +15,7 @@ from lightbound.kernels.triton.kernel import Case, Tile, device_code
 
 EXACT = ("fp32", "fp16")  # what the interpreter multiplies rightly
 FEW = settings(max_examples=5, deadline=None)
+OF_INFINITIES = pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")  # numpy's, in the interpreter
 MINE = ("matmul", "softmax", "layernorm", "rmsnorm", "elementwise")
 
 
@@ -59,6 +63,7 @@ def test_rows_are_right_whether_they_are_kept_or_walked(
     assert error_of(Case(name, {"R": rows, "N": columns}, dtype), tile) <= 1
 
 
+@OF_INFINITIES
 @pytest.mark.parametrize("name", ["softmax", "layernorm", "rmsnorm"])
 def test_rows_far_from_zero_lose_nothing(name: str) -> None:
     """Every kernel subtracts what rows have in common before it squares or exponentiates."""
@@ -82,6 +87,48 @@ def test_rows_far_from_zero_lose_nothing(name: str) -> None:
             "rmsnorm": exact / (exact.square().mean(-1, keepdim=True) + 1e-5).sqrt(),
         }[name]
         assert float((y.double() - expected).abs().max() / expected.abs().max()) < 1e-4
+
+
+def _softmax(rows: Sequence[Sequence[float]], walked: bool) -> tuple[Any, Any]:
+    """What the kernel makes of rows of FP32, kept or walked 64 columns at a time, and what PyTorch does in float64."""
+    import torch
+
+    on_device = device_code("rows")
+    x = torch.tensor(rows, dtype=torch.float32, device=device())
+    y = torch.empty_like(x)
+    if walked:
+        on_device.softmax_twice[(len(x),)](x, y, x.shape[1], BLOCK=64, ALIGN=1, num_warps=1)
+    else:
+        on_device.softmax[(len(x),)](x, y, *x.shape, ROWS=1, BLOCK=128, ALIGN=1, num_warps=1)
+    return y.double(), torch.softmax(x.double(), -1)
+
+
+LOWEST, HIGHEST = -3.4028234663852886e38, 3.4028234663852886e38  # of FP32
+INFINITE = float("inf")
+
+
+@OF_INFINITIES
+@pytest.mark.parametrize("walked", [False, True])
+def test_softmax_of_the_largest_and_the_least_numbers_is_right(walked: bool) -> None:
+    rows = [
+        [LOWEST] * 100,
+        [HIGHEST] * 100,
+        [3e38, *[0.0] * 99],
+        [HIGHEST, LOWEST] * 50,
+        [-1e31] * 100,
+        [*[-INFINITE] * 99, LOWEST],
+        [*[-INFINITE] * 65, *[1.0] * 35],
+    ]
+    found, expected = _softmax(rows, walked)
+    assert float((found - expected).abs().max()) < 1e-6
+
+
+@OF_INFINITIES
+@pytest.mark.parametrize("walked", [False, True])
+def test_softmax_of_minus_infinity_alone_is_nan_as_in_pytorch(walked: bool) -> None:
+    found, expected = _softmax([[-INFINITE] * 100, [0.0] * 100], walked)
+    assert bool(expected[0].isnan().all()) and bool(found[0].isnan().all())
+    assert float((found[1] - 0.01).abs().max()) < 1e-8
 
 
 @FEW

@@ -159,6 +159,45 @@ def test_decoding_does_not_depend_on_the_number_of_parts(case: Case, device: str
         assert check(decode.DECODE, case, at, device) <= decode.DECODE.tolerance[case.dtype]
 
 
+def _fuse_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the interpreter do what compilers for GPUs do: a product is not rounded where a difference takes it."""
+    from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
+
+    def product(builder: Any, left: Any, right: Any) -> Any:
+        made = builder.binary_op(left, right, np.multiply)
+        made.set_attr("factors", (left.data, right.data))
+        return made
+
+    def difference(builder: Any, left: Any, right: Any) -> Any:
+        if "factors" not in left.attr:
+            return builder.binary_op(left, right, np.subtract)
+        one, other = left.attr["factors"]
+        return TensorHandle((one.astype(np.float64) * other - right.data).astype(right.data.dtype), left.dtype)
+
+    monkeypatch.setattr(InterpreterBuilder, "create_fmul", product)
+    monkeypatch.setattr(InterpreterBuilder, "create_fsub", difference)
+
+
+def test_a_large_maximum_that_stays_shrinks_no_sums(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All scores are 1003.7, so that the output is the mean of the values, of the first tiles as of the last."""
+    torch = pytest.importorskip("torch")
+    from lightbound.kernels.triton.device import decode as on_device
+
+    if device == "cpu":
+        _fuse_products(monkeypatch)
+    walk: Any = on_device.decode_part
+    tiles, keys, dim = 300, 16, 16
+    q, k = torch.full((1, 1, dim), 1003.7 / dim, device=device), torch.ones(1, tiles * keys, dim, device=device)
+    v = torch.linspace(1, 0, tiles * keys, device=device)[None, :, None].expand(1, -1, dim).contiguous()
+    out, most, total = (torch.empty(size, device=device) for size in (dim, 1, 1))
+    lengths = torch.tensor([tiles * keys], dtype=torch.int32, device=device)
+    walk[(1, 1)](
+        q, k, v, lengths, out, most, total, 1.4426950408889634, tiles * keys, tiles * keys, 1,
+        ROWS=1, BLOCK_Q=16, NEW=1, BLOCK_K=keys, DIM=dim, PRECISION="ieee",
+    )  # fmt: skip
+    assert (out / total - 0.5).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("kernel", [gna.GNA, block_sparse.BLOCK_SPARSE, decode.DECODE, segment_sort.SEGMENT_SORT])
 def test_every_case_has_a_tile_and_a_mapping_on_every_machine(kernel: gna.TritonKernel) -> None:
     names = [case.name for case in kernel.cases]
