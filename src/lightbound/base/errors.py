@@ -27,9 +27,10 @@ class LightboundError(Exception):
 
 
 def choose_from(names: Iterable[str], given: str) -> str:
-    """The remedy for an unknown name: the nearest legal one first, then all of them."""
+    """The remedy for an unknown name: those that begin with it first, or the nearest legal one, then all of them."""
     known = sorted(names)
+    begun = [name for name in known if given and name.lower().startswith(given.lower())]
     lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(given.lower(), lower, n=1, cutoff=0.6)
-    hint = f"Did you mean {lower[near[0]]!r}? " if near else ""
+    near = begun or [lower[name] for name in difflib.get_close_matches(given.lower(), lower, n=1, cutoff=0.6)]
+    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     return f"{hint}Choose from: {', '.join(known) if known else '(none)'}."
