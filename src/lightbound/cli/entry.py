@@ -52,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except (BrokenPipeError, SystemExit):  # the reader, `head` say, has seen enough; typer and rich exit on it
         return _silenced()
+    except OSError:
+        lost = _lost()
+        if lost is None:
+            raise
+        return _refuse(lost)
     finally:
         GIVEN.reset(token)
     return code if isinstance(code, int) else 0
@@ -61,6 +66,17 @@ def _silenced() -> int:
     """What a shell reports of a program whose reader left; nothing more is written, not even when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141
+
+
+def _lost() -> LightboundError | None:
+    """What keeps standard output from being written, a full disk say; nothing more is written there then."""
+    try:
+        print(flush=True)  # an error does not say of which file it is: one more line tells
+    except OSError as error:
+        _silenced()
+        problem = f"cannot be written ({error.strerror or error})"
+        return LightboundError("standard output", None, problem, "Make room, or send it elsewhere.")
+    return None
 
 
 def _refuse(error: LightboundError) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightbound.base.errors import LightboundError
+from lightbound.base.place import check_place
 from lightbound.sim.sweep.results import SweepResults
 from lightbound.sim.sweep.run import sweep
 
@@ -27,9 +28,7 @@ def run(spec: Path, out: Path | None, scheduler: str | None, workers: int | None
     file = out if out is not None else Path(f"{spec.stem}.sqlite")
     if file.suffix.lower() in (".yaml", ".yml"):
         raise LightboundError("--out", str(file), "would be written over a description", "Name another file.")
-    if not file.absolute().parent.is_dir():
-        problem = "lies in a folder that does not exist"
-        raise LightboundError("--out", str(file), problem, f"Make {file.parent} first.")
+    check_place("--out", file)
     reached = (0, 0)
     try:
         with tally(f"Sweeping {spec.name}", "points") as show:
