@@ -12,6 +12,12 @@ def test_names_that_begin_with_what_was_typed_come_before_names_that_look_like_i
     assert choose_from(NAMES, "H100_S").startswith("Did you mean 'h100_sxm'? ")
 
 
+def test_several_names_are_listed_and_a_slip_of_one_letter_names_one() -> None:
+    names = ("attention", "attention_at", "attention_backward")
+    assert choose_from(names, "atten").startswith("Did you mean 'attention', 'attention_at' or 'attention_backward'? ")
+    assert choose_from(names, "attentio").startswith("Did you mean 'attention'? ")
+
+
 def test_a_name_that_none_begins_with_is_met_with_the_nearest_one() -> None:
     assert choose_from(NAMES, "h2000").startswith("Did you mean 'h200'? ")
 
