@@ -107,7 +107,9 @@ def peak_memory(
     such as the maximum that a softmax subtracts. optimizer: none, sgd, momentum, adam, adam_mixed.
     Raises LightboundError for missing sizes, unknown names, and options that do not go together.
     """
-    work = _workload(workload)
+    from ..registry import as_workload
+
+    work = as_workload(workload)
     cascade, word = work.cascade, work.word_bytes if word_bytes is None else word_bytes
     _check(cascade, training, order, checkpoint, word)
     for name in detached:
@@ -161,18 +163,6 @@ def peak_memory(
         recomputed=_recomputed(cascade, tasks),
         notes=tuple(notes),
     )
-
-
-def _workload(workload: Workload | Cascade | str) -> Workload:
-    from ..method import Method
-    from ..registry import Workload as Found
-    from ..registry import workload as find
-
-    if isinstance(workload, str):
-        return find(workload)
-    if isinstance(workload, Cascade):
-        return Found(Method(workload.name, workload.name, "", "", {"plain": ""}), "plain", None, workload)
-    return workload
 
 
 def _check(cascade: Cascade, training: bool, order: str, checkpoint: int | Sequence[str] | None, word: int) -> None:
