@@ -28,8 +28,8 @@ def complete(
     part gives way first, then the total: a new tile size M0 keeps M and changes M1.
     """
     new = {symbol: legal(structure, symbol, value) for symbol, value in given.items()}
-    _check_together({**known, **new})
     sizes = {symbol: value for symbol, value in known.items() if symbol not in derived} | new
+    _check_together(sizes)
     followed: set[str] = set()
     pending = list(structure.partitions)
     while pending:

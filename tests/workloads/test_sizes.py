@@ -76,6 +76,7 @@ def test_arrays_of_sizes_that_cannot_run_side_by_side_are_refused_with_both_name
     with pytest.raises(LightboundError, match="values of"):
         TILED.with_sizes(M=two).with_sizes(E=three)
     assert np.shape(TILED.with_sizes(M=two[:, None], M0=8, P=three).sizes["M"]) == (2, 1), "these go together"
+    assert np.shape(TILED.with_sizes(M=two, M0=8).with_sizes(M=three).sizes["M1"]) == (3,), "what follows is not asked"
 
 
 def test_a_numpy_integer_is_a_size() -> None:

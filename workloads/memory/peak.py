@@ -166,12 +166,12 @@ def peak_memory(
 
 
 def _check(cascade: Cascade, training: bool, order: str, checkpoint: int | Sequence[str] | None, word: int) -> None:
+    if any(isinstance(size, np.ndarray) for size in cascade.sizes.values()):
+        raise LightboundError("sizes", "arrays", "are a sweep", "Ask for one size at a time.")
     if cascade.missing_sizes:
         missing = cascade.missing_sizes[0]
         remedy = f"Give it: {_example(cascade, missing)}"
         raise LightboundError(f"sizes.{missing}", None, f"has no value in {cascade.name}", remedy)
-    if any(isinstance(size, np.ndarray) for size in cascade.sizes.values()):
-        raise LightboundError("sizes", "arrays", "are a sweep", "Ask for one size at a time.")
     if not isinstance(word, int | np.integer) or isinstance(word, bool) or word < 1:
         raise LightboundError("word_bytes", word, "is no number of bytes", "Write a whole number of at least 1.")
     if order not in ORDERS:

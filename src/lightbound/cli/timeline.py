@@ -19,14 +19,14 @@ def check_trace(path: Path | None) -> None:
     if path is None:
         return
     suffix = path.suffix.lower()
+    if suffix not in (VIEWED, *SUFFIXES):
+        remedy = choose_from((VIEWED, *SUFFIXES), suffix)
+        raise LightboundError("--trace", str(path), "is of no kind that is written", remedy)
+    check_place("--trace", path)
     if suffix in SUFFIXES:
         from lightbound.drawing import check_drawable
 
         check_drawable(path)
-    elif suffix != VIEWED:
-        remedy = choose_from((VIEWED, *SUFFIXES), suffix)
-        raise LightboundError("--trace", str(path), "is of no kind that is written", remedy)
-    check_place("--trace", path)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -256,4 +257,6 @@ def test_a_tile_that_a_mapping_would_choose_is_asked_for_with_a_value_that_divid
     assert refused.value.field == "sizes.M0"
     with pytest.raises(lb.LightboundError, match="M0=125, say"):
         lb.peak_memory(work.with_sizes(M=1000))
+    with pytest.raises(lb.LightboundError, match="are a sweep"):
+        lb.peak_memory(work.with_sizes(M=np.array([1024.0, 2048.0])))
     assert lb.peak_memory(work.with_sizes(M0=128)).total_bytes > 0
