@@ -51,7 +51,7 @@ def _prediction(ladder: Ladder) -> str:
         return f"No estimate: {ladder.no_estimate}" if ladder.machine else ""
     tax = f" A tested tile takes {e.tax:.2f} times as long." if e.tested else ""
     return (
-        f"Predicted for {ladder.machine} by mapping {e.mapping!r}: {seconds(e.kernel_s)}, "
+        f"Predicted for {ladder.machine} by mapping {e.mapping!r}: {seconds(e.kernel_s)} without its launch, "
         f"{ladder.estimated_speedup:.4g} times as fast as the same kernel run dense "
         f"({seconds(ladder.dense_s['estimate'])}).{tax}"
     )

@@ -12,11 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from .cascade import Cascade
 from .expression import Access, Affine, Coefficient, Index, size_symbol
 from .pass_rule import Force, Walk, check_family
 from .structure import Structure
+
+if TYPE_CHECKING:
+    from .registry import Workload
 
 __all__ = ["Force", "Live", "PassAnalysis", "pass_of", "passes"]
 
@@ -66,12 +70,17 @@ class PassAnalysis:
         return "\n".join(_words(self))
 
 
-def passes(cascade: Cascade, family: str) -> PassAnalysis:
+def passes(cascade: Workload | Cascade | str, family: str) -> PassAnalysis:
     """The passes over a rank family (``"m"``; a rank of it or its size symbol will do).
 
+    cascade: a Cascade, or that of a Workload or of the name of one. No sizes are needed.
     Raises LightboundError where the cascade has no such family, or a tensor needs itself over the whole of
     it.
     """
+    if not isinstance(cascade, Cascade):
+        from .registry import as_workload
+
+        cascade = as_workload(cascade).cascade
     return _analysis(cascade, check_family(cascade, family))
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .masks.mask import Mask
     from .method import EndToEnd
 
-__all__ = ["Method", "Workload", "method", "workload", "workload_names"]
+__all__ = ["Method", "Workload", "as_workload", "method", "workload", "workload_names"]
 
 ENTRY_POINTS = "lightbound.methods"
 _TEXT = (".txt", ".einsum")
@@ -74,7 +74,7 @@ class Workload:
         mask = self.mask if self.mask is not None and _masked(self.method, other.cascade) else other.mask
         return replace(other, cascade=other.cascade.with_sizes(**kept), mask=mask)
 
-    def with_sizes(self, **sizes: int) -> Workload:
+    def with_sizes(self, **sizes: Any) -> Workload:
         """The same workload with some sizes changed; what follows from them (M1 of M, M0) follows again."""
         changed = replace(self, cascade=self.cascade.with_sizes(**sizes))
         if self.mask is None:
@@ -104,21 +104,33 @@ class Workload:
 
 
 def workload(
-    name_or_path: str | os.PathLike[str],
+    name_or_path: str | os.PathLike[str] | Cascade,
     preset: str | None = None,
     variant: str | None = None,
     *,
     word_bytes: int = 2,
     **sizes: Any,
 ) -> Workload:
-    """A workload by the name of its method, or from a ``.txt``, ``.einsum`` or ``.yaml`` file.
+    """A workload by the name of its method, from a ``.txt``, ``.einsum`` or ``.yaml`` file, or of your own Cascade.
 
-    Sizes are named by symbol (``M=4096``); they go over those of the preset, and these over the method's
+    Sizes are named by symbol (``M=4096``, ``M="64K"``); they go over those of the preset, and these over the method's
     defaults. Sizes that are equal in a preset (M and P of self-attention) are not coupled: set both. Options of a
     mask are named in lower case (``window=(18, 24, 24)``) and layered alike. Raises LightboundError for a name,
     preset, variant, size or option that does not exist, and for a file that cannot be read or parsed.
     """
-    return _build(method(name_or_path), preset, variant, sizes, word_bytes)
+    if not isinstance(name_or_path, Cascade):
+        return _build(method(name_or_path), preset, variant, sizes, word_bytes)
+    for what, given in (("preset", preset), ("variant", variant)):
+        if given is not None:
+            raise LightboundError(what, given, "is of a method; this is a cascade", "Leave it out.")
+    cascade = name_or_path.with_sizes(**sizes) if sizes else name_or_path
+    made = Method(cascade.name, cascade.name, "", "", {"plain": cascade.text})
+    return Workload(made, "plain", None, cascade, word_bytes)
+
+
+def as_workload(what: Workload | Cascade | str) -> Workload:
+    """The workload meant, by whichever of the three it is given."""
+    return what if isinstance(what, Workload) else workload(what)
 
 
 def workload_names() -> list[str]:

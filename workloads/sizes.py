@@ -5,12 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from functools import reduce
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.base.formula import is_array
+from lightbound.base.size import size
 
 from .structure import Partition, Structure
 
@@ -27,6 +29,7 @@ def complete(
     """
     new = {symbol: legal(structure, symbol, value) for symbol, value in given.items()}
     sizes = {symbol: value for symbol, value in known.items() if symbol not in derived} | new
+    _check_together(sizes)
     followed: set[str] = set()
     pending = list(structure.partitions)
     while pending:
@@ -38,7 +41,7 @@ def complete(
 
 
 def legal(structure: Structure, symbol: str, value: object) -> Size:
-    """The value of a size, checked: an int of at least 1, or a float64 array of such numbers."""
+    """The value of a size, checked: an int of at least 1, or a float64 array of such numbers. ``64K`` is read."""
     if symbol not in structure.symbols:
         if symbol.upper() in structure.symbols:
             remedy = f"Sizes are written in upper case: {symbol.upper()}={value}."
@@ -47,6 +50,8 @@ def legal(structure: Structure, symbol: str, value: object) -> Size:
         raise LightboundError(f"sizes.{symbol}", value, "is not a size of this cascade", remedy)
     if isinstance(value, np.ndarray) and value.ndim:
         return _legal_array(symbol, value)
+    if isinstance(value, str):
+        return size(f"sizes.{symbol}", symbol, value)
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -72,6 +77,22 @@ def _legal_array(symbol: str, value: np.ndarray) -> np.ndarray:
         remedy = "Every element must be a positive whole number."
         raise LightboundError(f"sizes.{symbol}", value.tolist()[:8], "is not an array of sizes", remedy)
     return array
+
+
+def _check_together(sizes: Mapping[str, Size]) -> None:
+    """Arrays run side by side, element by element: those of unlike shapes cannot."""
+    arrays = {symbol: value for symbol, value in sizes.items() if is_array(value)}
+    for (symbol, value), (other, beside) in combinations(arrays.items(), 2):
+        try:
+            np.broadcast_shapes(value.shape, beside.shape)
+        except ValueError:
+            problem = f"do not go with the {_count(beside)} values of {other}"
+            remedy = f"Give arrays of one shape: the first of {symbol} goes with the first of {other}, and so on."
+            raise LightboundError(f"sizes.{symbol}", f"{_count(value)} values", problem, remedy) from None
+
+
+def _count(array: np.ndarray) -> str:
+    return " x ".join(map(str, array.shape))
 
 
 def _derive(partition: Partition, sizes: dict[str, Size], new: Mapping[str, Size], followed: set[str]) -> bool:

@@ -164,8 +164,10 @@ class SweepResults:
         return self.plan.spec.pareto
 
     def empty(self) -> list[str]:
-        """Kept columns in which no point has anything: most likely a name that is wrong."""
-        names = [*self.plan.spec.metrics, *self.plan.spec.derive]
+        """Columns that the sweep names and in which no point has anything: most likely a name that is wrong."""
+        names = self.plan.spec.named
+        if not names:
+            return []
         counts = ", ".join(f"count({_quoted(name)}) AS c{at}" for at, name in enumerate(names))
         found = self.query(f"SELECT {counts} FROM {POINTS}")[0]
         return [name for at, name in enumerate(names) if not found[f"c{at}"]] if self.points > self.failed else []

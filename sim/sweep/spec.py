@@ -75,6 +75,7 @@ class Spec:
     """A sweep that was read: see SweepFile. Columns are named for SQL and formulas (``dram_bandwidth``).
 
     axes: in the order written. columns: of every field, by field. metrics: where in a prediction each kept column is.
+    named: columns of answers that the description names itself; those kept by default are not among them.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Spec:
     derive: Mapping[str, str]
     objective: Goal | None
     pareto: tuple[Goal, ...]
+    named: tuple[str, ...]
 
     @property
     def varying(self) -> tuple[str, ...]:
@@ -136,9 +138,11 @@ def read_spec(data: Any, where: str, place: Callable[[str, str], str]) -> Spec:
     known = (*columns.values(), *metrics, *file.derive)
     goals = [goal(f"{where}: pareto", text, known) for text in file.pareto]
     objective = goal(f"{where}: objective", file.objective, known) if file.objective is not None else None
+    named = (*(metrics if "keep" in file.model_fields_set else ()), *file.derive)
     return Spec(
-        file.name, fixed, tuple(axes), follow, tuple(file.where), columns, metrics, file.derive, objective, tuple(goals)
-    )
+        file.name, fixed, tuple(axes), follow, tuple(file.where), columns, metrics, file.derive, objective,
+        tuple(goals), named,
+    )  # fmt: skip
 
 
 def goal(where: str, text: str, columns: Sequence[str]) -> Goal:

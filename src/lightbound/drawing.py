@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightbound.base.errors import LightboundError
+from lightbound.base.place import check_place, writing
 from lightbound.sim.designs import Design, DesignSearch
 from lightbound.sim.explain import seconds
 from lightbound.sim.ladder import Ladder
@@ -47,11 +48,8 @@ def draw(what: Ladder | DesignSearch | Study | Cascade, path: str | os.PathLike[
     place = Path(path)
     check_drawable(place)
     figure = _ladder_figure(what) if isinstance(what, Ladder) else _search_figure(what)
-    try:
+    with writing("plot", place):
         figure.savefig(place, dpi=150)
-    except OSError as error:
-        problem = f"cannot be written ({error.strerror or error})"
-        raise LightboundError("plot", str(place), problem, "Choose a folder that exists and can be written.") from error
     return place
 
 
@@ -64,6 +62,7 @@ def check_drawable(path: Path) -> None:
     except ImportError as error:
         remedy = "Install it: pip install 'lightbound[plot]'."
         raise LightboundError("plot", str(path), "needs matplotlib, which is not installed", remedy) from error
+    check_place("plot", path)
 
 
 def _ladder_figure(ladder: Ladder) -> Figure:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightbound.base.errors import LightboundError
+from lightbound.base.place import writing
 from lightbound.drawing import check_drawable
 from lightbound.sim.agents.study import Study
 from lightbound.sim.explain import seconds
@@ -212,9 +212,6 @@ def _plain(panel: Axes) -> None:
 
 
 def _save(figure: Figure, place: Path) -> Path:
-    try:
+    with writing("plot", place):
         figure.savefig(place, dpi=150)
-    except OSError as error:
-        problem = f"cannot be written ({error.strerror or error})"
-        raise LightboundError("plot", str(place), problem, "Choose a folder that exists and can be written.") from error
     return place

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from lightbound.base.errors import LightboundError
+from lightbound.base.place import writing
 from lightbound.workloads.cascade import Cascade
 
 if TYPE_CHECKING:
@@ -33,11 +33,8 @@ def draw_graph(cascade: Cascade, path: str | os.PathLike[str]) -> Path:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": cascade.name}):
         figure = _figure(cascade)
         metadata = {"Date": None} if place.suffix == ".svg" else None
-        try:
+        with writing("plot", place):
             figure.savefig(place, dpi=150, metadata=metadata, bbox_inches="tight", transparent=False)
-        except OSError as error:
-            problem = f"cannot be written ({error.strerror or error})"
-            raise LightboundError("plot", str(place), problem, "Choose a folder that can be written.") from error
     return place
 
 

@@ -45,6 +45,19 @@ def test_a_report_opens_offline_and_draws_every_plot(name: str, tmp_path: Path, 
     opened.keep(f"report-{name}")
 
 
+def test_the_buttons_of_a_plot_lie_on_no_name_of_its_legend(tmp_path: Path, open_page: Open) -> None:
+    path = tmp_path / "out.html"
+    assert main([*REPORTS["bound"][0], "--report", str(path)]) == 0
+    opened = open_page(path.as_uri())
+    assert _drawn(opened) >= 4
+    boxes = """[...document.querySelectorAll('.plot')].map((one) => ['.modebar', '.legend'].map((part) =>
+        one.querySelector(part)?.getBoundingClientRect()).filter((box) => box).map((box) => [box.top, box.bottom]))"""
+    pairs = [found for found in opened.page.evaluate(boxes) if len(found) == 2]
+    assert len(pairs) >= 4
+    for buttons, legend in pairs:
+        assert buttons[1] <= legend[0]
+
+
 def test_a_report_fits_a_phone_and_paper(tmp_path: Path, open_page: Open) -> None:
     path = tmp_path / "out.html"
     assert main(["bound", "gna", "--preset", "flux_4k", "--machine", "h200", "--report", str(path)]) == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,6 +169,69 @@ def test_a_tile_that_is_no_part_of_its_rank_is_refused(run: Run, tmp_path: Path,
     message = _message(run, "simulate", "matmul", "--machine", "fusemax", *small)
     assert tile in message
     assert told in message
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "module.py").write_text("raise SystemExit('traced')\n")
+    monkeypatch.setattr("lightbound.cli.simulating.simulate", None)
+    for arguments, told in (
+        ((*SIMULATE, "--report", str(tmp_path / "folder.html")), "is a folder. Name a file."),
+        ((*SIMULATE, "--report", "/proc/page.html"), "cannot be written ("),
+        ((*SIMULATE, "--report", str(tmp_path / "no" / "page.html")), "lies in a folder that does not exist"),
+        ((*SIMULATE, "--engine", "event", "--trace", "/proc/run.json"), "cannot be written ("),
+        (("trace", f"{tmp_path}/module.py:make", "--out", str(tmp_path / "no" / "a.einsum")), "does not exist"),
+        (("trace", f"{tmp_path}/module.py:make", "--out", "/proc/a.einsum"), "cannot be written ("),
+        (("bound", "gna", "--preset", "demo_1d", "--plot", "/proc/a.png"), "cannot be written ("),
+        (("size", "fusemax", "--machine", "fusemax", "--plot", "/proc/a.png"), "cannot be written ("),
+        (("probe", "host", "--output", "/proc/host.yaml"), "cannot be written ("),
+    ):
+        assert told in _message(run, *arguments)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["folder.html", "module.py"]
+
+
+def test_a_write_that_fails_after_the_work_is_one_message_and_leaves_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    message = _message(run, *SIMULATE, "--report", str(tmp_path / "page.md"))
+    assert "cannot be written (No space left on device)" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a device that is always full.")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_that_is_full_is_one_message(unbuffered: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lightbound", "list", "machines"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].startswith("error: standard output: cannot be written (")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((*SIMULATE, "--engine", "event", "--trace", "run.txt"), "--trace = run.txt: is of no kind that is written"),
+        (("v2x", "--trace", "run.txt"), "--trace = run.txt: is of no kind that is written"),
+        ((*SIMULATE, "--trace", "run.json"), "needs a run of events to draw. Add --engine event."),
+        (("explore", "--port", "99999"), "--port = 99999: is no port. Write 1 to 65535"),
+        (("explore", "--port", "-5"), "--port = -5: is no port"),
+    ],
+)
+def test_a_trace_of_another_kind_and_a_port_that_is_none_are_refused(
+    run: Run, arguments: tuple[str, ...], told: str
+) -> None:
+    assert told in _message(run, *arguments)
 
 
 def test_an_interrupt_exits_with_130_and_says_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

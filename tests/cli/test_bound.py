@@ -35,6 +35,39 @@ def test_the_tables_name_every_rung_the_estimate_and_the_run(run: Run) -> None:
     assert "perfectly block-sparse   yes" in out
 
 
+def test_the_estimate_says_which_launch_it_leaves_out_and_is_then_what_is_simulated(run: Run) -> None:
+    case = ("gna", "--preset", "demo_1d", "--machine", "h100_sxm")
+    launch = float(lb.machine("h100_sxm").launch_latency_s)
+    assert f"both without the launch of {1e6 * launch:.4g} us, which simulate adds" in run("bound", *case).out
+    alone = json.loads(run("bound", *case, "--format", "json").out)["estimate"]["kernel_s"]
+    simulated = json.loads(run("simulate", *case, "--format", "json").out)["latency_s"]
+    assert alone + launch == pytest.approx(simulated)
+
+
+def test_attention_without_a_mask_takes_causal_as_simulate_does(run: Run) -> None:
+    case = ("attention", "--preset", "llama2_7b", "--machine", "h100_sxm")
+    ran = run("bound", *case, "--causal", "1")
+    assert ran.code == 0 and "causal: no query looks ahead" in ran.out and "32 of 528 visits are partial" in ran.out
+    alone = json.loads(run("bound", *case, "--causal", "1", "--format", "json").out)["estimate"]["kernel_s"]
+    simulated = json.loads(run("simulate", *case, "--causal", "--format", "json").out)["latency_s"]
+    assert alone + float(lb.machine("h100_sxm").launch_latency_s) == pytest.approx(simulated)
+    assert run("bound", *case, "--causal", "0").out == run("bound", *case).out
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ((), "--causal: needs a value. See 'lightbound bound --help'."),
+        (("1,0",), "Write --causal 1 for attention without axes, or choose a workload with a mask"),
+        (("2",), "--causal = 2: is not yes or no. Write 1 or 0 an axis"),
+        (("yes",), "--causal = yes: is not yes or no. Write 1 or 0 an axis"),
+    ],
+)
+def test_a_causal_that_is_no_yes_or_no_is_told_what_to_write(run: Run, given: tuple[str, ...], told: str) -> None:
+    ran = run("bound", "attention", "--causal", *given)
+    assert ran.code == 2 and told in ran.err
+
+
 def test_without_a_machine_there_are_counts_and_no_times(run: Run) -> None:
     out = run(*CASE).out
     assert "11.11x" in out and "10.42x" in out
@@ -112,7 +145,7 @@ def test_pictures_are_drawn_to_files(run: Run, tmp_path: Path, suffix: str, more
         (("--search", "--tile-sizes", "256"), ("is not two sizes", "--tile-sizes 256,128")),
         (("--search", "--limit", "0"), ("is no number of designs", "at least 1")),
         (("--plot", "drawn.txt"), ("is of no kind that can be drawn", ".png")),
-        (("--plot", "no_such_folder/drawn.png"), ("cannot be written", "Choose a folder")),
+        (("--plot", "no_such_folder/drawn.png"), ("does not exist", "Make no_such_folder first")),
         (("--set", "M=512"), ("follows from the mask", "grid")),
     ],
 )

@@ -47,7 +47,7 @@ def test_the_summary_names_the_engine_and_what_it_assumed(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--trace", "out.json"), "engine='event'"),
+        (("--trace", "out.json"), "Add --engine event"),
         (("--engine", "event", "--fill", "sometimes"), "counted"),
         (("--engine", "event", "--seed", "-1"), "seed = -1"),
         (("--engine", "event", "--trace", "no/such/folder/out.json"), "trace"),

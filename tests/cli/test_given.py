@@ -13,7 +13,17 @@ from lightbound.cli import given
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("4096", 4096), ("64K", 65536), ("64k", 65536), ("1M", 2**20), ("2G", 2**31), ("2**20", 2**20), (" 3 ", 3)],
+    [
+        ("4096", 4096),
+        ("64K", 65536),
+        ("64k", 65536),
+        ("1.5K", 1536),
+        ("4.0", 4),
+        ("1M", 2**20),
+        ("2G", 2**31),
+        ("2**20", 2**20),
+        (" 3 ", 3),
+    ],
 )
 def test_a_size_is_written_in_digits_with_a_suffix_or_as_a_power(text: str, value: int) -> None:
     assert size("--set M", "M", text) == value
@@ -45,6 +55,7 @@ def test_whatever_is_written_is_a_positive_size_or_one_clear_error(text: str) ->
         ("-4", "is negative"),
         ("-64K", "is negative"),
         ("4.5", "is not a whole number"),
+        ("1.3K", "is not a whole number"),
         ("many", "is not a whole number"),
         ("1e6", "is not a whole number"),
         ("2**50", "is larger than 2**40"),

@@ -84,7 +84,7 @@ def test_without_matplotlib_the_extra_is_named(run: Run, monkeypatch: pytest.Mon
 def test_a_plot_that_cannot_be_written_says_why(run: Run, tmp_path: Path) -> None:
     ran = run(*ALONG, "--plot", str(tmp_path / "nowhere" / "slope.png"))
     assert ran.code == 2
-    assert "cannot be written" in ran.err
+    assert "lies in a folder that does not exist" in ran.err
 
 
 def test_a_suite_that_passes_exits_with_0_and_shows_its_checks(run: Run) -> None:

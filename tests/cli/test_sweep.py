@@ -48,6 +48,32 @@ def test_a_sweep_says_what_is_best_and_what_failed_and_leaves_one_file(run: Run,
     assert data["best"][0]["M"] == 4096 and len(data["pareto"]) == 1
 
 
+def test_a_sweep_without_an_objective_shows_its_first_points_and_how_to_rank_them(run: Run) -> None:
+    Path("plain.yaml").write_text(
+        "fixed: {workload: attention, machine: h200, mapping: flash, sizes.P: 8192}\n"
+        "grid: {sizes.M: [1K, 2K, 4K, 8K]}\n"
+    )
+    ran = run("sweep", "plain.yaml")
+    assert ran.code == 0 and ran.err == "", "energy_j is kept by default, and nobody asked for it"
+    assert "Points" in ran.out and "8192" in ran.out
+    command = 'lightbound results plain.sqlite --objective "min latency_s"'.replace('"', "'")
+    assert f"The sweep does not state what is best. To rank them: {command}" in " ".join(ran.out.split())
+    two = run("results", "plain.sqlite", "--best", "2").out
+    assert "The first 2 of 4 points" in two and "4096" not in two
+    rows = run("results", "plain.sqlite", "--best", "2", "--format", "csv").out.splitlines()
+    assert [row.split(",")[0] for row in rows] == ["M", "1024", "2048"]
+    assert run("sweep", "plain.yaml", "--report", "page.md").code == 0
+    assert "| 8192 |" in Path("page.md").read_text()
+
+
+def test_a_named_column_that_holds_nothing_is_remarked_on(run: Run) -> None:
+    Path("named.yaml").write_text(
+        "fixed: {workload: attention, machine: h200, mapping: flash, sizes.P: 8192}\n"
+        "grid: {sizes.M: [1K, 2K]}\nkeep: [latency_s, energy_j]\n"
+    )
+    assert "energy_j holds nothing at any point" in run("sweep", "named.yaml").err
+
+
 def test_results_answer_queries_as_tables_json_and_csv(run: Run) -> None:
     assert run("sweep", write(), "--out", "found.sqlite").code == 0
     query = ("results", "found.sqlite", "--query", "SELECT M, error FROM points WHERE error IS NULL ORDER BY M")

@@ -9,6 +9,7 @@ from lightbound.base.formula import formula
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.methods import load_method
 from lightbound.workloads.passes import pass_of, passes
+from lightbound.workloads.registry import workload
 
 FUSEMAX = load_method("fusemax").cascades
 ATTENTION = load_method("attention").cascades
@@ -16,6 +17,14 @@ ATTENTION = load_method("attention").cascades
 
 def count(text: str, family: str) -> int:
     return passes(Cascade.parse(text), family).count
+
+
+def test_a_name_a_workload_and_its_cascade_are_analysed_alike() -> None:
+    work = workload("attention", variant="1-pass")
+    assert passes(work, "m") == passes(work.cascade, "m")
+    assert passes("attention", "m").count == passes(workload("attention"), "M").count == 3
+    with pytest.raises(LightboundError, match="Did you mean 'attention'"):
+        passes("attentio", "m")
 
 
 # The worked examples of FuseMax, section 3.

@@ -10,8 +10,9 @@ import pytest
 
 from lightbound.base.errors import LightboundError
 from lightbound.workloads import registry
+from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.methods import load_method, method_names
-from lightbound.workloads.registry import Method, Workload, workload, workload_names
+from lightbound.workloads.registry import Method, Workload, as_workload, workload, workload_names
 
 MINE = "# My product\nZ[m,n] = sum(A[m,k] * B[k,n], k)\n"
 YAML = """
@@ -70,6 +71,16 @@ def test_sizes_of_the_caller_go_over_the_preset_and_these_over_the_defaults() ->
 def test_a_workload_takes_any_sizes() -> None:
     sizes = {"B": 3, "H": 5, "E": 7, "F": 11, "M": 26, "P": 17}
     assert workload("fusemax", "bert", "1-pass", **sizes).sizes == sizes
+
+
+def test_a_cascade_of_ones_own_becomes_a_workload() -> None:
+    product = Cascade.parse(MINE, name="product")
+    made = workload(product, M=8, N="1K", K=4, word_bytes=4)
+    assert (made.name, made.variant, made.word_bytes) == ("product", "plain", 4)
+    assert made.sizes == {"M": 8, "N": 1024, "K": 4} == as_workload(product.with_sizes(M=8, N=1024, K=4)).sizes
+    assert made.with_variant("plain").cascade == made.cascade
+    with pytest.raises(LightboundError, match="variant = plain: is of a method; this is a cascade"):
+        workload(product, variant="plain")
 
 
 def test_queries_and_keys_are_not_coupled() -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 OPTIMIZERS = {"none": 0, "sgd": 0, "momentum": 4, "adam": 8, "adam_mixed": 12}
 """Bytes of state for each parameter: 32-bit moments, and in mixed precision a 32-bit copy of the parameter."""
 ORDERS = ("given", "best")
+TILE = 128
+"""Of a tile that nobody chose, the largest that an error proposes."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +107,17 @@ def peak_memory(
     such as the maximum that a softmax subtracts. optimizer: none, sgd, momentum, adam, adam_mixed.
     Raises LightboundError for missing sizes, unknown names, and options that do not go together.
     """
-    work = _workload(workload)
-    cascade, word = work.cascade, word_bytes or work.word_bytes
-    _check(cascade, training, order, checkpoint, optimizer)
+    from ..registry import as_workload
+
+    work = as_workload(workload)
+    cascade, word = work.cascade, work.word_bytes if word_bytes is None else word_bytes
+    _check(cascade, training, order, checkpoint, word)
     for name in detached:
         cascade.einsum(name)
     weights = _parameters(cascade, parameters)
     origins = getattr(cascade, "origins", {})
     traced_step = any(origin.backward for origin in origins.values())
+    _check_optimizer(optimizer, training or traced_step)
     backward = training and not traced_step
     if traced_step and checkpoint is not None:
         remedy = "Trace with train=False, and ask for training=True: the backward pass is then derived."
@@ -160,34 +165,38 @@ def peak_memory(
     )
 
 
-def _workload(workload: Workload | Cascade | str) -> Workload:
-    from ..method import Method
-    from ..registry import Workload as Found
-    from ..registry import workload as find
-
-    if isinstance(workload, str):
-        return find(workload)
-    if isinstance(workload, Cascade):
-        return Found(Method(workload.name, workload.name, "", "", {"plain": ""}), "plain", None, workload)
-    return workload
-
-
-def _check(
-    cascade: Cascade, training: bool, order: str, checkpoint: int | Sequence[str] | None, optimizer: str
-) -> None:
-    if cascade.missing_sizes:
-        missing = cascade.missing_sizes[0]
-        raise LightboundError(f"sizes.{missing}", None, f"has no value in {cascade.name}", f"Give it: {missing}=...")
+def _check(cascade: Cascade, training: bool, order: str, checkpoint: int | Sequence[str] | None, word: int) -> None:
     if any(isinstance(size, np.ndarray) for size in cascade.sizes.values()):
         raise LightboundError("sizes", "arrays", "are a sweep", "Ask for one size at a time.")
+    if cascade.missing_sizes:
+        missing = cascade.missing_sizes[0]
+        remedy = f"Give it: {_example(cascade, missing)}"
+        raise LightboundError(f"sizes.{missing}", None, f"has no value in {cascade.name}", remedy)
+    if not isinstance(word, int | np.integer) or isinstance(word, bool) or word < 1:
+        raise LightboundError("word_bytes", word, "is no number of bytes", "Write a whole number of at least 1.")
     if order not in ORDERS:
         raise LightboundError("order", order, "does not exist", choose_from(ORDERS, order))
-    if optimizer not in OPTIMIZERS:
-        raise LightboundError("optimizer", optimizer, "is not known", choose_from(OPTIMIZERS, optimizer))
     if checkpoint is not None and not training:
-        raise LightboundError("checkpoint", checkpoint, "is for training", "Ask for training=True.")
+        raise LightboundError("checkpoint", checkpoint, "is for training", "Ask for training=True (--training).")
     if order == "best" and training:
         raise LightboundError("order", order, "is for inference", "A backward pass runs in reverse of the given order.")
+
+
+def _example(cascade: Cascade, missing: str) -> str:
+    """A value for a size; of a tile one that divides its rank."""
+    for partition in cascade.partitions:
+        whole = cascade.sizes.get(partition.total)
+        if missing in partition.parts[1:] and whole is not None:
+            tile = max(size for size in range(1, min(whole, TILE) + 1) if whole % size == 0)
+            return f"{missing}={tile}, say; it is the tile of {partition.total}, which elsewhere a mapping chooses."
+    return f"{missing}=..."
+
+
+def _check_optimizer(optimizer: str, training: bool) -> None:
+    if optimizer not in OPTIMIZERS:
+        raise LightboundError("optimizer", optimizer, "is not known", choose_from(OPTIMIZERS, optimizer))
+    if optimizer != "none" and not training:
+        raise LightboundError("optimizer", optimizer, "is for training", "Ask for training=True (--training).")
 
 
 def _parameters(cascade: Cascade, given: Sequence[str] | None) -> tuple[str, ...]:

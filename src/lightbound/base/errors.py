@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class LightboundError(Exception):
@@ -27,9 +27,18 @@ class LightboundError(Exception):
 
 
 def choose_from(names: Iterable[str], given: str) -> str:
-    """The remedy for an unknown name: the nearest legal one first, then all of them."""
+    """The remedy for an unknown name: what is meant most likely first, then all legal names."""
     known = sorted(names)
-    lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(given.lower(), lower, n=1, cutoff=0.6)
-    hint = f"Did you mean {lower[near[0]]!r}? " if near else ""
+    meant = [repr(name) for name in _meant(known, given)]
+    hint = f"Did you mean {' or '.join(filter(None, (', '.join(meant[:-1]), meant[-1])))}? " if meant else ""
     return f"{hint}Choose from: {', '.join(known) if known else '(none)'}."
+
+
+def _meant(known: Sequence[str], given: str) -> list[str]:
+    """The name of which a letter or so is wrong; or those that begin so, however long; or one that looks alike."""
+    lower = {name.lower(): name for name in known}
+
+    def near(cutoff: float) -> list[str]:
+        return [lower[name] for name in difflib.get_close_matches(given.lower(), lower, n=1, cutoff=cutoff)]
+
+    return near(0.9) or [name for name in known if given and name.lower().startswith(given.lower())] or near(0.6)

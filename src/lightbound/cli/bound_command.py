@@ -24,7 +24,7 @@ def bound(
     window: Annotated[str | None, _mask("window", "Keys of a query by axis.")] = None,
     stride: Annotated[str | None, _mask("stride", "Steps in which windows move.")] = None,
     dilation: Annotated[str | None, _mask("dilation", "Distance of the keys of a window.")] = None,
-    causal: Annotated[str | None, _mask("causal", "1 or 0 by axis.")] = None,
+    causal: Annotated[str | None, _mask("causal", "1 or 0 by axis; 1 for attention without a mask.")] = None,
     extra_keys: Annotated[
         int | None, typer.Option("--extra-keys", metavar="N", help="Keys that every query attends: text tokens.")
     ] = None,
@@ -78,11 +78,14 @@ def bound(
         "window": shape("--window", window),
         "stride": shape("--stride", stride),
         "dilation": shape("--dilation", dilation),
-        "causal": flags("--causal", causal),
         "extra_keys": extra_keys,
     }
+    looks_back = flags("--causal", causal)
     work = given.workload(workload, preset, variant, set_ or ())
-    work = with_mask(work, {**options, **kernel.mask_options(work, mask or ())})
+    plain = work.mask is None and isinstance(looks_back, bool)
+    options |= {"causal": None if plain else looks_back, **kernel.mask_options(work, mask or ())}
+    work = with_mask(work, options)
+    work = kernel.causal(work) if plain and looks_back else work
     hardware = given.machine(machine, set_machine or ()) if machine is not None else None
     shared = {"kv_tiling": kv_tiling, "copy_share": copy_share}
     tiles = {"q_tile": shape("--q-tile", q_tile), "kv_tile": shape("--kv-tile", kv_tile)}

@@ -14,6 +14,7 @@ from lightbound.sim.designs import DesignSearch, bound_search
 from lightbound.sim.explain import seconds, size
 from lightbound.sim.ladder import Ladder
 from lightbound.sim.mapping import Mapping as KernelMapping
+from lightbound.workloads.masks.causal import Causal
 from lightbound.workloads.masks.shape import text
 from lightbound.workloads.registry import Workload
 
@@ -31,24 +32,27 @@ def shape(option: str, given: str | None) -> tuple[int, ...] | int | None:
     """``18,24,24`` or ``18x24x24`` as a tuple, ``16`` as a number."""
     if given is None:
         return None
-    parts = re.split(r"[,x]", given.strip())
-    if not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
+    numbers = _numbers(given)
+    if not numbers:
         problem = "is not a shape"
         raise LightboundError(option, given, problem, f"Write one whole number an axis: {option} 18,24,24.")
-    numbers = [int(part) for part in parts]
-    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def flags(option: str, given: str | None) -> tuple[bool, ...] | bool | None:
     """``1,0,0`` as yes or no an axis; one for all axes."""
-    numbers = shape(option, given)
-    if numbers is None:
+    if given is None:
         return None
-    values = numbers if isinstance(numbers, tuple) else (numbers,)
-    if any(value > 1 for value in values):
+    found = tuple(bool(value) for value in _numbers(given) if value <= 1)
+    if not found or len(found) < len(_numbers(given)):
         raise LightboundError(option, given, "is not yes or no", f"Write 1 or 0 an axis: {option} 1,0,0.")
-    found = [bool(value) for value in values]
-    return found[0] if len(found) == 1 else tuple(found)
+    return found[0] if len(found) == 1 else found
+
+
+def _numbers(given: str) -> tuple[int, ...]:
+    """The whole numbers of a list; none where one of them is something else."""
+    parts = [part.strip() for part in re.split(r"[,x]", given.strip())]
+    return tuple(map(int, parts)) if all(part.isascii() and part.isdigit() for part in parts) else ()
 
 
 def with_mask(work: Workload, options: Mapping[str, Any]) -> Workload:
@@ -59,6 +63,7 @@ def with_mask(work: Workload, options: Mapping[str, Any]) -> Workload:
     if work.mask is None:
         name = next(iter(given))
         remedy = "Choose a workload with a mask, such as gna."
+        remedy = f"Write --causal 1 for attention without axes, or c{remedy[1:]}" if name == "causal" else remedy
         raise LightboundError(f"--{name.replace('_', '-')}", given[name], f"is of a mask; {work.name} has none", remedy)
     grid = given.get("grid")
     if isinstance(grid, int):
@@ -88,7 +93,7 @@ def ladder_answer(
         from lightbound.drawing import draw
 
         draw(ladder, plot)
-    blocks = [_summary(ladder, work), _rungs(ladder), _estimate(ladder), _run(ladder)]
+    blocks = [_summary(ladder, work), _rungs(ladder), _estimate(ladder, machine), _run(ladder)]
     blocks.append(Text(ladder.explain(), title="Why", leads=True))
     records = [{name: value for name, value in rung.items() if name != "why"} for rung in ladder.to_dict()["rungs"]]
     data = {**ladder.to_dict(), "options": _plain(work.options), "explanation": ladder.explain()}
@@ -157,6 +162,8 @@ def _summary(ladder: Ladder, work: Workload) -> Block:
 def _options(work: Workload) -> str:
     if work.mask is None:
         return "none: every query attends every key"
+    if isinstance(work.mask, Causal):
+        return "causal: no query looks ahead"
     shown = {name: value for name, value in work.options.items() if value not in (False, 0)}
     return " ".join(f"{name}={text(value) if isinstance(value, tuple) else value}" for name, value in shown.items())
 
@@ -178,13 +185,16 @@ def _rungs(ladder: Ladder) -> Block:
     )
 
 
-def _estimate(ladder: Ladder) -> Block | None:
+def _estimate(ladder: Ladder, machine: Machine | None) -> Block | None:
+    """Times of kernels alone, as published speedups have them; what a launch adds is told beside."""
     e, p = ladder.estimate, ladder.permutation
     rows = []
     if e is not None:
         dense = ladder.dense_s["estimate"]
+        launch = e.launches * float(machine.launch_latency_s) if machine is not None else 0.0
+        without = f"both without the launch of {seconds(launch)}, which simulate adds" if launch else ""
         rows = [
-            ("dense kernel", seconds(dense), "", ""),
+            ("dense kernel", seconds(dense), "", without),
             ("kernel", seconds(e.kernel_s), f"{dense / e.kernel_s:.4g}x", ""),
         ]
         if e.tested:

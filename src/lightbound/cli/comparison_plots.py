@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lightbound.base.errors import LightboundError
+from lightbound.base.place import writing
 from lightbound.sim.explain import seconds
 from lightbound.validate.host.compare import Compared, Comparison
 
@@ -29,13 +29,8 @@ def draw(found: Comparison, path: Path) -> None:
     _scatter(left, found, looks)
     _roofline(right, found, looks)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8)
-    try:
+    with writing("--plot", path):
         figure.savefig(path, dpi=150)
-    except OSError as error:
-        problem = f"cannot be written ({error.strerror or error})"
-        raise LightboundError(
-            "--plot", str(path), problem, "Choose a folder that exists and can be written."
-        ) from error
 
 
 def _points(found: Comparison, kernel: str) -> list[Compared]:

@@ -20,7 +20,7 @@ from lightbound.sim.explain import seconds
 from .answer import Answer, Block, Table, Text
 from .given import pairs
 from .progress import progress
-from .timeline import traced
+from .timeline import check_trace, traced
 
 if TYPE_CHECKING:
     from .charts.chart import Picture
@@ -72,6 +72,7 @@ def _value(text: str) -> Any:
 def answer(architecture: str, agents: int, link: str, given: Mapping[str, Any], asked: Asked) -> Answer:
     """The study of a setting, or of each value of a sweep."""
     setting = Setting(architecture, agents, link).with_(**given)
+    check_trace(asked.trace)
     if asked.plot is not None:
         from lightbound.drawing import check_drawable
 

@@ -40,18 +40,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command (of the process' own arguments if none are given) and return its exit code."""
     command = typer.main.get_command(app)
     token = GIVEN.set(arguments)
+    given = None if arguments is None else list(arguments)
     try:
-        given = None if arguments is None else list(arguments)
         code = command.main(args=given, prog_name="lightbound", standalone_mode=False)
         sys.stdout.flush()
     except LightboundError as error:
         return _refuse(error)
     except _USAGE as error:
-        return _refuse(_as_error(error))
+        return _refuse(_as_error(error, _path(command, given if given is not None else sys.argv[1:])))
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except (BrokenPipeError, SystemExit):  # the reader, `head` say, has seen enough; typer and rich exit on it
         return _silenced()
+    except OSError:
+        lost = _lost()
+        if lost is None:
+            raise
+        return _refuse(lost)
     finally:
         GIVEN.reset(token)
     return code if isinstance(code, int) else 0
@@ -63,15 +68,31 @@ def _silenced() -> int:
     return 141
 
 
+def _lost() -> LightboundError | None:
+    """What keeps standard output from being written, a full disk say; nothing more is written there then."""
+    try:
+        print(flush=True)  # an error does not say of which file it is: one more line tells
+    except OSError as error:
+        _silenced()
+        problem = f"cannot be written ({error.strerror or error})"
+        return LightboundError("standard output", None, problem, "Make room, or send it elsewhere.")
+    return None
+
+
 def _refuse(error: LightboundError) -> int:
     print(f"error: {error}", file=sys.stderr)
     return 2
 
 
-def _as_error(error: Any) -> LightboundError:
+def _path(command: Any, given: Sequence[str]) -> str:
+    """The command that was asked for, where the complaint does not know it."""
+    return " ".join(("lightbound", *[word for word in given if word in command.commands][:1]))
+
+
+def _as_error(error: Any, path: str) -> LightboundError:
     """typer's complaint about the arguments, said as all other errors are."""
     context = error.ctx
-    path = context.command_path if context is not None else "lightbound"
+    path = context.command_path if context is not None else path
     remedy = f"See '{path} --help'."
     message = error.format_message().rstrip(".")
     unknown = re.fullmatch(r"No such command '(.*?)'.*", message, re.DOTALL)

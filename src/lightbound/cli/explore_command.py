@@ -25,11 +25,14 @@ def explore(
     """
     import webbrowser
 
+    from lightbound.base.errors import LightboundError
     from lightbound.explorer.looking import chosen, with_named_mapping
     from lightbound.explorer.server import server
     from lightbound.explorer.state import State
     from lightbound.workloads.registry import method
 
+    if not 0 <= port < 2**16:
+        raise LightboundError("--port", port, "is no port", "Write 1 to 65535, or 0 for a free one.")
     first = next((name for name in method(workload).presets if name != "tiny"), "")
     state = State(workload, machine, first if preset is None else preset)
     chosen(state)  # what does not exist is refused before a page opens

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from lightbound.base.errors import LightboundError, choose_from
 
 from .answer import Answer, Table
+from .widths import broken, narrowed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,18 +72,41 @@ def _draw(answer: Answer) -> None:
 
 
 def _draw_table(screen: Console, table: Table) -> None:
-    """Columns that hold nothing are left out."""
+    """Columns that hold nothing are left out. Nothing is cropped: a table that cannot be as narrow as the screen is
+    told record by record.
+    """
     from rich import box
     from rich.table import Table as Drawn
 
-    drawn = Drawn(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     filled = table.filled()
-    for name in filled.columns:
-        number = name in table.right  # a number is never broken over lines
-        drawn.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    widths = narrowed(filled, screen.width)
+    if widths is None:
+        _draw_records(screen, filled)
+        return
+    drawn = Drawn(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for name, width in zip(filled.columns, widths, strict=True):
+        number = name in filled.right  # a number is never broken over lines
+        heading = broken(name, width) if number else name
+        drawn.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in filled.rows:
         drawn.add_row(*row)
     screen.print(drawn)
+
+
+def _draw_records(screen: Console, table: Table) -> None:
+    """Each row as lines of a name and a value."""
+    from rich.table import Table as Drawn
+
+    for number, row in enumerate(table.rows):
+        if number:
+            screen.print()
+        drawn = Drawn.grid(padding=(0, 3), pad_edge=False)
+        drawn.add_column(overflow="fold", style="bold")
+        drawn.add_column(overflow="fold")
+        for name, cell in zip(table.columns, row, strict=True):
+            if cell:
+                drawn.add_row(name, cell)
+        screen.print(drawn)
 
 
 def write_records(records: Sequence[Mapping[str, Any]], stream: TextIO) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lightbound.base.errors import LightboundError
+from lightbound.base.place import check_place, writing
 from lightbound.sim.explain import seconds, size
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -43,6 +44,7 @@ def check_drawable(path: Path) -> None:
     except ImportError as error:
         remedy = "Install it: pip install 'lightbound[plot]'."
         raise LightboundError("--plot", str(path), "needs matplotlib, which is not installed", remedy) from error
+    check_place("--plot", path)
 
 
 def draw(slope: SkiSlope, path: Path) -> None:
@@ -57,13 +59,8 @@ def draw(slope: SkiSlope, path: Path) -> None:
     _latency(below, slope)
     below.set_xlabel(f"capacity of {slope.level}")
     below.xaxis.set_major_formatter(lambda value, _: size(value))
-    try:
+    with writing("--plot", path):
         figure.savefig(path, dpi=150)
-    except OSError as error:
-        problem = f"cannot be written ({error.strerror or error})"
-        raise LightboundError(
-            "--plot", str(path), problem, "Choose a folder that exists and can be written."
-        ) from error
 
 
 def _traffic(axes: Any, slope: SkiSlope) -> None:

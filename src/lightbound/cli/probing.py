@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightbound.base.errors import LightboundError, choose_from
+from lightbound.base.place import check_place
 from lightbound.validate.host.machine_file import write_machine
 from lightbound.validate.host.probe import STEPS, Probe, probe_host
 from lightbound.validate.host.sampling import Figure
@@ -25,8 +26,8 @@ def answer(
     for name, value in (("--from", given), ("--budget", budget_s)):
         if value is not None:
             raise LightboundError(name, str(value), "is for GPUs only", "Leave it out, or probe cuda.")
-    if output is not None and not output.parent.is_dir():
-        raise LightboundError("--output", str(output), "lies in no folder that exists", "Choose another one.")
+    if output is not None:
+        check_place("--output", output)
     with progress("Probing", total=STEPS) as advance:
         found = probe_host(lambda what: advance(1))
     path = write_machine(found, output)

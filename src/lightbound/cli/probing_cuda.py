@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightbound.base.errors import LightboundError
+from lightbound.base.place import check_place
 from lightbound.kernels.cuda.probe import BUDGET_S, measure
 from lightbound.validate.gpu.machine_file import machine_document, write_machine
 from lightbound.validate.gpu.probe import Figure, GpuProbe, from_raw, read_probe
@@ -17,8 +18,8 @@ SHOWN_TASKS = 170
 
 def answer_cuda(output: Path | None, given: Path | None, budget_s: float | None) -> tuple[Answer, Path]:
     """The figures of a GPU's probe, and where the machine was written."""
-    if output is not None and not output.parent.is_dir():
-        raise LightboundError("--output", str(output), "lies in no folder that exists", "Choose another one.")
+    if output is not None:
+        check_place("--output", output)
     if given is not None:
         found = read_probe(given)
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightbound.archs.machine import Machine
+from lightbound.base.errors import LightboundError
 from lightbound.sim.explain import joules, seconds, size
 from lightbound.sim.mapping import Mapping
 from lightbound.sim.prediction import Prediction
@@ -17,7 +18,7 @@ from lightbound.workloads.registry import Workload
 from .answer import Answer, Block, Table, Text, flat
 from .inputs import inputs
 from .progress import progress
-from .timeline import traced
+from .timeline import check_trace, traced
 
 if TYPE_CHECKING:
     from .charts.chart import Picture
@@ -41,6 +42,9 @@ def answer(
     """The prediction, with its explanation in words where that is wanted. Seed, fill, trace and what to follow are the
     event engine's; `changes` are of the machine, and what each would gain is told beside.
     """
+    check_trace(trace)
+    if trace is not None and engine == "analytical":
+        raise LightboundError("--trace", str(trace), "needs a run of events to draw", "Add --engine event.")
     with progress(f"Simulating {work.name} on {machine.name}"):
         asked = work
         work, chosen = kept(work, machine, mapping, engine)

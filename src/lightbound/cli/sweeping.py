@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightbound.base.errors import LightboundError
+from lightbound.base.place import check_place
 from lightbound.sim.sweep.results import SweepResults
 from lightbound.sim.sweep.run import sweep
 
@@ -27,9 +28,7 @@ def run(spec: Path, out: Path | None, scheduler: str | None, workers: int | None
     file = out if out is not None else Path(f"{spec.stem}.sqlite")
     if file.suffix.lower() in (".yaml", ".yml"):
         raise LightboundError("--out", str(file), "would be written over a description", "Name another file.")
-    if not file.absolute().parent.is_dir():
-        problem = "lies in a folder that does not exist"
-        raise LightboundError("--out", str(file), problem, f"Make {file.parent} first.")
+    check_place("--out", file)
     reached = (0, 0)
     try:
         with tally(f"Sweeping {spec.name}", "points") as show:
@@ -53,7 +52,7 @@ def run(spec: Path, out: Path | None, scheduler: str | None, workers: int | None
 def results_answer(
     found: SweepResults, best: int = 10, objective: str | None = None, pareto: str | None = None
 ) -> Answer:
-    """What a sweep came to: counts, the best points, a front, and errors."""
+    """What a sweep came to: counts, the best points, a front, and errors; the first points where nothing is best."""
     if best < 1:
         raise LightboundError("--best", best, "is no number of points", "Write at least 1.")
     axes = [one.strip() for one in pareto.split(",")] if pareto is not None else None
@@ -61,17 +60,22 @@ def results_answer(
     front = found.pareto(axes) if axes is not None or len(found.axes) > 1 else []
     goal = objective or (found.objective.text if found.objective else "")
     goals = pareto or ", ".join(axis.text for axis in found.axes)
+    first = (
+        [] if goal or front else found.query("SELECT * FROM points WHERE error IS NULL ORDER BY rowid LIMIT ?", [best])
+    )
     errors = found.errors()
     blocks: list[Block] = [_summary(found)]
     if top:
         blocks.append(_table(top, f"Best by {goal}"))
+    if first:
+        blocks += _first(first, found)
     if front:
         blocks += _cut(front, f"No point beats these on {goals}")
     if errors:
         blocks.append(_table(errors, "Failures"))
     data = {
         **found.counts(), "objective": goal or None, "best": top, "pareto_axes": goals or None, "pareto": front,
-        "errors": errors,
+        "first": first, "errors": errors,
     }  # fmt: skip
 
     def pictures() -> Sequence[Picture]:
@@ -79,7 +83,7 @@ def results_answer(
 
         return sweep_charts(found, axes)
 
-    return Answer(blocks, data, front if pareto is not None or not top else top, pictures)
+    return Answer(blocks, data, (front if pareto is not None or not top else top) or first, pictures)
 
 
 def query_answer(found: SweepResults, sql: str) -> Answer:
@@ -100,6 +104,13 @@ def _summary(found: SweepResults) -> Table:
         ("file", str(found.file)),
     ]
     return Table(("sweep", spec.name), [row for row in rows if row[1]])
+
+
+def _first(rows: Sequence[Mapping[str, Any]], found: SweepResults) -> list[Block]:
+    answered, metrics = found.points - found.failed, found.plan.spec.metrics
+    title = "Points" if len(rows) == answered else f"The first {len(rows):,} of {answered:,} points"
+    command = shlex.join(["lightbound", "results", str(found.file), "--objective", f"min {next(iter(metrics))}"])
+    return [_table(rows[:SHOWN], title), Text(f"The sweep does not state what is best. To rank them: {command}")]
 
 
 def _cut(rows: Sequence[Mapping[str, Any]], title: str) -> list[Block]:

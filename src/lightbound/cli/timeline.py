@@ -7,7 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from lightbound.base.errors import LightboundError, choose_from
+from lightbound.base.place import check_place
 from lightbound.drawing import SUFFIXES
+
+VIEWED = ".json"
+
+
+def check_trace(path: Path | None) -> None:
+    """Refuse a file of another kind, and one that cannot be written, before any work is done for it."""
+    if path is None:
+        return
+    suffix = path.suffix.lower()
+    if suffix not in (VIEWED, *SUFFIXES):
+        remedy = choose_from((VIEWED, *SUFFIXES), suffix)
+        raise LightboundError("--trace", str(path), "is of no kind that is written", remedy)
+    check_place("--trace", path)
+    if suffix in SUFFIXES:
+        from lightbound.drawing import check_drawable
+
+        check_drawable(path)
 
 
 @contextmanager
@@ -16,10 +35,8 @@ def traced(path: Path | None) -> Iterator[Path | None]:
     if path is None or path.suffix.lower() not in SUFFIXES:
         yield path
         return
-    from lightbound.drawing import check_drawable
     from lightbound.drawing_timeline import draw_timeline
 
-    check_drawable(path)
     with TemporaryDirectory() as folder:
         written = Path(folder) / "trace.json"
         yield written

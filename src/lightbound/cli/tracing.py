@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightbound.base.errors import LightboundError
+from lightbound.base.place import check_place, writing
 from lightbound.workloads.counts import compulsory_traffic, operations, total_operations
 from lightbound.workloads.passes import passes as walks
 from lightbound.workloads.trace.factory import trace_factory
@@ -22,13 +23,16 @@ FAMILIES = 6
 
 def answer(spec: str, train: bool, set_: Iterable[str], out: Path | None) -> Answer:
     """Trace a factory; write the cascade to a file where one is given."""
-    if out is not None and out.suffix not in (".einsum", ".txt"):
-        raise LightboundError("--out", str(out), "is not a file of Einsums", "Name it FILE.einsum or FILE.txt.")
+    if out is not None:
+        if out.suffix not in (".einsum", ".txt"):
+            raise LightboundError("--out", str(out), "is not a file of Einsums", "Name it FILE.einsum or FILE.txt.")
+        check_place("--out", out)
     with progress(f"Tracing {spec}"):
         traced = trace_factory(spec, train, given.sizes(set_))
         passes = {family: walks(traced, family).count for family in _longest(traced)}
     if out is not None:
-        out.write_text(f"# {traced.name}, traced\n{traced.sized_text}", encoding="utf-8")
+        with writing("--out", out):
+            out.write_text(f"# {traced.name}, traced\n{traced.sized_text}", encoding="utf-8")
     data = _data(traced, passes)
     blocks: list[Block] = [_head(traced, train), _kinds(traced), _operators(traced), _passes(traced, passes)]
     blocks.append(_opaque(traced))

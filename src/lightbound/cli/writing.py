@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from lightbound.base.errors import LightboundError, choose_from
+from lightbound.base.place import check_place, writing
 
 from .answer import Answer, Table
 from .output import write_records
@@ -24,8 +25,7 @@ def check_file(option: str, path: Path) -> None:
     """Refuse a file that cannot be written, before any work is done for it."""
     if path.suffix not in SUFFIXES:
         raise LightboundError(option, str(path), "is of no kind that is written", choose_from(SUFFIXES, path.suffix))
-    if not path.parent.is_dir():
-        raise LightboundError(option, str(path), "lies in a folder that does not exist", f"Make {path.parent} first.")
+    check_place(option, path)
 
 
 def write(answer: Answer, title: str, path: Path) -> list[str]:
@@ -36,8 +36,12 @@ def write(answer: Answer, title: str, path: Path) -> list[str]:
     else:
         text, remarks = {".md": _markdown, ".csv": _rows}[path.suffix](answer, title), []
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    with writing("--report", path):
+        try:
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
     return remarks
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -236,3 +237,26 @@ def test_the_peak_of_inference_is_what_torch_has_alive() -> None:
         module(x)
     found = lb.peak_memory(lb.trace(module, x), word_bytes=4, in_place=False)
     assert found.activation_bytes == watched.peak
+
+
+@pytest.mark.parametrize("word_bytes", [0, -2, 2.5, True])
+def test_a_word_of_no_whole_number_of_bytes_is_refused(word_bytes: Any) -> None:
+    with pytest.raises(lb.LightboundError, match="is no number of bytes"):
+        lb.peak_memory(CHAIN, word_bytes=word_bytes)
+
+
+def test_the_state_of_an_optimizer_is_asked_for_in_training_alone() -> None:
+    with pytest.raises(lb.LightboundError, match="optimizer = adam: is for training"):
+        lb.peak_memory(CHAIN, optimizer="adam")
+
+
+def test_a_tile_that_a_mapping_would_choose_is_asked_for_with_a_value_that_divides() -> None:
+    work = lb.workload("attention", "llama2_7b", "1-pass")
+    with pytest.raises(lb.LightboundError, match="M0=128, say; it is the tile of M") as refused:
+        lb.peak_memory(work)
+    assert refused.value.field == "sizes.M0"
+    with pytest.raises(lb.LightboundError, match="M0=125, say"):
+        lb.peak_memory(work.with_sizes(M=1000))
+    with pytest.raises(lb.LightboundError, match="are a sweep"):
+        lb.peak_memory(work.with_sizes(M=np.array([1024.0, 2048.0])))
+    assert lb.peak_memory(work.with_sizes(M0=128)).total_bytes > 0

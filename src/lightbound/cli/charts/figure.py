@@ -53,6 +53,13 @@ def _chart(chart: Chart) -> Figure:
     return {"data": data, "layout": layout}
 
 
+_LEGEND = {
+    "orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom", "itemwidth": 30,
+    "traceorder": "normal",
+}  # fmt: skip
+"""Below the plot: above it are the buttons."""
+
+
 def _layout(height: int) -> Figure:
     return {
         "height": height,
@@ -61,7 +68,7 @@ def _layout(height: int) -> Figure:
         "paper_bgcolor": PAPER,
         "plot_bgcolor": PAPER,
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemwidth": 30, "traceorder": "normal"},
+        "legend": _LEGEND,
         "hoverlabel": {"bgcolor": PAPER, "font": {"color": INK}},
         "hovermode": "closest",
         "dragmode": "zoom",
@@ -71,7 +78,7 @@ def _layout(height: int) -> Figure:
 def _height(chart: Chart) -> int:
     """In pixels, with room for the legend in about two columns."""
     bars = [one for one in chart.series if one.form == "bars"]
-    legend = LINE * ((len(chart.series) + 1) // 2 if len(chart.series) > 2 else 0)
+    legend = LINE * ((len(chart.series) + 1) // 2 if len(chart.series) > 1 else 0)
     if not bars:
         return HEIGHT + legend
     names = len(dict.fromkeys(name for one in bars for name in one.y))
