@@ -19,11 +19,11 @@ import numpy as np
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.workloads.cascade import Cascade
-from lightbound.workloads.registry import Workload
+from lightbound.workloads.registry import Workload, as_workload
 
 from .mapping import Mapping
 from .search import FREE_TILES, best_mapping, segments, sized, steps_of
-from .simulate import MappingLike, as_machine, as_workload, compulsory, predict, resolve_mapping
+from .simulate import MappingLike, as_machine, compulsory, predict, resolve_mapping
 from .tries import Objective, Tried, explore
 
 CAPACITIES = 256  # of a frontier, before those that gain nothing are dropped

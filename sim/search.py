@@ -25,7 +25,7 @@ from lightbound.base.errors import LightboundError, choose_from
 from lightbound.base.formula import ceil_div, evaluate, is_array
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.passes import pass_of
-from lightbound.workloads.registry import Workload
+from lightbound.workloads.registry import Workload, as_workload
 
 from .kernel_choice import fastest_kernel
 from .mapping import Mapping
@@ -47,7 +47,7 @@ def default_mapping(
     workload: a Workload, a sized Cascade, or a name. machine: a Machine or a name. On a GPU the fastest is a kernel
     that somebody wrote, where there is one (`kernel_choice`).
     """
-    from .simulate import as_machine, as_workload
+    from .simulate import as_machine
 
     work, machine = as_workload(workload), as_machine(machine)
     kernel = fastest_kernel(work, machine) if objective == "latency" else None

@@ -16,9 +16,7 @@ from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.base.formula import Number, ceil_div, evaluate, is_array
 from lightbound.workloads.cascade import Cascade
-from lightbound.workloads.method import Method
-from lightbound.workloads.registry import Workload
-from lightbound.workloads.registry import workload as find_workload
+from lightbound.workloads.registry import Workload, as_workload
 
 from .analytical import run
 from .choosing import choose
@@ -80,19 +78,6 @@ def simulate(
 def _without_trace(trace: str | Path | None) -> None:
     if trace is not None:
         raise LightboundError("trace", str(trace), "needs a run of events to draw", "Ask for engine='event'.")
-
-
-def as_workload(workload: Workload | Cascade | str) -> Workload:
-    """A Workload from a name or a bare cascade."""
-    if isinstance(workload, str):
-        return find_workload(workload)
-    return workload_of(workload) if isinstance(workload, Cascade) else workload
-
-
-def workload_of(cascade: Cascade, word_bytes: int = 2) -> Workload:
-    """A workload of a cascade that no method names."""
-    method = Method(cascade.name, cascade.name, "", "", {"plain": ""})
-    return Workload(method, "plain", None, cascade, word_bytes)
 
 
 def as_machine(machine: Machine | str) -> Machine:

@@ -23,12 +23,12 @@ from lightbound.archs.library import changed
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError, choose_from
 from lightbound.workloads.cascade import Cascade
-from lightbound.workloads.registry import Workload
+from lightbound.workloads.registry import Workload, as_workload
 
 from .accounts import IMBALANCE
 from .mapping import Mapping
 from .prediction import Prediction
-from .simulate import MappingLike, as_machine, as_workload, resolve_mapping, simulate
+from .simulate import MappingLike, as_machine, resolve_mapping, simulate
 
 EVEN = f"{IMBALANCE}=none"
 ENDLESS = 1e12  # times what there is: as good as without limit, and still a number

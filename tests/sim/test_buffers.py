@@ -14,9 +14,9 @@ from lightbound.archs.library import machine
 from lightbound.base.errors import LightboundError
 from lightbound.sim.buffers import BufferPoint, BufferSizing, growing_by, size_buffers, with_capacity
 from lightbound.sim.search import Objective
-from lightbound.sim.simulate import predict, simulate, workload_of
+from lightbound.sim.simulate import predict, simulate
 from lightbound.workloads.cascade import Cascade
-from lightbound.workloads.registry import workload
+from lightbound.workloads.registry import as_workload, workload
 
 from .cascades import cascades
 
@@ -166,7 +166,7 @@ def test_where_another_level_is_too_small_no_capacity_helps() -> None:
     starved = replace(hardware, levels=tuple(
         replace(level, capacity_bytes=1.0) if level.name == "vmem" else level for level in hardware.levels
     ))  # fmt: skip
-    work = workload_of(PRODUCT.with_sizes(M=64, N=64, K=64))
+    work = as_workload(PRODUCT.with_sizes(M=64, N=64, K=64))
     with pytest.raises(LightboundError, match=r"lets no mapping of .* run, however large it is"):
         size_buffers(work, starved, "cmem")
 

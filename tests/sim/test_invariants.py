@@ -14,9 +14,10 @@ from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
 from lightbound.sim.prediction import Prediction
 from lightbound.sim.search import Objective, default_mapping
-from lightbound.sim.simulate import predict, simulate, workload_of
+from lightbound.sim.simulate import predict, simulate
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.counts import total_operations
+from lightbound.workloads.registry import as_workload
 
 from .cascades import MACHINES, cascades
 
@@ -70,7 +71,7 @@ def test_the_parts_make_up_the_whole_and_what_is_held_fits(cascade: Cascade, har
 @given(cascades(), machines)
 @slow
 def test_the_mapping_found_for_an_objective_is_not_beaten_on_it_by_another(cascade: Cascade, hardware: Machine) -> None:
-    work = workload_of(cascade)
+    work = as_workload(cascade)
     found = {one: predict(work, hardware, default_mapping(work, hardware, one)) for one in OBJECTIVES}
     for objective in OBJECTIVES:
         best = value(found[objective], objective)
@@ -127,7 +128,7 @@ def test_the_search_promises_what_the_simulation_then_finds(
     cascade: Cascade, hardware: Machine, objective: Objective
 ) -> None:
     """The default mapping is data: written out and read back it gives the same prediction, the one promised."""
-    work = workload_of(cascade)
+    work = as_workload(cascade)
     mapping = default_mapping(work, hardware, objective)
     found = predict(work, hardware, mapping)
     again = simulate(cascade, hardware, mapping.to_data())
@@ -144,7 +145,7 @@ def test_the_search_promises_what_the_simulation_then_finds(
 def test_sums_of_objectives_over_groups_need_no_machine_that_prices_energy() -> None:
     """Where a machine states no energies every mapping costs nothing, and the least traffic decides."""
     cascade = Cascade.parse("Z[m,n] = sum(A[m,k] * B[k,n], k)", {"M": 300, "N": 200, "K": 100})
-    work, hardware = workload_of(cascade), machine("tpu_v4i")
+    work, hardware = as_workload(cascade), machine("tpu_v4i")
     by_energy = predict(work, hardware, default_mapping(work, hardware, "energy"))
     by_traffic = predict(work, hardware, default_mapping(work, hardware, "traffic"))
     assert by_energy.energy_j is None

@@ -15,10 +15,10 @@ from lightbound.archs.library import machine
 from lightbound.base.errors import LightboundError
 from lightbound.sim.mapping import Mapping
 from lightbound.sim.search import default_mapping
-from lightbound.sim.simulate import simulate, workload_of
+from lightbound.sim.simulate import simulate
 from lightbound.workloads.cascade import Cascade
 from lightbound.workloads.mappings.fusemax import MAPPINGS, flat
-from lightbound.workloads.registry import workload
+from lightbound.workloads.registry import as_workload, workload
 
 from .cascades import MACHINES, cascades
 
@@ -213,7 +213,7 @@ def test_a_mapping_made_for_its_sizes_survives_plain_data() -> None:
 @given(cascades(), st.sampled_from(MACHINES))
 @settings(deadline=None, max_examples=25)
 def test_a_default_mapping_survives_plain_data_and_yaml(cascade: Cascade, name: str) -> None:
-    mapping = default_mapping(workload_of(cascade), machine(name))
+    mapping = default_mapping(as_workload(cascade), machine(name))
     assert Mapping.from_data(yaml.safe_load(yaml.safe_dump(_plain(mapping.to_data())))) == mapping
 
 

@@ -13,7 +13,7 @@ import lightbound as lb
 from lightbound.sim.search import best_mapping, segments, sized, steps_of
 from lightbound.sim.seek import EVALUATED
 from lightbound.sim.segment import segment_of
-from lightbound.sim.simulate import as_workload, predict
+from lightbound.sim.simulate import predict
 from lightbound.sim.tries import Tried, tries
 
 TWO_LEVELS = """
@@ -98,7 +98,7 @@ def test_the_best_cut_is_that_of_an_exhaustive_search(name: str) -> None:
 
 def test_a_step_that_is_larger_than_registers_is_kept_further_out() -> None:
     text = "S[0,i] = 0\nS[t+1,i] = sum(W[i,j] * S[t,j], j) + X[t,i]"
-    work = as_workload(lb.Cascade.parse(text, {"T": 64, "I": 1500, "J": 1500}))
+    work = lb.workload(lb.Cascade.parse(text, {"T": 64, "I": 1500, "J": 1500}))
     machine = lb.machine("cpu_example")
     mapping = best_mapping(work, machine, machine)
     step_bytes = 1500 * work.word_bytes
@@ -134,7 +134,7 @@ def test_segments_that_differ_in_names_alone_are_one() -> None:
     assert segment_of(cascade, ("XF",)) != segment_of(cascade, ("HF",))
     machine = lb.machine("tpu_v4i")
     assert tries(one, machine, 2) is tries(other, machine, 2)
-    mapping = best_mapping(as_workload(cascade), machine, machine)
+    mapping = best_mapping(lb.workload(cascade), machine, machine)
     assert {name for group in mapping.groups for name in group.einsums} == {"XF", "HF", "XG", "HG", "Y"}
 
 
