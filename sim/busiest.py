@@ -34,31 +34,17 @@ def busiest_share(
     """
     if scope is None or not site.over:
         return 1
-    outer = nests.below(site.loops)
     whole: Number = 1  # tasks of full length that all of the work comes to
     again: Number = 1  # how often loops that are not dealt come back to those that are
     last: Number = 1  # the length of the last task, in full ones
     for rank in ranks:
         dealt = [depth for depth, loop in enumerate(site.loops) if loop.over is not None and loop.rank == rank]
-        if not dealt:
-            continue
-        inside = dealt[-1] + 1
-        around = [depth for depth, loop in enumerate(site.loops[:inside]) if loop.over is None and loop.rank == rank]
-        for depth in around:
-            again = again * ceil_div(outer.extent(rank, depth), outer.extent(rank, depth + 1))
-        size, length = nests.sizes[rank], outer.extent(rank, inside)
-        left = size - (ceil_div(size, length) - 1) * length if len(dealt) == 1 else length
-        if piece is not None:
-            within, nested = in_turn(site), tiles_of(outer, rank, 0, in_turn(site))
-            inner = tiles_of(outer, rank, inside, within)
-            size, length, left = (
-                fillings(piece, rank, size, nested), fillings(piece, rank, length, inner),
-                fillings(piece, rank, left, inner),
-            )  # fmt: skip
-        whole = whole * (size / length)
-        last = last * (left / length)
-    over = {*ranks, *(site.loops[depth].rank for depth in site.again)}
-    loops = nests.dealt(site, over)
+        if dealt:
+            size, length, left = _lengths(site, rank, dealt, nests, piece)
+            whole = whole * (size / length)
+            last = last * (left / length)
+            again = again * _trips_around(site, rank, dealt[-1], nests)
+    loops = nests.dealt(site, {*ranks, *(site.loops[depth].rank for depth in site.again)})
     for depth, _, trips in loops:
         whole = whole * (trips if depth in site.again else 1)
     instances = spread(site.axes, site.over, scope)
@@ -67,6 +53,34 @@ def busiest_share(
     if len(tasks) == 1 and isinstance(again, int) and again == 1:
         ((axis, count),) = tasks.items()
         copies = instances[axis][1]
-        alone = (copies > 1) & (mine > 1) & (count % copies == 1)  # nobody has more than one task less but for it
+        alone = (copies > 1) & (mine > 1) & (count % copies == 1)  # all others have one task less
         mine = where(alone, mine - 1 + last, mine)
     return minimum(1, mine * again / whole)
+
+
+def _lengths(
+    site: Site, rank: str, dealt: list[int], nests: Nests, piece: Piece | None
+) -> tuple[Number, Number, Number]:
+    """Of a rank that loops at these depths deal, all of it, what a task has of it, and what the last one has."""
+    outer, inside = nests.below(site.loops), dealt[-1] + 1
+    size, length = nests.sizes[rank], outer.extent(rank, inside)
+    left = size - (ceil_div(size, length) - 1) * length if len(dealt) == 1 else length
+    if piece is None:
+        return size, length, left
+    until = in_turn(site)
+    inner = tiles_of(outer, rank, inside, until)
+    return (
+        fillings(piece, rank, size, tiles_of(outer, rank, 0, until)),
+        fillings(piece, rank, length, inner),
+        fillings(piece, rank, left, inner),
+    )
+
+
+def _trips_around(site: Site, rank: str, until: int, nests: Nests) -> Number:
+    """Iterations of the loops over a rank that stand outside of one that deals it and are not dealt."""
+    outer = nests.below(site.loops)
+    trips: Number = 1
+    for depth, loop in enumerate(site.loops[:until]):
+        if loop.over is None and loop.rank == rank:
+            trips = trips * ceil_div(outer.extent(rank, depth), outer.extent(rank, depth + 1))
+    return trips

@@ -95,11 +95,13 @@ def group_traffic(
 def _busiest_share(flow: Flow, scope: str, nests: Nests) -> Number:
     """The part of a tensor's words that passes the busiest instance: that of the Einsums which read or write it."""
 
-    def share() -> Number:
-        sites = [site for site, _ in flow.readers] + ([flow.writer] if flow.writer is not None else [])
-        return maximum(*(busiest_share(site, scope, site.einsum.ranks, nests) for site in sites))
+    sites = [site for site, _ in flow.readers] + ([flow.writer] if flow.writer is not None else [])
+    return maximum(*(_share_of(site, scope, nests) for site in sites))
 
-    return nests.once(("busiest", flow, scope), share)
+
+def _share_of(site: Site, scope: str, nests: Nests) -> Number:
+    key = ("share", id(site.loops), site.einsum.name, scope)
+    return nests.once(key, lambda: busiest_share(site, scope, site.einsum.ranks, nests))
 
 
 def whole_traffic(plan: GroupPlan, nests: Nests, spilled: Mapping[int, Number]) -> Traffic:
