@@ -18,8 +18,7 @@ def repeats(site: Site, nests: Nests) -> Number:
     outer = nests.below(site.loops)
     times: Number = 1
     for depth in site.again:
-        loop = site.loops[depth]
-        times = times * ceil_div(outer.extent(loop.rank, depth), outer.extent(loop.rank, depth + 1))
+        times = times * outer.trips(depth)
     return times
 
 
@@ -44,7 +43,7 @@ def busiest_share(
             whole = whole * (size / length)
             last = last * (left / length)
             again = again * _trips_around(site, rank, dealt[-1], nests)
-    loops = nests.dealt(site, {*ranks, *(site.loops[depth].rank for depth in site.again)})
+    loops = nests.dealt(site.loops, {*ranks, *(site.loops[depth].rank for depth in site.again)})
     for depth, _, trips in loops:
         whole = whole * (trips if depth in site.again else 1)
     instances = spread(site.axes, site.over, scope)
@@ -82,5 +81,5 @@ def _trips_around(site: Site, rank: str, until: int, nests: Nests) -> Number:
     trips: Number = 1
     for depth, loop in enumerate(site.loops[:until]):
         if loop.over is None and loop.rank == rank:
-            trips = trips * ceil_div(outer.extent(rank, depth), outer.extent(rank, depth + 1))
+            trips = trips * outer.trips(depth)
     return trips

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from math import prod
 
-from lightbound.base.formula import ceil_div, evaluate
+from lightbound.base.formula import evaluate
 
 from .analytical import GroupResult
 from .nests import Nests
@@ -107,8 +107,7 @@ def epochs_of(plan: Plan, group: GroupPlan, result: GroupResult, nests: Nests) -
     loops: list[Loop] = []
     dealt: list[Loop] = []
     for depth, loop in enumerate(group.shared):
-        trips = int(ceil_div(shared.extent(loop.rank, depth), shared.extent(loop.rank, depth + 1)))
-        (loops if loop.over is None else dealt).append(Loop(depth, loop.rank, trips))
+        (loops if loop.over is None else dealt).append(Loop(depth, loop.rank, int(shared.trips(depth))))
     contexts = int(evaluate(group.group.contexts, nests.environment))
     tied = {rank for site in group.sites.values() for rank in site.einsum.reduced}
     tied |= {rank for flow in group.flows for rank in flow.running}

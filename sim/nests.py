@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lightbound.base.errors import LightboundError
-from lightbound.base.formula import Number, ceil_div, evaluate, maximum, minimum
+from lightbound.base.formula import Number, evaluate, maximum, minimum
 
-from .dealing import Dealt, side_by_side, spread
+from .dealing import Dealt, Loops, side_by_side, spread
 from .flow import Site
 from .mapping import For, Quantity
 from .reuse import Nest, Sizes, Step
@@ -94,14 +94,14 @@ class Nests:
             return {}
         return self.once(
             ("dealt", id(site.loops), scope, ranks),
-            lambda: side_by_side(self.dealt(site, ranks), spread(site.axes, site.over, scope)),
+            lambda: side_by_side(self.dealt(site.loops, ranks), spread(site.axes, site.over, scope)),
         )
 
-    def dealt(self, site: Site, ranks: Collection[str]) -> list[tuple[int, str, Number]]:
-        """The loops over these ranks that are dealt over instances: position, axis, trips."""
-        nest = self.below(site.loops)
+    def dealt(self, loops: tuple[For, ...], ranks: Collection[str] | None = None) -> Loops:
+        """The loops that are dealt over instances, of these ranks or all: position, axis, trips."""
+        nest = self.below(loops)
         return [
-            (at, loop.over, ceil_div(nest.extent(loop.rank, at), nest.extent(loop.rank, at + 1)))
-            for at, loop in enumerate(site.loops)
-            if loop.over is not None and loop.rank in ranks
+            (at, loop.over, nest.trips(at))
+            for at, loop in enumerate(loops)
+            if loop.over is not None and (ranks is None or loop.rank in ranks)
         ]

@@ -98,6 +98,11 @@ class Nest:
             result = self._extents[position]
         return result
 
+    def trips(self, position: int) -> Number:
+        """Iterations of the loop at this position, in the longest tile around it."""
+        rank = self.steps[position].rank
+        return ceil_div(self.extent(rank, position), self.extent(rank, position + 1))
+
     def visits(self, ranks: Collection[str], depth: int) -> Number:
         """How often the point at this depth is reached, counting only the loops over these ranks."""
         result: Number = 1

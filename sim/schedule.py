@@ -15,7 +15,7 @@ import numpy as np
 
 from lightbound.archs.machine import Machine
 from lightbound.base.errors import LightboundError
-from lightbound.base.formula import Number, ceil_div, evaluate, is_array, maximum, where
+from lightbound.base.formula import Number, evaluate, is_array, maximum, where
 
 from .dealing import rounds, spread
 from .nests import Nests
@@ -174,12 +174,7 @@ def _passing(course: Course) -> dict[str, Number]:
 
 def _tasks(machine: Machine, plan: GroupPlan, nests: Nests) -> tuple[Number, Number, Number]:
     """Iterations that are dealt over instances, in all and for the busiest one, and how many instances there are."""
-    shared = nests.below(plan.shared)
-    loops = [
-        (at, loop.over, ceil_div(shared.extent(loop.rank, at), shared.extent(loop.rank, at + 1)))
-        for at, loop in enumerate(plan.shared)
-        if loop.over is not None
-    ]
+    loops = nests.dealt(plan.shared)
     over = {axis for _, axis, _ in loops}
     innermost = next((axis for axis in reversed(tuple(machine.instances)) if axis in over), None)
     among = spread(machine.instances, over, innermost)
